@@ -1,0 +1,168 @@
+//! Money: who has how much, in double entry.
+//!
+//! Owns: `Account` (whose), `Balance`, and `Accounts`, changed only by moving an amount from one account to another.
+//! Invariants: `money-conserved`: the sum over all accounts is zero at every moment; a move happens whole or not at all; `reserved` of an
+//! account is the sum over its open flights (S-15).
+//! Deliberately absent: limits and credit lines (admission), and currencies: an account has its network's or supplier's, and
+//! products are only sold in the currency of the network's account.
+
+use crate::ids::{NetworkId, SupplierId};
+use crate::money::Minor;
+use crate::pack::{Pack, Unpack, Unreadable};
+use crate::text::Text;
+use rustc_hash::FxHashMap;
+
+/// Whose money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Account {
+    /// The position of a retail network. Positive: it has money with us.
+    Network(NetworkId),
+    /// What we owe a supplier for what it sold.
+    Supplier(SupplierId),
+    /// Amounts of a supplier's reversals that are not settled yet.
+    Suspense(SupplierId),
+    /// A stored-value account held here.
+    Wallet(Text<30>),
+    /// Where deposits come from.
+    Contra,
+}
+
+impl Pack for Account {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Network(id) => (1u8.pack(out), id.pack(out)),
+            Self::Supplier(id) => (2u8.pack(out), id.pack(out)),
+            Self::Suspense(id) => (3u8.pack(out), id.pack(out)),
+            Self::Wallet(account) => (4u8.pack(out), account.pack(out)),
+            Self::Contra => (5u8.pack(out), ()),
+        };
+    }
+}
+
+impl Account {
+    /// Reads a packed account.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(match from.byte()? {
+            1 => Self::Network(from.network()?),
+            2 => Self::Supplier(from.supplier()?),
+            3 => Self::Suspense(from.supplier()?),
+            4 => Self::Wallet(from.text()?),
+            5 => Self::Contra,
+            _ => return Err(Unreadable),
+        })
+    }
+}
+
+/// What an account holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Posted, minor units.
+    pub posted: Minor,
+    /// Reserved by open flights, minor units, never negative.
+    pub reserved: Minor,
+}
+
+/// A move that would leave the range of amounts. Admission forbids it, so seeing it means a damaged log or a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an amount left the range of 64 bits")]
+pub struct OutOfRange;
+
+/// All accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    balances: FxHashMap<Account, Balance>,
+}
+
+impl Accounts {
+    /// What `account` holds; an account not seen before holds nothing.
+    pub fn balance(&self, account: Account) -> Balance {
+        self.balances.get(&account).copied().unwrap_or_default()
+    }
+
+    /// Whether there is such an account.
+    pub fn holds(&self, account: Account) -> bool {
+        self.balances.contains_key(&account)
+    }
+
+    /// Moves an amount.
+    ///
+    /// # Errors
+    /// The amount leaves the range; nothing was moved.
+    pub fn transfer(&mut self, from: Account, to: Account, amount: Minor) -> Result<(), OutOfRange> {
+        let source = self.balance(from).posted.minus(amount).ok_or(OutOfRange)?;
+        let target = self.balance(to).posted.plus(amount).ok_or(OutOfRange)?;
+        if from != to {
+            self.balances.entry(from).or_default().posted = source;
+            self.balances.entry(to).or_default().posted = target;
+        }
+        Ok(())
+    }
+
+    /// Reserves an amount for an open flight.
+    ///
+    /// # Errors
+    /// The amount leaves the range.
+    pub fn reserve(&mut self, account: Account, amount: Minor) -> Result<(), OutOfRange> {
+        let balance = self.balances.entry(account).or_default();
+        balance.reserved = balance.reserved.plus(amount).ok_or(OutOfRange)?;
+        Ok(())
+    }
+
+    /// Gives a reservation back.
+    ///
+    /// # Errors
+    /// More is given back than was reserved.
+    pub fn release(&mut self, account: Account, amount: Minor) -> Result<(), OutOfRange> {
+        let balance = self.balances.entry(account).or_default();
+        let rest = balance.reserved.minus(amount).ok_or(OutOfRange)?;
+        if rest < Minor::ZERO {
+            return Err(OutOfRange);
+        }
+        balance.reserved = rest;
+        Ok(())
+    }
+
+    /// The sum over all accounts: zero, always (`money-conserved`).
+    pub fn sum(&self) -> i128 {
+        self.balances.values().map(|balance| i128::from(balance.posted.0)).sum()
+    }
+
+    /// Everything reserved.
+    pub fn reserved(&self) -> i128 {
+        self.balances.values().map(|balance| i128::from(balance.reserved.0)).sum()
+    }
+
+    /// Every account and what it holds, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Account, Balance)> + '_ {
+        self.balances.iter().map(|(account, balance)| (*account, *balance))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_moved_whole_or_not_at_all() {
+        let mut accounts = Accounts::default();
+        let network = Account::Network(NetworkId(1));
+        assert!(accounts.transfer(Account::Contra, network, Minor(i64::MAX)).is_ok());
+        let before = accounts.clone();
+        assert_eq!(accounts.transfer(Account::Contra, network, Minor(2)), Err(OutOfRange));
+        assert_eq!(accounts, before);
+        assert_eq!(accounts.sum(), 0);
+    }
+
+    #[test]
+    fn no_more_is_released_than_was_reserved() {
+        let mut accounts = Accounts::default();
+        let network = Account::Network(NetworkId(1));
+        assert!(accounts.reserve(network, Minor(5)).is_ok());
+        assert_eq!(accounts.release(network, Minor(6)), Err(OutOfRange));
+        assert!(accounts.release(network, Minor(5)).is_ok());
+        assert_eq!(accounts.reserved(), 0);
+    }
+}

@@ -1,0 +1,233 @@
+//! Answers: the only builder of responses, live or replayed.
+//!
+//! Owns: which elements a response has, and in what dialect.
+//! Invariants: a response depends on the request's frame, the outcome and the moment alone, so that a repeat gets every field as first sent, but DE7 (S-2);
+//! a PIN is clear only here, while the response is written, and wiped after.
+//! Deliberately absent: what became of the request (`Outcome` says it), framing, and the MAC.
+
+use crate::code::Code;
+use crate::details::{self, Detail};
+use crate::iso8583::{Build, BuildError, Dialect, Role, Tag, View};
+use crate::outcome::{Outcome, Verdict, open_details};
+use crate::pack::Unpack;
+use crate::seal::Keyring;
+use crate::secret::Secret;
+use crate::text::Text;
+use crate::ticket::Ticket;
+use std::sync::Arc;
+
+/// Why a response could not be written. The outcome stands; a repeat asks for it again.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswerable {
+    /// The dialect cannot express it.
+    #[error("the response cannot be built: {0}")]
+    Build(#[from] BuildError),
+    /// The stored frame or outcome cannot be read.
+    #[error("the stored request or outcome cannot be read")]
+    Stored,
+    /// The secret does not open: its key is missing.
+    #[error("{0}")]
+    Sealed(#[from] crate::outcome::Unopenable),
+}
+
+/// Elements that a response echoes, beside DE2, DE7, DE37 and the prepaid data.
+const ECHOED: [Role; 11] = [
+    Role::ProcessingCode,
+    Role::Amount,
+    Role::Stan,
+    Role::LocalTime,
+    Role::LocalDate,
+    Role::Network,
+    Role::Terminal,
+    Role::Merchant,
+    Role::Currency,
+    Role::Original,
+    Role::ManagementCode,
+];
+
+/// What a response has beside what it echoes.
+struct Addition<'a> {
+    code: Code,
+    day: Option<[u8; 4]>,
+    rrn: Text<12>,
+    approval: Text<6>,
+    transmission: Option<&'a [u8]>,
+    pan: &'a [u8],
+    details: &'a [u8],
+    secret: &'a [u8],
+}
+
+/// Writes the response to `ticket` from its frame and outcome. `secret` is the writer's own, and empty again afterwards.
+///
+/// # Errors
+/// See `Unanswerable`; `out` is as it was.
+pub fn answer(
+    dialects: &[Arc<Dialect>],
+    ticket: &Ticket,
+    keyring: &Keyring,
+    secret: &mut Secret,
+    out: &mut Vec<u8>,
+) -> Result<usize, Unanswerable> {
+    let outcome = Outcome::unpack(&mut Unpack(&ticket.outcome)).map_err(|_| Unanswerable::Stored)?;
+    if !outcome.sealed.is_empty() {
+        open_details(&outcome, keyring, secret)?;
+    }
+    let (frame, source) = if ticket.original.is_empty() {
+        (&ticket.frame, ticket.dialect)
+    } else {
+        (&ticket.original, ticket.original_dialect)
+    };
+    let source = dialects.get(usize::from(source)).ok_or(Unanswerable::Stored)?;
+    let dialect = dialects.get(usize::from(ticket.dialect)).ok_or(Unanswerable::Stored)?;
+    let view = source.view(frame).map_err(|_| Unanswerable::Stored)?;
+    let addition = Addition {
+        code: outcome.code,
+        day: Some(outcome.day),
+        rrn: outcome.rrn,
+        approval: if outcome.verdict == Verdict::Approved { outcome.approval } else { Text::EMPTY },
+        transmission: Some(&ticket.request.transmission),
+        pan: if ticket.request.pan_echoed { ticket.pan.expose() } else { &[] },
+        details: outcome.details,
+        secret: secret.expose(),
+    };
+    let response = ticket.mti.response().ok_or(Unanswerable::Stored)?;
+    let written = respond(dialect, response, &view, &addition, out);
+    secret.clear();
+    Ok(written?)
+}
+
+/// Writes the response to a message that is refused at the conduit, or the answer to network management (with `Code::APPROVED` too): echoes what
+/// could be read of `body`.
+///
+/// # Errors
+/// See `Unanswerable`; `out` is as it was.
+pub fn refuse(
+    dialect: &Dialect,
+    body: &[u8],
+    code: Code,
+    rrn: Text<12>,
+    day: [u8; 4],
+    out: &mut Vec<u8>,
+) -> Result<usize, Unanswerable> {
+    match dialect.view(body) {
+        Ok(view) => refuse_view(dialect, &view, code, rrn, day, out),
+        Err(broken) => {
+            let view = broken.read.as_ref().ok_or(Unanswerable::Stored)?;
+            refuse_view(dialect, view, code, rrn, day, out)
+        }
+    }
+}
+
+fn refuse_view(
+    dialect: &Dialect,
+    view: &View<'_>,
+    code: Code,
+    rrn: Text<12>,
+    day: [u8; 4],
+    out: &mut Vec<u8>,
+) -> Result<usize, Unanswerable> {
+    let response = view.mti().response().ok_or(Unanswerable::Stored)?;
+    let mut pan = Secret::new();
+    if let Some(value) = view.value(Role::Pan) {
+        value.append_to(pan.buffer());
+    }
+    let own = view.value(Role::Rrn).and_then(|value| value.text());
+    let mut transmission = Vec::new();
+    if let Some(value) = view.value(Role::TransmissionTime) {
+        value.append_to(&mut transmission);
+    }
+    let addition = Addition {
+        code,
+        day: Some(day),
+        rrn: own.unwrap_or(rrn),
+        approval: Text::EMPTY,
+        transmission: (!transmission.is_empty()).then_some(&transmission[..]),
+        pan: pan.expose(),
+        details: &[],
+        secret: &[],
+    };
+    Ok(respond(dialect, response, view, &addition, out)?)
+}
+
+fn respond(
+    dialect: &Dialect,
+    response: crate::iso8583::Mti,
+    request: &View<'_>,
+    addition: &Addition<'_>,
+    out: &mut Vec<u8>,
+) -> Result<usize, BuildError> {
+    let management = response.class_digit() == 8;
+    let mut build = Build::new(dialect, response, out);
+    if !addition.pan.is_empty() {
+        build.text(Role::Pan, addition.pan);
+    }
+    for role in ECHOED {
+        if let (Some(value), Some(de)) = (request.value(role), dialect.de(role)) {
+            build.copy(de, &value);
+        }
+    }
+    if let Some(transmission) = addition.transmission {
+        build.text(Role::TransmissionTime, transmission);
+    }
+    build.text(Role::ResponseCode, &addition.code.0);
+    if !management {
+        money_fields(&mut build, addition);
+        prepaid(&mut build, request, addition);
+        texts(&mut build, addition);
+    }
+    build.finish()
+}
+
+fn money_fields(build: &mut Build<'_, '_>, addition: &Addition<'_>) {
+    if let Some(day) = addition.day {
+        build.text(Role::SettlementDate, &day);
+    }
+    build.text(Role::Rrn, addition.rrn.as_bytes());
+    if !addition.approval.is_empty() {
+        build.text(Role::ApprovalCode, addition.approval.as_bytes());
+    }
+}
+
+/// The prepaid data: third-party identifiers, item reference and unknown elements of the request unaltered, then what the answer adds.
+fn prepaid(build: &mut Build<'_, '_>, request: &View<'_>, addition: &Addition<'_>) {
+    let echoed = |name| {
+        matches!(request.dialect().tag_meaning(name), None | Some(Tag::ThirdParty | Tag::ItemReference))
+    };
+    let adds = |run| details::iter(run).any(|(detail, _)| tag(detail).is_some());
+    if !request.tags().any(|(name, _)| echoed(name)) && !adds(addition.details) && !adds(addition.secret) {
+        return;
+    }
+    build.open_tags(Role::Prepaid);
+    for (name, value) in request.tags().filter(|(name, _)| echoed(*name)) {
+        build.copy_tag(name, &value);
+    }
+    for (detail, value) in details::iter(addition.secret).chain(details::iter(addition.details)) {
+        if let Some(tag) = tag(detail) {
+            build.tag(tag, value);
+        }
+    }
+    build.close_tags();
+}
+
+fn texts(build: &mut Build<'_, '_>, addition: &Addition<'_>) {
+    for (detail, value) in details::iter(addition.secret).chain(details::iter(addition.details)) {
+        match detail {
+            Detail::Balances => build.text(Role::Balances, value),
+            Detail::Receipt => build.text(Role::Receipt, value),
+            _ => continue,
+        };
+    }
+}
+
+/// The element of prepaid data that shows a detail; none for those that have a field of their own.
+fn tag(detail: Detail) -> Option<Tag> {
+    Some(match detail {
+        Detail::Pin => Tag::Pin,
+        Detail::Serial => Tag::Serial,
+        Detail::Expiry => Tag::Expiry,
+        Detail::SupplierReference => Tag::SupplierReference,
+        Detail::Redeem => Tag::Redeem,
+        Detail::FaceValue => Tag::FaceValue,
+        Detail::Receipt | Detail::Balances => return None,
+    })
+}

@@ -1,0 +1,213 @@
+//! A flight: one prepaid item on its way, from admission to its end.
+//!
+//! Owns: what the journal remembers of an open item (`Flight`), of the try that is under way (`Attempt`), and the phases.
+//! Invariants: a flight has one attempt under way at any moment; a later attempt is made only when the one before certainly performed nothing
+//! (S-12); every order to a supplier, sale or reversal, can be built from a flight alone (S-14).
+//! Deliberately absent: who waits for its answer (the gate's, gone after a crash, and a repeat comes back for it).
+
+use crate::catalogue::Service;
+use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
+use crate::index::EntryNo;
+use crate::money::Minor;
+use crate::pack::{Pack, Unpack, Unreadable};
+use crate::text::Text;
+
+/// Longest sealed card number: head, 19 digits, tag.
+pub const SEALED_PAN_BYTES_MAX: usize = 64;
+
+/// A sealed card number; empty where the item has none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SealedPan {
+    bytes: [u8; SEALED_PAN_BYTES_MAX],
+    length: u8,
+}
+
+impl Default for SealedPan {
+    fn default() -> Self {
+        Self { bytes: [0; SEALED_PAN_BYTES_MAX], length: 0 }
+    }
+}
+
+impl std::fmt::Debug for SealedPan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.length == 0 { "none" } else { "***" })
+    }
+}
+
+impl SealedPan {
+    /// Takes a sealed form; `None` where it is too long to be a sealed card number.
+    pub fn new(sealed: &[u8]) -> Option<Self> {
+        let mut bytes = [0; SEALED_PAN_BYTES_MAX];
+        bytes.get_mut(..sealed.len())?.copy_from_slice(sealed);
+        Some(Self { bytes, length: sealed.len() as u8 })
+    }
+
+    /// The sealed form.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+/// One try at one supplier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// Which one, from 1.
+    pub number: u8,
+    /// At whom.
+    pub supplier: SupplierId,
+    /// Our STAN there; 0 for a local supplier, which needs none.
+    pub stan: u32,
+    /// Our transmission time there (DE7), MMDDhhmmss UTC.
+    pub transmission: [u8; 10],
+    /// The supplier's code for the product.
+    pub product: Text<20>,
+}
+
+impl Attempt {
+    /// Reads a packed attempt.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            number: from.byte()?,
+            supplier: from.supplier()?,
+            stan: from.u32()?,
+            transmission: from.array()?,
+            product: from.text()?,
+        })
+    }
+}
+
+impl Pack for Attempt {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.number.pack(out);
+        self.supplier.pack(out);
+        self.stan.pack(out);
+        self.transmission.pack(out);
+        self.product.pack(out);
+    }
+}
+
+/// Where a flight stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// The attempt under way has no outcome.
+    #[default]
+    Asked,
+    /// The outcome is unknown and a reversal is on its way.
+    Doubt,
+    /// The doubt is over: reversed.
+    Settled,
+    /// The supplier refused the reversal, or it expired: an operator settles it (S-9).
+    Parked,
+}
+
+/// What the journal remembers of an open item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flight {
+    /// Its number.
+    pub number: FlightNo,
+    /// When it was admitted, Unix milliseconds.
+    pub admitted_ms: u64,
+    /// The key of S-1, hashed.
+    pub key: u128,
+    /// The key of S-5, hashed.
+    pub named: u128,
+    /// The contents, hashed.
+    pub contents: u64,
+    /// Who pays.
+    pub network: NetworkId,
+    /// What is sold.
+    pub product: ProductId,
+    /// What kind of thing that is.
+    pub service: u8,
+    /// Minor units of `currency`.
+    pub amount: Minor,
+    /// ISO 4217 numeric.
+    pub currency: u16,
+    /// Account; empty where there is none.
+    pub account: Text<30>,
+    /// DE41.
+    pub terminal: Text<8>,
+    /// DE42.
+    pub merchant: Text<15>,
+    /// DE32.
+    pub acquirer: Text<11>,
+    /// Local time and date, hhmmssMMDD digits.
+    pub local: [u8; 10],
+    /// The business day it counts in, MMDD digits.
+    pub day: [u8; 4],
+    /// DE37 of its answer.
+    pub rrn: Text<12>,
+    /// The try under way.
+    pub attempt: Attempt,
+    /// The card number, sealed.
+    pub pan: SealedPan,
+    /// Where it stands. Not packed: facts say it.
+    pub phase: Phase,
+    /// Whether its amount is reserved. Not packed: facts say it.
+    pub reserved: bool,
+    /// Its entry in the index. Not packed: given when the fact is applied.
+    pub entry: EntryNo,
+}
+
+impl Flight {
+    /// Reads a packed flight.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            number: from.flight()?,
+            admitted_ms: from.u64()?,
+            key: from.u128()?,
+            named: from.u128()?,
+            contents: from.u64()?,
+            network: from.network()?,
+            product: from.product()?,
+            service: from.byte()?,
+            amount: from.minor()?,
+            currency: from.u16()?,
+            account: from.text()?,
+            terminal: from.text()?,
+            merchant: from.text()?,
+            acquirer: from.text()?,
+            local: from.array()?,
+            day: from.array()?,
+            rrn: from.text()?,
+            attempt: Attempt::unpack(from)?,
+            pan: SealedPan::new(from.bytes()?).ok_or(Unreadable)?,
+            ..Self::default()
+        })
+    }
+
+    /// What kind of thing is sold.
+    pub fn service(&self) -> Option<Service> {
+        Service::ALL.get(usize::from(self.service)).copied()
+    }
+}
+
+impl Pack for Flight {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.number.pack(out);
+        self.admitted_ms.pack(out);
+        self.key.pack(out);
+        self.named.pack(out);
+        self.contents.pack(out);
+        self.network.pack(out);
+        self.product.pack(out);
+        self.service.pack(out);
+        self.amount.pack(out);
+        self.currency.pack(out);
+        self.account.pack(out);
+        self.terminal.pack(out);
+        self.merchant.pack(out);
+        self.acquirer.pack(out);
+        self.local.pack(out);
+        self.day.pack(out);
+        self.rrn.pack(out);
+        self.attempt.pack(out);
+        self.pan.as_bytes().pack(out);
+    }
+}

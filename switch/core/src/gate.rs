@@ -1,0 +1,901 @@
+//! The gate: the one writer of business state.
+//!
+//! Owns: `State`, the open batch of the log, supplier credits and STANs, the tickets that wait for a flight, and what is to be released when the log is durable.
+//! Invariants: it decides, appends a fact, applies it at once, and queues the effect with the position of the last fact that the decision read
+//! (`durable-before-visible`); every ticket that enters leaves once (`answered-once`); a later attempt is made only on proof that the one before performed nothing (S-12).
+//! Deliberately absent: clocks, sockets, threads and files; parsing and building of messages; anything that a restart could not forget, outside `State`.
+//!
+//! The way of a sale: [`Gate::ask`] → `admit` → `send` (or `sell`, for a local supplier) → [`Gate::release`]; the answer's: [`Gate::heard`] → `finish` → [`Gate::release`].
+
+mod explain;
+mod recover;
+mod release;
+mod supply;
+
+pub use explain::{Explained, Explanations};
+pub use recover::Recovered;
+pub use release::{Released, Releases};
+pub use supply::Supply;
+
+use crate::account::Account;
+use crate::adapter::{Ask, Local, LocalAsk, LocalSale, Order};
+use crate::catalogue::{Candidate, Catalogue, Meaning, Network, Product, ReversalMeaning, Service, Supplier};
+use crate::code::Code;
+use crate::fact::{Cause, Fact, NameKind, Proof, Settlement};
+use crate::flight::{Attempt, Flight, Phase, SealedPan};
+use crate::ids::{FlightNo, NetworkId, Now, ProductId, SupplierId};
+use crate::index::Standing;
+use crate::log::{Log, Lsn};
+use crate::money::Minor;
+use crate::outcome::{Outcome, Verdict, seal_details};
+use crate::pack::Pack;
+use crate::request::Kind;
+use crate::route::{self, NoRoute, Query, Route};
+use crate::seal::{DataKey, KeyId, Keyring, Nonce};
+use crate::session::Report;
+use crate::shelf::Shelf;
+use crate::stamp;
+use crate::state::{Misfit, State};
+use crate::text::Text;
+use crate::ticket::{Errand, Ticket};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// What the gate is told once.
+#[derive(Clone, Debug)]
+pub struct GateOptions {
+    /// Requests that the window may hold; full means 96, never an eviction (S-3).
+    pub duplicates_max: usize,
+    /// The journal's data key of this epoch, and its id.
+    pub key: Arc<DataKey>,
+    /// See `key`.
+    pub key_id: KeyId,
+    /// All keys, to open what earlier epochs sealed.
+    pub keyring: Arc<Keyring>,
+}
+
+/// What the gate counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GateCounters {
+    /// Tickets taken in.
+    pub tickets: u64,
+    /// Tickets released with an answer.
+    pub answers: u64,
+    /// Refusals that performed nothing.
+    pub refused: u64,
+    /// Repeats of something answered.
+    pub repeats: u64,
+    /// Repeats that joined a flight.
+    pub joined: u64,
+    /// Flights approved.
+    pub approved: u64,
+    /// Flights declined.
+    pub declined: u64,
+    /// Flights whose outcome became unknown.
+    pub unknown: u64,
+    /// Doubts settled.
+    pub settled: u64,
+    /// Reversals parked.
+    pub parked: u64,
+    /// Answers that came late.
+    pub late: u64,
+    /// Attempts at another supplier.
+    pub moved: u64,
+    /// Reports about flights that are not open any more.
+    pub stale: u64,
+}
+
+/// A ticket that waits for its flight, and those of its repeats.
+#[derive(Debug)]
+struct Waiting {
+    ticket: Box<Ticket>,
+    joined: Vec<Box<Ticket>>,
+    /// The candidates not tried yet.
+    route: Route,
+}
+
+/// The gate.
+pub struct Gate {
+    state: State,
+    log: Log,
+    options: GateOptions,
+    catalogue: Arc<Catalogue>,
+    shelf: Shelf,
+    locals: FxHashMap<SupplierId, Box<dyn Local>>,
+    supplies: Vec<Supply>,
+    waiting: FxHashMap<FlightNo, Waiting>,
+    releases: Releases,
+    explanations: Explanations,
+    orders: Vec<Box<Order>>,
+    sale: LocalSale,
+    sealed: Vec<u8>,
+    next_flight: FlightNo,
+    dialects: Vec<u16>,
+    /// Whether the journal has room for sales.
+    room: bool,
+    misfit: Option<Misfit>,
+    /// What happened, counted.
+    pub counters: GateCounters,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("waiting", &self.waiting.len()).field("counters", &self.counters).finish()
+    }
+}
+
+impl Gate {
+    /// A gate over the folded `state`, going on at `log`. `dialects` are the names of the dialects by their index in tickets; `locals` are the local suppliers' adapters by code.
+    /// Names that the journal does not know are named; networks named for the first time get their opening deposit.
+    pub fn new(
+        state: State,
+        log: Log,
+        options: GateOptions,
+        catalogue: Catalogue,
+        dialects: &[&str],
+        locals: Vec<(Text<12>, Box<dyn Local>)>,
+        now: Now,
+    ) -> Self {
+        let next_flight = FlightNo::first(log.epoch()).max(state.last_flight().next());
+        let mut gate = Self {
+            state,
+            log,
+            options,
+            catalogue: Arc::new(Catalogue::default()),
+            shelf: Shelf::default(),
+            locals: FxHashMap::default(),
+            supplies: Vec::new(),
+            waiting: FxHashMap::default(),
+            releases: Releases::default(),
+            explanations: Explanations::default(),
+            orders: Vec::new(),
+            sale: LocalSale::default(),
+            sealed: Vec::new(),
+            next_flight,
+            dialects: Vec::new(),
+            room: true,
+            misfit: None,
+            counters: GateCounters::default(),
+        };
+        gate.dialects = dialects.iter().map(|name| gate.name(NameKind::Dialect, name)).collect();
+        gate.adopt(catalogue, now);
+        for (code, local) in locals {
+            if let Some((_, supplier)) = gate.catalogue.supplier(code) {
+                gate.locals.insert(supplier.id, local);
+            }
+        }
+        gate
+    }
+
+    /// Takes a catalogue over: gives ids to names not seen before, deposits, business days.
+    pub fn adopt(&mut self, mut catalogue: Catalogue, now: Now) -> Arc<Catalogue> {
+        for supplier in &mut catalogue.suppliers {
+            supplier.id = SupplierId(self.name(NameKind::Supplier, supplier.code.as_str()));
+        }
+        for product in &mut catalogue.products {
+            product.id = ProductId(self.name(NameKind::Product, product.code.as_str()));
+        }
+        for network in &mut catalogue.networks {
+            let known = self.state.id(NameKind::Network, network.code.as_str()).is_some();
+            network.id = NetworkId(self.name(NameKind::Network, network.code.as_str()));
+            if let (false, crate::catalogue::Funding::Prefunded { opening }) = (known, network.funding) {
+                self.deposit(network.id, opening, now);
+            }
+        }
+        for supplier in &catalogue.suppliers {
+            let place = usize::from(supplier.id.0);
+            self.supplies.resize_with(self.supplies.len().max(place + 1), Supply::default);
+            self.supplies[place].configure(supplier);
+        }
+        self.catalogue = Arc::new(catalogue);
+        Arc::clone(&self.catalogue)
+    }
+
+    fn name(&mut self, kind: NameKind, name: &str) -> u16 {
+        if let Some(id) = self.state.id(kind, name) {
+            return id;
+        }
+        let id = self.state.names(kind);
+        let name = Text::new(name.as_bytes()).unwrap_or_default();
+        self.record(&Fact::Named { kind, id, name });
+        id
+    }
+
+    fn deposit(&mut self, network: NetworkId, amount: Minor, now: Now) {
+        let account = Account::Network(network);
+        let reason = Text::new(b"opening amount of the configuration").unwrap_or_default();
+        self.record(&Fact::Deposit { at_ms: now.wall_ms, account, amount, reason });
+    }
+
+    /// The state, to be looked at.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The snapshot in force.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// The open batch.
+    pub fn log(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// The trays, for the keeper to fill.
+    pub fn shelf(&mut self) -> &mut Shelf {
+        &mut self.shelf
+    }
+
+    /// Why routes were chosen, lately.
+    pub fn explanations(&self) -> &Explanations {
+        &self.explanations
+    }
+
+    /// A supplier's credits, as they stand.
+    pub fn supply(&self, supplier: SupplierId) -> Option<&Supply> {
+        self.supplies.get(usize::from(supplier.0))
+    }
+
+    /// Flights with a ticket that waits.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether the journal has room for sales; without it they get 96, while outcomes and reversals go on.
+    pub fn set_room(&mut self, room: bool) {
+        self.room = room;
+    }
+
+    /// A fact that did not fit: the process must stop.
+    pub fn misfit(&self) -> Option<&Misfit> {
+        self.misfit.as_ref()
+    }
+
+    /// Loads a batch of vouchers into the books; its file is there already. The position at which it is durable.
+    pub fn load_stock(&mut self, batch: crate::stock::StockBatch) -> Lsn {
+        self.record(&Fact::Stock(batch))
+    }
+
+    /// Appends a fact and applies it.
+    fn record(&mut self, fact: &Fact<'_>) -> Lsn {
+        let at = self.log.append(|out| fact.pack(out));
+        if let Err(misfit) = self.state.apply(at, fact) {
+            self.misfit.get_or_insert(misfit);
+        }
+        at
+    }
+
+    fn number(&mut self) -> FlightNo {
+        let number = self.next_flight;
+        self.next_flight = number.next();
+        number
+    }
+
+    /// Takes a ticket in.
+    pub fn ask(&mut self, now: Now, ticket: Box<Ticket>) {
+        self.counters.tickets += 1;
+        match ticket.request.kind {
+            Kind::CutOver => self.cut_over(now, ticket),
+            Kind::Sale => match self.state.index.by_key(ticket.request.key) {
+                Some(entry) => self.repeat(now, ticket, entry),
+                None => self.admit(now, ticket),
+            },
+        }
+    }
+
+    /// A key seen before: a repeat, or other contents under the same key (S-1, S-2, S-4).
+    fn repeat(&mut self, now: Now, mut ticket: Box<Ticket>, entry: u32) {
+        let Some(entry) = self.state.index.entry(entry).copied() else {
+            return self.refuse(now, ticket, Code::FAULT);
+        };
+        if entry.contents != ticket.request.contents {
+            return self.refuse(now, ticket, Code::OTHER_CONTENTS);
+        }
+        match entry.standing {
+            Standing::Cancelled => self.refuse(now, ticket, Code::CANCELLED),
+            Standing::InFlight => self.join(now, ticket, entry.flight),
+            Standing::Answered => {
+                self.counters.repeats += 1;
+                ticket.errand = Errand::Recall;
+                ticket.intent_at = entry.intent_at;
+                ticket.outcome_at = entry.outcome_at;
+                let replayed = Fact::Replayed { at_ms: now.wall_ms, flight: entry.flight };
+                let at = if entry.secret { self.record(&replayed) } else { entry.outcome_at };
+                self.releases.ticket(at, self.log.last(), ticket, false);
+            }
+        }
+    }
+
+    fn join(&mut self, now: Now, ticket: Box<Ticket>, flight: FlightNo) {
+        self.counters.joined += 1;
+        match self.waiting.get_mut(&flight) {
+            Some(waiting) => waiting.joined.push(ticket),
+            // Nobody waits for it only between a crash and its Doubt, before conduits open.
+            None => self.refuse(now, ticket, Code::FAULT),
+        }
+    }
+
+    /// Answers without a fact: nothing was performed, nothing is stored (S-2).
+    fn refuse(&mut self, now: Now, mut ticket: Box<Ticket>, code: Code) {
+        self.counters.refused += 1;
+        let number = self.number();
+        let own = ticket.request.rrn;
+        let outcome = Outcome {
+            flight: number,
+            verdict: Verdict::Declined,
+            code,
+            day: self.day_digits(now, &ticket),
+            rrn: if own.is_empty() { number.rrn(0) } else { own },
+            ..Outcome::default()
+        };
+        answer_with(&mut ticket, &outcome);
+        self.releases.now(ticket);
+    }
+
+    fn day_digits(&self, now: Now, ticket: &Ticket) -> [u8; 4] {
+        let network = ticket.catalogue.as_ref().and_then(|c| c.networks.get(ticket.request.network as usize));
+        let day = network.and_then(|network| self.state.day(network.id));
+        day.filter(|day| now.wall_ms < day.until_ms).map_or_else(|| stamp::month_day(now.wall_ms), |day| day.digits())
+    }
+
+    /// The network's business day; begins the next one when the last is over (S-16).
+    fn day(&mut self, now: Now, network: &Network) -> [u8; 4] {
+        let day = match self.state.day(network.id) {
+            Some(day) if now.wall_ms < day.until_ms => day,
+            before => {
+                let today = stamp::business_day(now.wall_ms, &network.cut_over);
+                let day = before.map_or(today, |before| today.max_by_date(before));
+                self.record(&Fact::Day { network: network.id, date: day.date, until_ms: day.until_ms });
+                day
+            }
+        };
+        day.digits()
+    }
+
+    /// An incoming cut-over: 00, and the network's day is closed (S-16).
+    fn cut_over(&mut self, now: Now, mut ticket: Box<Ticket>) {
+        let catalogue = ticket.catalogue.clone().unwrap_or_default();
+        let Some(network) = catalogue.networks.get(ticket.request.network as usize) else {
+            return self.refuse(now, ticket, Code::NETWORK);
+        };
+        self.day(now, network);
+        let today = self.state.day(network.id).unwrap_or_default();
+        let next = stamp::next_day(today, now.wall_ms, &network.cut_over);
+        let at = self.record(&Fact::Day { network: network.id, date: next.date, until_ms: next.until_ms });
+        let outcome = Outcome {
+            flight: self.number(),
+            verdict: Verdict::Approved,
+            code: Code::APPROVED,
+            day: next.digits(),
+            ..Outcome::default()
+        };
+        answer_with(&mut ticket, &outcome);
+        self.releases.ticket(at, at, ticket, false);
+    }
+
+    /// A new request: the rest of the checks, position, route, credits; then its first fact.
+    fn admit(&mut self, now: Now, ticket: Box<Ticket>) {
+        if let Some(code) = ticket.request.refusal {
+            return self.refuse(now, ticket, code);
+        }
+        if !self.room || self.state.index.len() >= self.options.duplicates_max {
+            return self.refuse(now, ticket, Code::FAULT);
+        }
+        let catalogue = ticket.catalogue.clone().unwrap_or_default();
+        let network = catalogue.networks.get(ticket.request.network as usize);
+        let product = catalogue.products.get(ticket.request.product as usize);
+        let (Some(network), Some(product)) = (network, product) else {
+            return self.refuse(now, ticket, Code::FAULT);
+        };
+        if !self.position_allows(network, ticket.request.amount) {
+            return self.refuse(now, ticket, Code::LIMIT);
+        }
+        let route = match self.choose(now, &catalogue, product, &ticket) {
+            Ok(route) => route,
+            Err(NoRoute::Nobody) => return self.refuse(now, ticket, Code::ROUTE),
+            Err(NoRoute::OutOfReach) => return self.refuse(now, ticket, Code::SUPPLIER),
+        };
+        self.try_route(now, &catalogue, network, product, ticket, route);
+    }
+
+    /// Whether the network can pay: posted, plus its credit line, less what is reserved (S-15).
+    fn position_allows(&self, network: &Network, amount: Minor) -> bool {
+        let balance = self.state.accounts.balance(Account::Network(network.id));
+        let free = balance.posted.plus(network.funding.line()).and_then(|sum| sum.minus(balance.reserved));
+        free.is_some_and(|free| free >= amount)
+    }
+
+    fn choose(
+        &mut self,
+        now: Now,
+        catalogue: &Catalogue,
+        product: &Product,
+        ticket: &Ticket,
+    ) -> Result<Route, NoRoute> {
+        let request = &ticket.request;
+        let terminal = catalogue.terminals.get(request.terminal as usize).map(|terminal| terminal.code);
+        let account = request.account;
+        let by_card = product.account.source == crate::catalogue::AccountSource::Card;
+        let query = Query {
+            network: request.network,
+            terminal: terminal.unwrap_or_default(),
+            amount: request.amount,
+            account: if by_card { ticket.pan.expose() } else { account.as_bytes() },
+            named: request.supplier,
+            minute: (now.wall_ms / 60_000 % 1_440) as u16,
+            seed: self.counters.tickets,
+        };
+        let supplies = &self.supplies;
+        let health = |at: u32| {
+            let supplier = catalogue.suppliers.get(at as usize);
+            supplier.and_then(|s| supplies.get(usize::from(s.id.0))).map(|s| s.health).unwrap_or_default()
+        };
+        let routed = route::route(catalogue, product, &query, health);
+        let trace = match &routed {
+            Ok(route) => route.trace,
+            Err((_, trace)) => *trace,
+        };
+        self.explanations.keep(ticket, query.terminal, trace);
+        routed.map_err(|(why, _)| why)
+    }
+
+    /// Tries the candidates in order until one takes the item.
+    fn try_route(
+        &mut self,
+        now: Now,
+        catalogue: &Catalogue,
+        network: &Network,
+        product: &Product,
+        mut ticket: Box<Ticket>,
+        mut route: Route,
+    ) {
+        let mut code = Code::ROUTE;
+        while let Some(place) = route.take() {
+            let Some(candidate) = product.candidates.get(usize::from(place)) else { continue };
+            let Some(supplier) = catalogue.suppliers.get(candidate.supplier as usize) else { continue };
+            if supplier.local {
+                match self.decide(now, supplier, product, &ticket) {
+                    Ok(()) => return self.sell(now, supplier, network, product, ticket),
+                    Err(refusal) => code = refusal,
+                }
+                continue;
+            }
+            if self.supplies[usize::from(supplier.id.0)].takes(ticket.place, ticket.window) {
+                return self.send(now, supplier, candidate, network, product, ticket, route);
+            }
+            code = Code::SUPPLIER;
+        }
+        ticket.errand = Errand::Ask;
+        self.refuse(now, ticket, code);
+    }
+
+    fn decide(&mut self, now: Now, supplier: &Supplier, product: &Product, ticket: &Ticket) -> Result<(), Code> {
+        let ask = LocalAsk {
+            product: product.id,
+            service: product.service,
+            amount: ticket.request.amount,
+            currency: ticket.request.currency,
+            exponent: product.exponent,
+            account: ticket.request.account,
+        };
+        self.sale.clear();
+        let local = self.locals.get(&supplier.id).ok_or(Code::SUPPLIER)?;
+        local.decide(now, &self.state, &mut self.shelf, &ask, &mut self.sale)
+    }
+
+    /// The flight of a ticket, as its first fact has it.
+    fn flight(&mut self, now: Now, ticket: &Ticket, network: &Network, product: &Product, attempt: Attempt) -> Flight {
+        let number = self.number();
+        let request = &ticket.request;
+        let catalogue = ticket.catalogue.as_deref();
+        let merchant = catalogue.and_then(|c| c.merchants.get(request.merchant as usize)).map(|m| m.code);
+        let terminal = catalogue.and_then(|c| c.terminals.get(request.terminal as usize)).map(|t| t.code);
+        Flight {
+            number,
+            admitted_ms: now.wall_ms,
+            key: request.key,
+            named: request.named,
+            contents: request.contents,
+            network: network.id,
+            product: product.id,
+            service: Service::ALL.iter().position(|s| *s == product.service).unwrap_or_default() as u8,
+            amount: request.amount,
+            currency: request.currency,
+            account: request.account,
+            terminal: terminal.unwrap_or_default(),
+            merchant: merchant.unwrap_or_default(),
+            acquirer: network.code,
+            local: request.local,
+            day: self.day(now, network),
+            rrn: if request.rrn.is_empty() { number.rrn(0) } else { request.rrn },
+            attempt,
+            ..Flight::default()
+        }
+    }
+
+    /// A local sale: intent, outcome and effect in one fact.
+    fn sell(&mut self, now: Now, supplier: &Supplier, network: &Network, product: &Product, mut ticket: Box<Ticket>) {
+        let attempt = Attempt { number: 1, supplier: supplier.id, ..Attempt::default() };
+        let flight = self.flight(now, &ticket, network, product, attempt);
+        let sale = std::mem::take(&mut self.sale);
+        let outcome = Outcome {
+            flight: flight.number,
+            verdict: Verdict::Approved,
+            code: Code::APPROVED,
+            day: flight.day,
+            rrn: flight.rrn,
+            approval: flight.number.approval(),
+            details: &sale.details.0,
+            sealed: &sale.sealed,
+        };
+        if let Some(effect) = sale.effect {
+            let dialect = self.dialect(&ticket);
+            let at = self.record(&Fact::Sale { flight, dialect, frame: &ticket.frame, outcome, effect });
+            self.counters.approved += 1;
+            answer_with(&mut ticket, &outcome);
+            // Vouchers wait for the sync even on a relaxed conduit (S-17).
+            let relaxed = ticket.relaxed && product.service != Service::Voucher;
+            self.releases.ticket(at, at, ticket, relaxed);
+        } else {
+            self.refuse(now, ticket, Code::FAULT);
+        }
+        self.sale = sale;
+    }
+
+    fn dialect(&self, ticket: &Ticket) -> u16 {
+        self.dialects.get(usize::from(ticket.dialect)).copied().unwrap_or_default()
+    }
+
+    /// A sale over a wire: the intent, then the order.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one decision, each from another owner")]
+    fn send(
+        &mut self,
+        now: Now,
+        supplier: &Supplier,
+        candidate: &Candidate,
+        network: &Network,
+        product: &Product,
+        ticket: Box<Ticket>,
+        route: Route,
+    ) {
+        let attempt = self.attempt(now, supplier, candidate, &ticket, 1);
+        let mut flight = self.flight(now, &ticket, network, product, attempt);
+        flight.pan = self.seal_pan(&ticket, flight.number);
+        let dialect = self.dialect(&ticket);
+        let at = self.record(&Fact::Intent { flight, dialect, frame: &ticket.frame });
+        let order = self.sale_order(now, &flight, supplier, &ticket);
+        self.releases.order(at, order, ticket.relaxed);
+        self.waiting.insert(flight.number, Waiting { ticket, joined: Vec::new(), route });
+    }
+
+    /// Takes the credits and the STAN of a new attempt.
+    fn attempt(
+        &mut self,
+        now: Now,
+        supplier: &Supplier,
+        candidate: &Candidate,
+        ticket: &Ticket,
+        number: u8,
+    ) -> Attempt {
+        let last = self.state.stan(supplier.id);
+        let stan = self.supplies[usize::from(supplier.id.0)].take(now, last, ticket.place);
+        Attempt {
+            number,
+            supplier: supplier.id,
+            stan,
+            transmission: stamp::transmission(now.wall_ms),
+            product: candidate.product,
+        }
+    }
+
+    fn seal_pan(&mut self, ticket: &Ticket, number: FlightNo) -> SealedPan {
+        if ticket.pan.is_empty() {
+            return SealedPan::default();
+        }
+        let nonce = Nonce::of(self.log.next(), 1);
+        let key = &self.options.key;
+        self.sealed.clear();
+        let sealed = seal_details(key, self.options.key_id, nonce, number, ticket.pan.expose(), &mut self.sealed);
+        sealed.ok().and_then(|()| SealedPan::new(&self.sealed)).unwrap_or_default()
+    }
+
+    /// The order of a flight's attempt, with the card number from its ticket.
+    fn sale_order(&mut self, now: Now, flight: &Flight, supplier: &Supplier, ticket: &Ticket) -> Box<Order> {
+        let mut order = self.order(flight);
+        order.ask = Ask::Sale;
+        order.pan.set(ticket.pan.expose());
+        let timeout_us = now.mono_us + u64::from(supplier.timeout_ms) * 1_000;
+        order.deadline_us = timeout_us.min(ticket.deadline_us.max(now.mono_us));
+        order
+    }
+
+    /// An order with everything that a flight knows.
+    fn order(&mut self, flight: &Flight) -> Box<Order> {
+        let mut order = self.orders.pop().unwrap_or_default();
+        order.answer.clear();
+        order.pan.clear();
+        order.flight = flight.number;
+        order.attempt = flight.attempt.number;
+        order.supplier = flight.attempt.supplier;
+        order.stan = flight.attempt.stan;
+        order.transmission = flight.attempt.transmission;
+        order.rrn = flight.number.rrn(flight.attempt.number);
+        order.service = flight.service();
+        order.product = flight.attempt.product;
+        order.amount = flight.amount;
+        order.currency = flight.currency;
+        order.account = flight.account;
+        order.terminal = flight.terminal;
+        order.merchant = flight.merchant;
+        order.network = flight.acquirer;
+        order.local = flight.local;
+        order.deadline_us = 0;
+        order.link = None;
+        order.sent_us = 0;
+        order.tries = 0;
+        order
+    }
+
+    fn recycle(&mut self, mut order: Box<Order>) {
+        order.answer.clear();
+        order.pan.clear();
+        self.orders.push(order);
+    }
+
+    /// A report of a supplier's session.
+    pub fn heard(&mut self, now: Now, supplier: SupplierId, report: Report) {
+        match report {
+            Report::Ready(ready) => self.supplies[usize::from(supplier.0)].health.ready = ready,
+            Report::Late { flight, code, approved } => self.late(now, flight, code, approved),
+            Report::Undone(order) => self.undone(now, order),
+            Report::Answered(order) => match self.current(&order) {
+                Some(flight) => self.answered(now, flight, order),
+                None => self.stale(order),
+            },
+            Report::NotSent(order) => match self.current(&order) {
+                Some(flight) => self.next_attempt(now, flight, order, Proof::NeverSent, Code::SUPPLIER),
+                None => self.stale(order),
+            },
+            Report::TimedOut(order) => self.doubtful(now, order, Cause::TimedOut),
+            Report::Cut(order) => self.doubtful(now, order, Cause::LinkLost),
+        }
+    }
+
+    /// The flight that an order's report is about, while that attempt is under way.
+    fn current(&self, order: &Order) -> Option<Flight> {
+        let flight = self.state.flight(order.flight)?;
+        (flight.phase == Phase::Asked && flight.attempt.number == order.attempt).then_some(*flight)
+    }
+
+    fn stale(&mut self, order: Box<Order>) {
+        self.counters.stale += 1;
+        self.recycle(order);
+    }
+
+    /// An answer in time: what its code means decides (S-11).
+    fn answered(&mut self, now: Now, flight: Flight, order: Box<Order>) {
+        self.supplies[usize::from(order.supplier.0)].answered(now.mono_us.saturating_sub(order.sent_us));
+        match order.answer.sale.unwrap_or(Meaning::Unknown) {
+            Meaning::Approved => self.finish(now, flight, order, Verdict::Approved, Code::APPROVED),
+            Meaning::Declined(code) => self.finish(now, flight, order, Verdict::Declined, code),
+            Meaning::NotPerformed(code) => {
+                let proof = Proof::Refused(order.answer.code);
+                self.next_attempt(now, flight, order, proof, code);
+            }
+            Meaning::Unknown => self.doubt(now, flight, order, Cause::Unmapped),
+        }
+    }
+
+    /// The outcome of a flight: the fact, then the answers.
+    fn finish(&mut self, now: Now, flight: Flight, order: Box<Order>, verdict: Verdict, code: Code) {
+        let approved = verdict == Verdict::Approved;
+        let approval = match order.answer.approval {
+            own if !own.is_empty() => own,
+            _ => flight.number.approval(),
+        };
+        let mut sealed = std::mem::take(&mut self.sealed);
+        self.seal_answer(&order, flight.number, &mut sealed);
+        let outcome = Outcome {
+            flight: flight.number,
+            verdict,
+            code,
+            day: flight.day,
+            rrn: flight.rrn,
+            approval: if approved { approval } else { Text::EMPTY },
+            details: &order.answer.details.0,
+            sealed: &sealed,
+        };
+        let at = self.record(&Fact::Outcome { at_ms: now.wall_ms, outcome });
+        match approved {
+            true => self.counters.approved += 1,
+            false => self.counters.declined += 1,
+        }
+        self.end_attempt(&flight, true);
+        let voucher = flight.service() == Some(Service::Voucher);
+        self.answer_waiting(at, &flight, &outcome, voucher);
+        self.sealed = sealed;
+        self.recycle(order);
+    }
+
+    /// Seals the secret details of an answer into `sealed`.
+    fn seal_answer(&mut self, order: &Order, flight: FlightNo, sealed: &mut Vec<u8>) {
+        sealed.clear();
+        if order.answer.secret.is_empty() {
+            return;
+        }
+        let nonce = Nonce::of(self.log.next(), 0);
+        let key = &self.options.key;
+        let plain = order.answer.secret.expose();
+        if seal_details(key, self.options.key_id, nonce, flight, plain, sealed).is_err() {
+            sealed.clear();
+        }
+    }
+
+    /// Gives back what an attempt held. Its advice credit only with `over`: a doubt keeps it.
+    fn end_attempt(&mut self, flight: &Flight, over: bool) {
+        let place = self.waiting.get(&flight.number).map(|waiting| waiting.ticket.place);
+        self.supplies[usize::from(flight.attempt.supplier.0)].give_back(flight.attempt.stan, place, over);
+    }
+
+    /// Hands the tickets of a flight their outcome, to be answered once the log is durable up to `at`.
+    fn answer_waiting(&mut self, at: Lsn, flight: &Flight, outcome: &Outcome<'_>, strict: bool) {
+        let Some(Waiting { mut ticket, joined, .. }) = self.waiting.remove(&flight.number) else { return };
+        for mut joined in joined {
+            joined.original.clear();
+            joined.original.extend_from_slice(&ticket.frame);
+            joined.original_dialect = ticket.dialect;
+            answer_with(&mut joined, outcome);
+            let relaxed = joined.relaxed && !strict;
+            self.releases.ticket(at, at, joined, relaxed);
+        }
+        answer_with(&mut ticket, outcome);
+        let relaxed = ticket.relaxed && !strict;
+        self.releases.ticket(at, at, ticket, relaxed);
+    }
+
+    /// The attempt certainly performed nothing: the next candidate, or the end (S-12).
+    fn next_attempt(&mut self, now: Now, flight: Flight, order: Box<Order>, proof: Proof, code: Code) {
+        let next = self.next_candidate(now, &flight);
+        let Some((catalogue, supplier, product, place)) = next else {
+            return self.finish(now, flight, order, Verdict::Declined, code);
+        };
+        let (Some(supplier), Some(product)) =
+            (catalogue.suppliers.get(supplier as usize), catalogue.products.get(product as usize))
+        else {
+            return self.finish(now, flight, order, Verdict::Declined, code);
+        };
+        let Some(candidate) = product.candidates.get(usize::from(place)) else {
+            return self.finish(now, flight, order, Verdict::Declined, code);
+        };
+        self.end_attempt(&flight, true);
+        let Some(waiting) = self.waiting.remove(&flight.number) else {
+            return self.finish(now, flight, order, Verdict::Declined, code);
+        };
+        let attempt = self.attempt(now, supplier, candidate, &waiting.ticket, flight.attempt.number + 1);
+        let moved = Fact::Moved { at_ms: now.wall_ms, flight: flight.number, proof, attempt };
+        let at = self.record(&moved);
+        self.counters.moved += 1;
+        let flight = Flight { attempt, ..flight };
+        let next = self.sale_order(now, &flight, supplier, &waiting.ticket);
+        self.releases.order(at, next, waiting.ticket.relaxed);
+        self.waiting.insert(flight.number, waiting);
+        self.recycle(order);
+    }
+
+    /// The next candidate of a waiting flight that is in reach, over a wire, and has credits: snapshot, supplier, product, place.
+    fn next_candidate(&mut self, now: Now, flight: &Flight) -> Option<(Arc<Catalogue>, u32, u32, u8)> {
+        if flight.attempt.number + 1 >= FlightNo::ATTEMPTS_MAX {
+            return None;
+        }
+        let waiting = self.waiting.get_mut(&flight.number)?;
+        if now.mono_us >= waiting.ticket.deadline_us {
+            return None;
+        }
+        let catalogue = waiting.ticket.catalogue.clone()?;
+        let product = waiting.ticket.request.product;
+        while let Some(place) = waiting.route.take() {
+            let candidate = catalogue.products.get(product as usize)?.candidates.get(usize::from(place))?;
+            let supplier = catalogue.suppliers.get(candidate.supplier as usize)?;
+            let supply = self.supplies.get(usize::from(supplier.id.0))?;
+            let (held, window) = (waiting.ticket.place, waiting.ticket.window);
+            if !supplier.local && supply.health.ready && supply.takes(held, window) {
+                return Some((Arc::clone(&catalogue), candidate.supplier, product, place));
+            }
+        }
+        None
+    }
+
+    fn doubtful(&mut self, now: Now, order: Box<Order>, cause: Cause) {
+        self.supplies[usize::from(order.supplier.0)].unknown();
+        match self.current(&order) {
+            Some(flight) => self.doubt(now, flight, order, cause),
+            None => self.stale(order),
+        }
+    }
+
+    /// The outcome is unknown: 68 at once, and the reversal on its way, in one fact (S-13).
+    fn doubt(&mut self, now: Now, flight: Flight, mut order: Box<Order>, cause: Cause) {
+        let outcome = unknown_outcome(&flight);
+        let at = self.record(&Fact::Doubt { at_ms: now.wall_ms, cause, outcome });
+        self.counters.unknown += 1;
+        self.end_attempt(&flight, false);
+        self.answer_waiting(at, &flight, &outcome, false);
+        order.ask = Ask::Reversal { repeat: false };
+        self.releases.order(at, order, false);
+    }
+
+    /// A reversal came to its end.
+    fn undone(&mut self, now: Now, order: Box<Order>) {
+        let open = self.state.flight(order.flight).is_some_and(|flight| flight.phase == Phase::Doubt);
+        if !open {
+            return self.stale(order);
+        }
+        let (at_ms, flight) = (now.wall_ms, order.flight);
+        match order.answer.reversal {
+            Some(ReversalMeaning::Reversed) => self.settle(at_ms, flight, Settlement::Reversed),
+            Some(ReversalMeaning::NotFound) => self.settle(at_ms, flight, Settlement::NotFound),
+            _ => {
+                self.record(&Fact::Parked { at_ms, flight, code: order.answer.code });
+                self.counters.parked += 1;
+            }
+        }
+        self.supplies[usize::from(order.supplier.0)].settled(now, order.stan);
+        self.recycle(order);
+    }
+
+    fn settle(&mut self, at_ms: u64, flight: FlightNo, settlement: Settlement) {
+        self.record(&Fact::Settled { at_ms, flight, settlement });
+        self.counters.settled += 1;
+    }
+
+    /// An answer after the outcome was unknown: recorded; an approval after its reversal was answered starts a new one (S-8).
+    fn late(&mut self, now: Now, number: FlightNo, code: Text<4>, approved: bool) {
+        self.counters.late += 1;
+        let Some(flight) = self.state.flight(number).copied() else { return };
+        let at = self.record(&Fact::Late { at_ms: now.wall_ms, flight: number, code, approved });
+        if approved && flight.phase == Phase::Settled {
+            let order = self.reversal_order(&flight);
+            self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.attempt.stan);
+            self.releases.order(at, order, false);
+        }
+    }
+
+    /// The reversal of a flight, built from the journal's fields alone (S-14).
+    fn reversal_order(&mut self, flight: &Flight) -> Box<Order> {
+        let mut order = self.order(flight);
+        order.ask = Ask::Reversal { repeat: false };
+        let sealed = flight.pan.as_bytes();
+        if !sealed.is_empty() {
+            let keyring = &self.options.keyring;
+            // Without its key the reversal goes out without the card number; STAN and RRN name the original.
+            let _ = crate::outcome::open_bound(sealed, flight.number, keyring, &mut order.pan);
+        }
+        order
+    }
+
+    /// Hands out what may leave: strict effects up to `durable`, relaxed ones up to `written`.
+    pub fn release(&mut self, written: Lsn, durable: Lsn, released: &mut Released) {
+        let before = released.tickets.len();
+        self.releases.release(written, durable, released);
+        self.counters.answers += (released.tickets.len() - before) as u64;
+    }
+}
+
+/// The answer to a request whose outcome is unknown.
+fn unknown_outcome(flight: &Flight) -> Outcome<'static> {
+    Outcome {
+        flight: flight.number,
+        verdict: Verdict::Unknown,
+        code: Code::UNKNOWN,
+        day: flight.day,
+        rrn: flight.rrn,
+        ..Outcome::default()
+    }
+}
+
+fn answer_with(ticket: &mut Ticket, outcome: &Outcome<'_>) {
+    ticket.errand = Errand::Answer;
+    ticket.outcome.clear();
+    outcome.pack(&mut ticket.outcome);
+}

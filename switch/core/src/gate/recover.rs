@@ -1,0 +1,43 @@
+//! After a start: what was in doubt is resolved by itself.
+//!
+//! Owns: step 5 of the recovery: an intent without an outcome becomes a doubt, every doubt's reversal goes out again.
+//! Invariants: a request in doubt is reversed, never sent again (S-13); nothing here leaves before its fact is durable.
+//! Deliberately absent: reading the log (the journal's).
+
+use super::{Gate, unknown_outcome};
+use crate::fact::{Cause, Fact};
+use crate::flight::{Flight, Phase};
+use crate::ids::Now;
+
+/// What recovery found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Intents that had no outcome.
+    pub doubted: usize,
+    /// Reversals that go out again.
+    pub reversals: usize,
+}
+
+impl Gate {
+    /// Turns what is open into doubts and queues their reversals, in order of admission. Call it once, before the conduits open.
+    pub fn recover(&mut self, now: Now) -> Recovered {
+        let mut open: Vec<Flight> =
+            self.state.flights().filter(|flight| matches!(flight.phase, Phase::Asked | Phase::Doubt)).copied().collect();
+        open.sort_unstable_by_key(|flight| flight.number);
+        let mut recovered = Recovered::default();
+        for flight in open {
+            let mut at = self.state.last;
+            if flight.phase == Phase::Asked {
+                let outcome = unknown_outcome(&flight);
+                at = self.record(&Fact::Doubt { at_ms: now.wall_ms, cause: Cause::Crash, outcome });
+                self.counters.unknown += 1;
+                recovered.doubted += 1;
+            }
+            let order = self.reversal_order(&flight);
+            self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.attempt.stan);
+            self.releases.order(at, order, false);
+            recovered.reversals += 1;
+        }
+        recovered
+    }
+}

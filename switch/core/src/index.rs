@@ -1,0 +1,242 @@
+//! The index of requests: both keys of every request in the window, and where its records lie (S-1 to S-5).
+//!
+//! Owns: one entry of fixed size a request, in order of admission, and two tables from key to entry.
+//! Invariants: an entry is found by both its keys for as long as it is there; entries leave in the order in which they came, only when they are over and older than
+//! the window; a full index refuses, it never evicts (S-3).
+//! Deliberately absent: frames and answers (the journal has them, at `intent_at` and `outcome_at`), and the part of the window that does not fit in memory.
+
+use crate::ids::FlightNo;
+use crate::log::Lsn;
+use hashbrown::HashTable;
+use std::collections::VecDeque;
+
+/// How a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its flight is open; a repeat waits.
+    InFlight,
+    /// It has an answer; a repeat gets it.
+    Answered,
+    /// A reversal was accepted for it: every repeat, and an original that comes after it, gets 17 (S-4).
+    Cancelled,
+}
+
+/// What the index knows of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key of S-1, hashed.
+    pub key: u128,
+    /// The key that a reversal can name (S-5), hashed.
+    pub named: u128,
+    /// The contents compared under the key (S-1), hashed.
+    pub contents: u64,
+    /// Its flight.
+    pub flight: FlightNo,
+    /// When it was admitted, Unix milliseconds.
+    pub admitted_ms: u64,
+    /// Where its intent (or sale) lies.
+    pub intent_at: Lsn,
+    /// Where its outcome lies.
+    pub outcome_at: Lsn,
+    /// How it stands.
+    pub standing: Standing,
+    /// Whether its answer has a secret: replays of it are in the audit trail (S-18).
+    pub secret: bool,
+}
+
+/// Number of an entry: counts up, wraps after 2^32, of which far fewer are ever there at once.
+pub type EntryNo = u32;
+
+/// Entries a chunk: the index grows by so many at a time, so that growing never copies what is there.
+const CHUNK_ENTRIES: usize = 4096;
+
+/// Tables a key is spread over: each grows by itself, so that growing stops nobody for long.
+const SHARDS: usize = 256;
+
+/// The index.
+#[derive(Clone, Debug)]
+pub struct Index {
+    chunks: VecDeque<Vec<Entry>>,
+    /// Number of the oldest chunk's first entry.
+    first: EntryNo,
+    /// Entries of the oldest chunk that have left.
+    left: usize,
+    by_key: Vec<HashTable<EntryNo>>,
+    by_named: Vec<HashTable<EntryNo>>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            first: 0,
+            left: 0,
+            by_key: vec![HashTable::new(); SHARDS],
+            by_named: vec![HashTable::new(); SHARDS],
+        }
+    }
+}
+
+fn shard(key: u128) -> usize {
+    (key >> 120) as usize % SHARDS
+}
+
+impl Index {
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        let last = self.chunks.back().map_or(0, Vec::len);
+        (self.chunks.len() * CHUNK_ENTRIES).saturating_sub(CHUNK_ENTRIES - last).saturating_sub(self.left)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry of that number.
+    pub fn entry(&self, number: EntryNo) -> Option<&Entry> {
+        let place = number.wrapping_sub(self.first) as usize;
+        self.chunks.get(place / CHUNK_ENTRIES)?.get(place % CHUNK_ENTRIES)
+    }
+
+    /// The entry of that number, to be changed; its keys must stay.
+    pub fn entry_mut(&mut self, number: EntryNo) -> Option<&mut Entry> {
+        let place = number.wrapping_sub(self.first) as usize;
+        self.chunks.get_mut(place / CHUNK_ENTRIES)?.get_mut(place % CHUNK_ENTRIES)
+    }
+
+    /// The entry with that key of S-1.
+    pub fn by_key(&self, key: u128) -> Option<EntryNo> {
+        self.by_key[shard(key)]
+            .find(key as u64, |number| self.entry(*number).is_some_and(|entry| entry.key == key))
+            .copied()
+    }
+
+    /// The newest entry with that key of S-5.
+    pub fn by_named(&self, named: u128) -> Option<EntryNo> {
+        self.by_named[shard(named)]
+            .find(named as u64, |number| self.entry(*number).is_some_and(|entry| entry.named == named))
+            .copied()
+    }
+
+    /// Adds an entry. An older one under the same second key is no longer found by it.
+    pub fn add(&mut self, entry: Entry) -> EntryNo {
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
+            self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
+        }
+        let chunks = self.chunks.len() - 1;
+        let Some(chunk) = self.chunks.back_mut() else { unreachable!("a chunk was pushed above") };
+        let number = self.first.wrapping_add((chunks * CHUNK_ENTRIES + chunk.len()) as u32);
+        chunk.push(entry);
+        self.forget_named(entry.named);
+        let Self { chunks, first, by_key, by_named, .. } = self;
+        let at = |number: &EntryNo| {
+            let place = number.wrapping_sub(*first) as usize;
+            chunks.get(place / CHUNK_ENTRIES).and_then(|chunk| chunk.get(place % CHUNK_ENTRIES))
+        };
+        by_key[shard(entry.key)].insert_unique(entry.key as u64, number, |number| {
+            at(number).map_or(0, |entry| entry.key as u64)
+        });
+        by_named[shard(entry.named)].insert_unique(entry.named as u64, number, |number| {
+            at(number).map_or(0, |entry| entry.named as u64)
+        });
+        number
+    }
+
+    fn forget_named(&mut self, named: u128) {
+        let Some(number) = self.by_named(named) else { return };
+        if let Ok(found) = self.by_named[shard(named)].find_entry(named as u64, |known| *known == number) {
+            found.remove();
+        }
+    }
+
+    /// Lets entries go that are over and were admitted before `before_ms`, oldest first, up to the first that must stay.
+    pub fn expire(&mut self, before_ms: u64) {
+        while let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() {
+            if entry.admitted_ms >= before_ms || entry.standing == Standing::InFlight {
+                return;
+            }
+            let number = self.first.wrapping_add(self.left as u32);
+            self.remove(number, &entry);
+            self.left += 1;
+            if self.left == CHUNK_ENTRIES {
+                self.chunks.pop_front();
+                self.first = self.first.wrapping_add(CHUNK_ENTRIES as u32);
+                self.left = 0;
+            }
+        }
+    }
+
+    fn remove(&mut self, number: EntryNo, entry: &Entry) {
+        if let Ok(found) = self.by_key[shard(entry.key)].find_entry(entry.key as u64, |known| *known == number) {
+            found.remove();
+        }
+        if let Ok(found) = self.by_named[shard(entry.named)].find_entry(entry.named as u64, |known| *known == number) {
+            found.remove();
+        }
+    }
+
+    /// The entries, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flatten().skip(self.left)
+    }
+}
+
+/// Two indexes are equal when they hold the same entries in the same order; their tables follow from that.
+impl PartialEq for Index {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u128, admitted_ms: u64) -> Entry {
+        let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834);
+        Entry {
+            key: spread,
+            named: !spread,
+            contents: 7,
+            flight: FlightNo(number as u64),
+            admitted_ms,
+            intent_at: Lsn(1),
+            outcome_at: Lsn(2),
+            standing: Standing::Answered,
+            secret: false,
+        }
+    }
+
+    #[test]
+    fn both_keys_find_an_entry_until_it_expires() {
+        let mut index = Index::default();
+        for number in 0..10_000u128 {
+            index.add(entry(number, number as u64));
+        }
+        assert_eq!(index.len(), 10_000);
+        for number in [0u128, 4_095, 4_096, 9_999] {
+            let wanted = entry(number, number as u64);
+            let by_key = index.by_key(wanted.key).and_then(|at| index.entry(at)).copied();
+            let by_named = index.by_named(wanted.named).and_then(|at| index.entry(at)).copied();
+            assert_eq!((by_key, by_named), (Some(wanted), Some(wanted)));
+        }
+        index.expire(5_000);
+        assert_eq!(index.len(), 5_000);
+        assert!(index.by_key(entry(4_999, 0).key).is_none());
+        assert!(index.by_key(entry(5_000, 0).key).is_some());
+        index.expire(u64::MAX);
+        assert!(index.is_empty());
+        let again = index.add(entry(1, 1));
+        assert_eq!(index.by_key(entry(1, 1).key), Some(again));
+    }
+
+    #[test]
+    fn what_is_open_never_expires() {
+        let mut index = Index::default();
+        index.add(Entry { standing: Standing::InFlight, ..entry(1, 0) });
+        index.add(entry(2, 0));
+        index.expire(u64::MAX);
+        assert_eq!(index.len(), 2);
+    }
+}

@@ -1,0 +1,563 @@
+//! A message being written, straight into the output buffer.
+//!
+//! Owns [`Build`]. Invariants: what was written before it in the buffer is never touched; a message that is finished can be read
+//! by the same dialect; on an error the buffer is as it was before. Deliberately absent: which elements an answer has.
+
+use super::MESSAGE_BYTES_MAX;
+use super::charset::{Content, hex_digit, hex_value, to_ebcdic};
+use super::dialect::Dialect;
+use super::error::{BuildError, BuildRule, Rule};
+use super::field::{Encoding, Field, Nested};
+use super::mti::Mti;
+use super::role::{Role, Tag};
+use super::tags::{self, TAG_CHARACTERS, TAG_HEADER, TAG_LENGTH_DIGITS, TAG_VALUE_MAX};
+use super::value::Value;
+use super::view::{View, place_of, take_element};
+
+const BITMAP_COUNT: usize = 3;
+const BITMAP_BYTES: usize = 8;
+/// Decimal digits of the greatest 64-bit number.
+const NUMBER_DIGITS: usize = 20;
+
+/// Writes one message at the end of a buffer.
+///
+/// Elements may be put in any order; ascending is fastest, others are moved into place. Roles and tags that the dialect does not
+/// have are passed over, so that one piece of code answers in every dialect. The first error is kept and given by
+/// [`Build::finish`]; what comes after it does nothing.
+pub struct Build<'d, 'o> {
+    dialect: &'d Dialect,
+    out: &'o mut Vec<u8>,
+    /// Where the message begins in `out`.
+    start: usize,
+    bitmaps: u8,
+    present: [u64; BITMAP_COUNT],
+    /// The highest element put so far.
+    last: u8,
+    open: Open,
+    error: Option<BuildError>,
+}
+
+/// The tagged element that is being written, if any.
+#[derive(Clone, Copy)]
+enum Open {
+    Nothing,
+    /// The dialect has no such element: its tags are passed over.
+    Skipped,
+    /// Element `de`, begun at `at` in the buffer; `item` is where the header of an open item stands.
+    Tags {
+        de: u8,
+        at: usize,
+        item: Option<usize>,
+    },
+}
+
+/// Where canonical bytes come from.
+#[derive(Clone, Copy)]
+enum Source<'s> {
+    Slice(&'s [u8]),
+    Value(&'s Value<'s>),
+}
+
+impl Source<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Source::Slice(bytes) => bytes.len(),
+            Source::Value(value) => value.len(),
+        }
+    }
+
+    fn byte(&self, index: usize) -> u8 {
+        match self {
+            Source::Slice(bytes) => bytes[index],
+            Source::Value(value) => value.character(index),
+        }
+    }
+}
+
+impl<'d, 'o> Build<'d, 'o> {
+    /// Begins a message at the end of `out`.
+    pub fn new(dialect: &'d Dialect, mti: Mti, out: &'o mut Vec<u8>) -> Self {
+        Self::with_bitmaps(dialect, mti, dialect.bitmaps_min, out)
+    }
+
+    /// Begins a message like this one: same dialect, MTI and number of bitmaps, even if the second is empty.
+    pub fn again(view: &View<'d>, out: &'o mut Vec<u8>) -> Self {
+        Self::with_bitmaps(view.dialect(), view.mti(), view.bitmaps(), out)
+    }
+
+    fn with_bitmaps(dialect: &'d Dialect, mti: Mti, bitmaps: u8, out: &'o mut Vec<u8>) -> Self {
+        let start = out.len();
+        write_mti(dialect.mti, mti, out);
+        let head = out.len() + usize::from(bitmaps) * dialect.bitmap.bytes(BITMAP_BYTES);
+        out.resize(head, 0);
+        let present = [0; BITMAP_COUNT];
+        Self { dialect, out, start, bitmaps, present, last: 0, open: Open::Nothing, error: None }
+    }
+
+    /// Puts the element with this role. Shorter than a fixed element is padded as the dialect says; longer is an error.
+    pub fn text(&mut self, role: Role, ascii: &[u8]) -> &mut Self {
+        match self.dialect.de(role) {
+            Some(de) => self.element(de, ascii),
+            None => self,
+        }
+    }
+
+    /// Puts a number, with zeros before it up to the length of a fixed element.
+    pub fn number(&mut self, role: Role, number: u64) -> &mut Self {
+        let mut digits = [b'0'; NUMBER_DIGITS];
+        let mut rest = number;
+        let mut first = NUMBER_DIGITS;
+        while rest > 0 || first == NUMBER_DIGITS {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.text(role, &digits[first..])
+    }
+
+    /// Puts the element with this number from its canonical form: ASCII characters, for `b` its bytes.
+    pub fn element(&mut self, de: u8, ascii: &[u8]) -> &mut Self {
+        self.put(de, Source::Slice(ascii))
+    }
+
+    /// Puts a value read elsewhere: its bytes as they are where both dialects write it alike, else written anew.
+    pub fn copy(&mut self, de: u8, value: &Value<'_>) -> &mut Self {
+        self.put(de, Source::Value(value))
+    }
+
+    /// Opens an element that holds tags, to be filled by [`Build::tag`] and its like.
+    pub fn open_tags(&mut self, role: Role) -> &mut Self {
+        if self.error.is_some() {
+            return self;
+        }
+        let Some(de) = self.dialect.de(role) else {
+            self.open = Open::Skipped;
+            return self;
+        };
+        match self.begin_tags(de) {
+            Ok(at) => self.open = Open::Tags { de, at, item: None },
+            Err(rule) => self.fail(Some(de), None, rule),
+        }
+        self
+    }
+
+    fn begin_tags(&mut self, de: u8) -> Result<usize, BuildRule> {
+        let field = self.may_put(de)?;
+        if field.nested != Nested::Tags {
+            return Err(BuildRule::NotTagged);
+        }
+        self.make_bitmap(de);
+        let at = self.out.len();
+        self.out.resize(at + field.prefix.width(), 0);
+        Ok(at)
+    }
+
+    /// Puts a tag in the open element.
+    pub fn tag(&mut self, tag: Tag, ascii: &[u8]) -> &mut Self {
+        match self.dialect.tag(tag) {
+            Some(name) => self.raw_tag(name, ascii),
+            None => self,
+        }
+    }
+
+    /// Puts a tag by the two characters it is written with.
+    pub fn raw_tag(&mut self, name: [u8; TAG_CHARACTERS], ascii: &[u8]) -> &mut Self {
+        self.put_tag(name, Source::Slice(ascii))
+    }
+
+    /// Puts a tag with a value read elsewhere; an item comes whole.
+    pub fn copy_tag(&mut self, name: [u8; TAG_CHARACTERS], value: &Value<'_>) -> &mut Self {
+        self.put_tag(name, Source::Value(value))
+    }
+
+    /// Opens an item in the open element; the tags put until [`Build::close_item`] lie within it.
+    pub fn open_item(&mut self) -> &mut Self {
+        let Some(name) = self.dialect.tag(Tag::Item) else {
+            self.fail(None, Some(Tag::Item), BuildRule::Undefined);
+            return self;
+        };
+        let begun = self.out.len();
+        self.raw_tag(name, b"");
+        match &mut self.open {
+            Open::Tags { item: item @ None, .. } => *item = Some(begun),
+            Open::Skipped => {}
+            _ => self.fail(None, Some(Tag::Item), BuildRule::Format(Rule::TagNesting)),
+        }
+        self
+    }
+
+    /// Closes the open item.
+    pub fn close_item(&mut self) -> &mut Self {
+        match self.open {
+            Open::Tags { de, at, item: Some(begun) } => {
+                self.open = Open::Tags { de, at, item: None };
+                self.write_item_length(de, begun);
+            }
+            Open::Skipped => {}
+            _ => self.fail(None, Some(Tag::Item), BuildRule::NotOpen),
+        }
+        self
+    }
+
+    fn write_item_length(&mut self, de: u8, begun: usize) {
+        let length = self.out.len() - begun - TAG_HEADER;
+        if length > TAG_VALUE_MAX {
+            return self.fail(
+                Some(de),
+                Some(Tag::Item),
+                BuildRule::Format(Rule::TooLong(TAG_VALUE_MAX as u16)),
+            );
+        }
+        let Some(field) = self.dialect.field(de) else { return };
+        let digits = tag_length(length);
+        for (byte, digit) in self.out[begun + TAG_CHARACTERS..begun + TAG_HEADER].iter_mut().zip(digits) {
+            *byte = in_charset(field.encoding, digit);
+        }
+    }
+
+    /// Closes the open element: writes its length, checks it whole and moves it into place.
+    pub fn close_tags(&mut self) -> &mut Self {
+        if self.error.is_some() {
+            return self;
+        }
+        match self.open {
+            Open::Tags { de, at, item: None } => {
+                self.open = Open::Nothing;
+                if let Err((tag, rule)) = self.end_tags(de, at) {
+                    self.fail(Some(de), tag, rule);
+                }
+            }
+            Open::Skipped => self.open = Open::Nothing,
+            Open::Tags { de, item: Some(_), .. } => {
+                self.fail(Some(de), Some(Tag::Item), BuildRule::StillOpen)
+            }
+            Open::Nothing => self.fail(None, None, BuildRule::NotOpen),
+        }
+        self
+    }
+
+    fn end_tags(&mut self, de: u8, at: usize) -> Result<(), (Option<Tag>, BuildRule)> {
+        let field = *self.dialect.field(de).ok_or((None, BuildRule::Undefined))?;
+        let value = at + field.prefix.width();
+        let length = self.out.len() - value;
+        if length > usize::from(field.units_max) {
+            return Err((None, BuildRule::Format(Rule::TooLong(field.units_max))));
+        }
+        let written = &self.out[value..];
+        field.check(written, length).map_err(|rule| (None, BuildRule::Format(rule)))?;
+        tags::check(self.dialect, written, field.encoding)
+            .map_err(|fault| (fault.tag, BuildRule::Format(fault.rule)))?;
+        field.prefix.write(length, &mut self.out[at..value]);
+        self.settle(de, at);
+        Ok(())
+    }
+
+    /// Writes the bitmaps and ends the message; gives the bytes written.
+    ///
+    /// # Errors
+    /// The first thing that did not fit the dialect; `out` is then as it was before the message.
+    pub fn finish(mut self) -> Result<usize, BuildError> {
+        if !matches!(self.open, Open::Nothing) {
+            self.fail(None, None, BuildRule::StillOpen);
+        }
+        if self.out.len() - self.start > MESSAGE_BYTES_MAX {
+            self.fail(None, None, BuildRule::MessageLength);
+        }
+        if let Some(error) = self.error {
+            self.out.truncate(self.start);
+            return Err(error);
+        }
+        self.write_bitmaps();
+        Ok(self.out.len() - self.start)
+    }
+
+    fn write_bitmaps(&mut self) {
+        if self.bitmaps > 1 {
+            self.present[0] |= 1 << 63;
+        }
+        if self.bitmaps > 2 {
+            self.present[1] |= 1 << 63;
+        }
+        let width = self.dialect.bitmap.bytes(BITMAP_BYTES);
+        let mut at = self.start + self.dialect.mti.bytes(4);
+        for bitmap in &self.present[..usize::from(self.bitmaps)] {
+            write_bitmap(self.dialect.bitmap, *bitmap, &mut self.out[at..at + width]);
+            at += width;
+        }
+    }
+
+    fn put(&mut self, de: u8, source: Source<'_>) -> &mut Self {
+        if self.error.is_some() {
+            return self;
+        }
+        if let Err(rule) = self.try_put(de, source) {
+            self.fail(Some(de), None, rule);
+        }
+        self
+    }
+
+    fn try_put(&mut self, de: u8, source: Source<'_>) -> Result<(), BuildRule> {
+        let field = self.may_put(de)?;
+        self.make_bitmap(de);
+        let at = self.out.len();
+        write_field(field, source, self.out).map_err(BuildRule::Format)?;
+        if field.nested != Nested::Plain {
+            self.check_nested(field, at)?;
+        }
+        self.settle(de, at);
+        Ok(())
+    }
+
+    fn check_nested(&self, field: &Field, at: usize) -> Result<(), BuildRule> {
+        let (prefix, bytes) = self.out[at..].split_at(field.prefix.width());
+        let units = if field.is_fixed() {
+            usize::from(field.units_max)
+        } else {
+            field.prefix.read(prefix).unwrap_or(0)
+        };
+        let fault = match field.nested {
+            Nested::Tags => tags::check(self.dialect, bytes, field.encoding).err().map(|fault| fault.rule),
+            Nested::Ber if !tags::is_ber(&field.value(bytes, units)) => Some(Rule::Ber),
+            _ => None,
+        };
+        fault.map_or(Ok(()), |rule| Err(BuildRule::Format(rule)))
+    }
+
+    fn put_tag(&mut self, name: [u8; TAG_CHARACTERS], source: Source<'_>) -> &mut Self {
+        if self.error.is_some() {
+            return self;
+        }
+        let de = match self.open {
+            Open::Tags { de, .. } => de,
+            Open::Skipped => return self,
+            Open::Nothing => {
+                self.fail(None, self.dialect.tag_meaning(name), BuildRule::NotOpen);
+                return self;
+            }
+        };
+        let Some(encoding) = self.dialect.field(de).map(|field| field.encoding) else { return self };
+        if source.len() > TAG_VALUE_MAX {
+            let rule = BuildRule::Format(Rule::TooLong(TAG_VALUE_MAX as u16));
+            self.fail(Some(de), self.dialect.tag_meaning(name), rule);
+            return self;
+        }
+        self.out.extend(name.into_iter().chain(tag_length(source.len())).map(|b| in_charset(encoding, b)));
+        match source {
+            Source::Slice(ascii) if encoding == Encoding::Ascii => self.out.extend_from_slice(ascii),
+            Source::Value(value) if value.encoding() == encoding => self.out.extend_from_slice(value.raw()),
+            _ => self.out.extend((0..source.len()).map(|index| in_charset(encoding, source.byte(index)))),
+        }
+        self
+    }
+
+    /// Whether the element may be put now; gives its field.
+    fn may_put(&self, de: u8) -> Result<&'d Field, BuildRule> {
+        if !matches!(self.open, Open::Nothing) {
+            return Err(BuildRule::StillOpen);
+        }
+        let dialect: &'d Dialect = self.dialect;
+        let field = dialect.field(de).ok_or(BuildRule::Undefined)?;
+        let (word, bit) = place_of(de);
+        if self.present[word] & (1 << 63 >> bit) != 0 {
+            return Err(BuildRule::Twice);
+        }
+        Ok(field)
+    }
+
+    /// Makes room for the bitmap that this element's bit lies in.
+    fn make_bitmap(&mut self, de: u8) {
+        let (word, _) = place_of(de);
+        let needed = word as u8 + 1;
+        if needed <= self.bitmaps {
+            return;
+        }
+        let width = self.dialect.bitmap.bytes(BITMAP_BYTES);
+        let more = usize::from(needed - self.bitmaps) * width;
+        let at = self.first_element();
+        let end = self.out.len();
+        self.out.resize(end + more, 0);
+        self.out.copy_within(at..end, at + more);
+        self.bitmaps = needed;
+    }
+
+    fn first_element(&self) -> usize {
+        self.start
+            + self.dialect.mti.bytes(4)
+            + usize::from(self.bitmaps) * self.dialect.bitmap.bytes(BITMAP_BYTES)
+    }
+
+    /// Takes the element written at `at`, the end of the message, into it: moves it before those with higher numbers.
+    fn settle(&mut self, de: u8, at: usize) {
+        if de < self.last {
+            let place = self.place_before(de);
+            let length = self.out.len() - at;
+            self.out[place..].rotate_right(length);
+        }
+        self.last = self.last.max(de);
+        let (word, bit) = place_of(de);
+        self.present[word] |= 1 << 63 >> bit;
+    }
+
+    /// Where in the buffer the first element with a higher number begins.
+    fn place_before(&self, de: u8) -> usize {
+        let mut at = self.first_element();
+        for (word, bits) in self.present.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let lower = take_element(&mut bits, word);
+                if lower > de {
+                    return at;
+                }
+                at += self.written_length(lower, at);
+            }
+        }
+        at
+    }
+
+    fn written_length(&self, de: u8, at: usize) -> usize {
+        let Some(field) = self.dialect.field(de) else { return 0 };
+        let width = field.prefix.width();
+        let units = match field.is_fixed() {
+            true => usize::from(field.units_max),
+            false => field.prefix.read(&self.out[at..at + width]).unwrap_or(0),
+        };
+        width + field.encoding.bytes(units)
+    }
+
+    #[cold]
+    fn fail(&mut self, element: Option<u8>, tag: Option<Tag>, rule: BuildRule) {
+        self.error.get_or_insert(BuildError { element, tag, rule });
+    }
+}
+
+/// Writes prefix and value of an element.
+fn write_field(field: &Field, source: Source<'_>, out: &mut Vec<u8>) -> Result<(), Rule> {
+    let given = source.len();
+    let most = usize::from(field.units_max);
+    if given > most {
+        return Err(Rule::TooLong(field.units_max));
+    }
+    if !field.is_fixed() {
+        let at = out.len();
+        out.resize(at + field.prefix.width(), 0);
+        field.prefix.write(given, &mut out[at..]);
+    }
+    let units = if field.is_fixed() { most } else { given };
+    if units > given && field.pad == super::field::Pad::Never {
+        return Err(Rule::TooShort(field.units_max));
+    }
+    match source {
+        Source::Value(value) if is_written_alike(field, value, units) => {
+            field.check(value.raw(), units)?;
+            out.extend_from_slice(value.raw());
+            Ok(())
+        }
+        Source::Slice(bytes)
+            if units == given && matches!(field.encoding, Encoding::Ascii | Encoding::Binary) =>
+        {
+            if !field.content.holds(bytes) {
+                return Err(Rule::Content(field.content));
+            }
+            out.extend_from_slice(bytes);
+            Ok(())
+        }
+        _ => write_units(field, source, units, out),
+    }
+}
+
+/// Whether the field would write this value as the bytes that it is.
+fn is_written_alike(field: &Field, value: &Value<'_>, units: usize) -> bool {
+    let would_be = field.value(value.raw(), units);
+    would_be.len() == value.len()
+        && would_be.encoding() == value.encoding()
+        && would_be.skip() == value.skip()
+}
+
+/// Writes padded units one by one, in any encoding.
+fn write_units(field: &Field, source: Source<'_>, units: usize, out: &mut Vec<u8>) -> Result<(), Rule> {
+    let given = source.len();
+    let before = if field.pad.is_left() { units - given } else { 0 };
+    let pad = field.pad.byte(field.content);
+    let unit = |index: usize| match index.checked_sub(before) {
+        Some(index) if index < given => source.byte(index),
+        _ => pad,
+    };
+    let at = out.len();
+    match field.encoding {
+        Encoding::Ascii | Encoding::Ebcdic | Encoding::Binary => {
+            out.extend((0..units).map(|index| in_charset(field.encoding, unit(index))));
+        }
+        Encoding::Hex | Encoding::EbcdicHex => {
+            let digits = (0..units).flat_map(|index| [hex_digit(unit(index) >> 4), hex_digit(unit(index))]);
+            out.extend(digits.map(|digit| in_charset(field.encoding, digit)));
+        }
+        Encoding::Bcd | Encoding::BcdLeft => write_nibbles(field, units, &unit, out)?,
+        Encoding::SignedBcd if units == 0 => {}
+        Encoding::SignedBcd => {
+            out.push(unit(0));
+            write_nibbles(field, units - 1, &|index| unit(index + 1), out)?;
+        }
+    }
+    field.check(&out[at..], units)
+}
+
+/// Packs digits two a byte, an odd number of them justified as the encoding says.
+fn write_nibbles(
+    field: &Field,
+    units: usize,
+    unit: &dyn Fn(usize) -> u8,
+    out: &mut Vec<u8>,
+) -> Result<(), Rule> {
+    let odd = units % 2;
+    let (before, filler) = if field.encoding == Encoding::BcdLeft { (0, field.filler) } else { (odd, 0) };
+    for index in (0..units + odd).step_by(2) {
+        let nibble = |index: usize| match index.checked_sub(before) {
+            Some(index) if index < units => to_nibble(field.content, unit(index)),
+            _ => Ok(filler),
+        };
+        out.push(nibble(index)? << 4 | nibble(index + 1)?);
+    }
+    Ok(())
+}
+
+fn to_nibble(content: Content, byte: u8) -> Result<u8, Rule> {
+    match byte {
+        b'0'..=b'9' => Ok(byte & 0x0F),
+        b':'..=b'?' if content == Content::Track => Ok(byte & 0x0F),
+        b'D' if content == Content::Track => Ok(hex_value(b'D')),
+        _ => Err(Rule::Content(content)),
+    }
+}
+
+fn in_charset(encoding: Encoding, ascii: u8) -> u8 {
+    match encoding {
+        Encoding::Ebcdic | Encoding::EbcdicHex => to_ebcdic(ascii),
+        _ => ascii,
+    }
+}
+
+fn tag_length(length: usize) -> [u8; TAG_LENGTH_DIGITS] {
+    [length / 100 % 10, length / 10 % 10, length % 10].map(|digit| b'0' + digit as u8)
+}
+
+fn write_mti(encoding: Encoding, mti: Mti, out: &mut Vec<u8>) {
+    let digits = mti.digits();
+    match encoding {
+        Encoding::Bcd => {
+            let [a, b, c, d] = digits.map(|digit| digit & 0x0F);
+            out.extend_from_slice(&[a << 4 | b, c << 4 | d]);
+        }
+        _ => out.extend(digits.map(|digit| in_charset(encoding, digit))),
+    }
+}
+
+fn write_bitmap(encoding: Encoding, bitmap: u64, bytes: &mut [u8]) {
+    let binary = bitmap.to_be_bytes();
+    if encoding == Encoding::Binary {
+        return bytes.copy_from_slice(&binary);
+    }
+    let digits = binary.iter().flat_map(|b| [hex_digit(b >> 4), hex_digit(*b)]);
+    for (byte, digit) in bytes.iter_mut().zip(digits) {
+        *byte = in_charset(encoding, digit);
+    }
+}

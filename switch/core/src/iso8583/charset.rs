@@ -1,0 +1,219 @@
+//! Character sets and the classes of characters that elements may hold.
+//!
+//! Owns the EBCDIC tables and [`Content`]. EBCDIC is code page 1047; what it shares with code page 500 (every printable ASCII
+//! character but `!`, `[`, `]` and `|`) reads the same from either. Deliberately absent: any other code page.
+
+use super::role::words;
+
+words! {
+    /// What the characters of an element may be (ISO 8583:1987, 4.1).
+    pub enum Content {
+        /// Decimal digits.
+        Digits = "n",
+        /// Letters and spaces.
+        Letters = "a",
+        /// Letters, digits and spaces.
+        Alphanumeric = "an",
+        /// Letters, digits and pad spaces: the same set as `an`.
+        Padded = "anp",
+        /// Printable ASCII.
+        Printable = "ans",
+        /// Printable ASCII and line ends.
+        Lines = "text",
+        /// The 16 characters of tracks 2 and 3 (ISO/IEC 7813), `D` standing for `=` too.
+        Track = "z",
+        /// `C` or `D`, then decimal digits.
+        Signed = "x+n",
+        /// Any bytes.
+        Bytes = "b",
+    }
+}
+
+impl Content {
+    /// Whether canonical characters are all of this class.
+    pub fn holds(self, ascii: &[u8]) -> bool {
+        match self {
+            Content::Digits => all_words(ascii, are_digits),
+            Content::Printable => all_words(ascii, are_printable),
+            Content::Letters => ascii.iter().all(|b| b.is_ascii_alphabetic() || *b == b' '),
+            Content::Alphanumeric | Content::Padded => {
+                ascii.iter().all(|b| b.is_ascii_alphanumeric() || *b == b' ')
+            }
+            Content::Lines => ascii.iter().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t')),
+            Content::Track => ascii.iter().all(|b| matches!(b, b'0'..=b'?' | b'D')),
+            Content::Signed => {
+                matches!(ascii, [b'C' | b'D' | b'c' | b'd', digits @ ..] if Content::Digits.holds(digits))
+            }
+            Content::Bytes => true,
+        }
+    }
+}
+
+/// Whether the test, which looks at eight bytes at a time, holds for all bytes. Words may overlap and bytes come twice in one,
+/// so that there is no rest to go through byte by byte.
+fn all_words(bytes: &[u8], test: impl Fn(u64) -> bool) -> bool {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        let inner = bytes[8..]
+            .chunks_exact(8)
+            .all(|word| word.try_into().is_ok_and(|word| test(u64::from_le_bytes(word))));
+        return inner && test(u64::from_le_bytes(*first)) && test(u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return test(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)));
+    }
+    match *bytes {
+        [] => true,
+        [a] => test(EACH_BYTE * u64::from(a)),
+        [a, b] => test(u64::from_le_bytes([a, b, a, b, a, b, a, b])),
+        [a, b, c, ..] => test(u64::from_le_bytes([a, b, c, a, b, c, a, b])),
+    }
+}
+
+const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = EACH_BYTE * 0x80;
+
+/// Eight digits: each byte is 0x3X, and still is when 6 is added.
+fn are_digits(word: u64) -> bool {
+    const UPPER_NIBBLES: u64 = EACH_BYTE * 0xF0;
+    const THREES: u64 = EACH_BYTE * 0x30;
+    word & UPPER_NIBBLES == THREES && word.wrapping_add(EACH_BYTE * 6) & UPPER_NIBBLES == THREES
+}
+
+/// Eight printable characters: below 0x80, still so when 1 is added (not 0x7F), and at least 0x20.
+fn are_printable(word: u64) -> bool {
+    (word | word.wrapping_add(EACH_BYTE)) & HIGH_BITS == 0
+        && (word | HIGH_BITS).wrapping_sub(EACH_BYTE * 0x20) & HIGH_BITS == HIGH_BITS
+}
+
+/// The value of a hex digit, either case; 0xFF for anything else.
+pub(super) const fn hex_value(byte: u8) -> u8 {
+    HEX[byte as usize]
+}
+
+/// The upper-case hex digit of the low four bits.
+pub(super) const fn hex_digit(value: u8) -> u8 {
+    b"0123456789ABCDEF"[(value & 0x0F) as usize]
+}
+
+const HEX: [u8; 256] = {
+    let mut table = [0xFF; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[hex_digit(value).to_ascii_lowercase() as usize] = value;
+        table[hex_digit(value) as usize] = value;
+        value += 1;
+    }
+    table
+};
+
+/// ASCII of an EBCDIC byte; 0x80 where there is none, which is in no class of characters.
+pub(super) const fn from_ebcdic(byte: u8) -> u8 {
+    TO_ASCII[byte as usize]
+}
+
+/// EBCDIC of an ASCII byte; the substitute character 0x3F for what EBCDIC text cannot hold.
+pub(super) const fn to_ebcdic(byte: u8) -> u8 {
+    TO_EBCDIC[byte as usize]
+}
+
+const NO_CHARACTER: u8 = 0x80;
+
+/// Runs of code page 1047: first EBCDIC byte, then the ASCII characters from there on.
+const RUNS: &[(u8, &[u8])] = &[
+    (0x05, b"\t"),
+    (0x0D, b"\r"),
+    (0x25, b"\n"),
+    (0x40, b" "),
+    (0x4B, b".<(+|&"),
+    (0x5A, b"!$*);^-/"),
+    (0x6B, b",%_>?"),
+    (0x79, b"`:#@'=\""),
+    (0x81, b"abcdefghi"),
+    (0x91, b"jklmnopqr"),
+    (0xA1, b"~stuvwxyz"),
+    (0xAD, b"["),
+    (0xBD, b"]"),
+    (0xC0, b"{ABCDEFGHI"),
+    (0xD0, b"}JKLMNOPQR"),
+    (0xE0, b"\\"),
+    (0xE2, b"STUVWXYZ"),
+    (0xF0, b"0123456789"),
+];
+
+const TO_ASCII: [u8; 256] = {
+    let mut table = [NO_CHARACTER; 256];
+    let mut run = 0;
+    while run < RUNS.len() {
+        let (first, characters) = RUNS[run];
+        let mut index = 0;
+        while index < characters.len() {
+            table[first as usize + index] = characters[index];
+            index += 1;
+        }
+        run += 1;
+    }
+    table
+};
+
+const TO_EBCDIC: [u8; 256] = {
+    let mut table = [0x3F; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if TO_ASCII[byte] != NO_CHARACTER {
+            table[TO_ASCII[byte] as usize] = byte as u8;
+        }
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::{Content, from_ebcdic, hex_value, to_ebcdic};
+
+    #[test]
+    fn printable_ascii_survives_ebcdic() {
+        for byte in (b' '..=b'~').chain(*b"\r\n\t") {
+            assert_eq!(from_ebcdic(to_ebcdic(byte)), byte);
+        }
+        assert_eq!((to_ebcdic(b'0'), to_ebcdic(b'A'), to_ebcdic(b'z')), (0xF0, 0xC1, 0xA9));
+        assert_eq!(
+            (to_ebcdic(b'&'), to_ebcdic(b'-'), to_ebcdic(b'/'), to_ebcdic(b'=')),
+            (0x50, 0x60, 0x61, 0x7E)
+        );
+    }
+
+    #[test]
+    fn classes_hold_what_they_say_at_any_length() {
+        let holds = |content: Content, byte: u8| match content {
+            Content::Digits => byte.is_ascii_digit(),
+            _ => (b' '..=b'~').contains(&byte),
+        };
+        for content in [Content::Digits, Content::Printable] {
+            for length in 1..=20 {
+                for (place, byte) in (0..length).flat_map(|place| (0..=255).map(move |byte| (place, byte))) {
+                    let mut text = vec![b'0'; length];
+                    text[place] = byte;
+                    assert_eq!(
+                        content.holds(&text),
+                        holds(content, byte),
+                        "{content:?} {length} {place} {byte}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn unassigned_ebcdic_is_in_no_class() {
+        for content in [Content::Printable, Content::Lines, Content::Digits, Content::Track, Content::Letters]
+        {
+            assert!(!content.holds(&[from_ebcdic(0xFF)]));
+        }
+    }
+
+    #[test]
+    fn hex_digits_have_either_case() {
+        assert_eq!([b'0', b'9', b'a', b'F', b'g'].map(hex_value), [0, 9, 10, 15, 0xFF]);
+    }
+}

@@ -1,0 +1,179 @@
+//! Packing of facts: little helpers that put values into bytes and take them out again.
+//!
+//! Owns: `Pack` (writing) and `Unpack` (reading). All numbers little-endian; bytes and texts with a two-byte length.
+//! Invariants: what was packed unpacks to the same value; reading past the end is an error, never a panic.
+//! Deliberately absent: versions and schemas; a fact's first byte says what it is (`fact`).
+
+use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
+use crate::money::Minor;
+use crate::text::Text;
+
+/// The bytes are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record ends early or holds a value that it cannot hold")]
+pub struct Unreadable;
+
+/// Writing.
+pub trait Pack {
+    /// Appends the value.
+    fn pack(&self, out: &mut Vec<u8>);
+}
+
+/// Reading: the bytes still to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Unpack<'a>(pub &'a [u8]);
+
+impl<'a> Unpack<'a> {
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Unreadable)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    /// The next byte.
+    ///
+    /// # Errors
+    /// None is left.
+    pub fn byte(&mut self) -> Result<u8, Unreadable> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    /// Bytes with their length before them.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    pub fn bytes(&mut self) -> Result<&'a [u8], Unreadable> {
+        let length = usize::from(self.u16()?);
+        let (head, rest) = self.0.split_at_checked(length).ok_or(Unreadable)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// It is too long, or not ASCII.
+    pub fn text<const N: usize>(&mut self) -> Result<Text<N>, Unreadable> {
+        let length = usize::from(self.byte()?);
+        let (head, rest) = self.0.split_at_checked(length).ok_or(Unreadable)?;
+        self.0 = rest;
+        Text::new(head).ok_or(Unreadable)
+    }
+
+    /// An amount.
+    ///
+    /// # Errors
+    /// Too few bytes are left.
+    pub fn minor(&mut self) -> Result<Minor, Unreadable> {
+        Ok(Minor(i64::from_le_bytes(self.array()?)))
+    }
+
+    /// A flight's number.
+    ///
+    /// # Errors
+    /// Too few bytes are left.
+    pub fn flight(&mut self) -> Result<FlightNo, Unreadable> {
+        Ok(FlightNo(self.u64()?))
+    }
+
+    /// A network's id.
+    ///
+    /// # Errors
+    /// Too few bytes are left.
+    pub fn network(&mut self) -> Result<NetworkId, Unreadable> {
+        Ok(NetworkId(self.u16()?))
+    }
+
+    /// A product's id.
+    ///
+    /// # Errors
+    /// Too few bytes are left.
+    pub fn product(&mut self) -> Result<ProductId, Unreadable> {
+        Ok(ProductId(self.u16()?))
+    }
+
+    /// A supplier's id.
+    ///
+    /// # Errors
+    /// Too few bytes are left.
+    pub fn supplier(&mut self) -> Result<SupplierId, Unreadable> {
+        Ok(SupplierId(self.u16()?))
+    }
+}
+
+macro_rules! numbers {
+    ($($name:ident)*) => {
+        impl Unpack<'_> {
+            $(
+                /// A number.
+                ///
+                /// # Errors
+                /// Too few bytes are left.
+                pub fn $name(&mut self) -> Result<$name, Unreadable> {
+                    Ok($name::from_le_bytes(self.array()?))
+                }
+            )*
+        }
+        $(
+            impl Pack for $name {
+                fn pack(&self, out: &mut Vec<u8>) {
+                    out.extend_from_slice(&self.to_le_bytes());
+                }
+            }
+        )*
+    };
+}
+
+numbers! { u16 u32 u64 u128 }
+
+impl Pack for u8 {
+    fn pack(&self, out: &mut Vec<u8>) {
+        out.push(*self);
+    }
+}
+
+impl Pack for Minor {
+    fn pack(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_le_bytes());
+    }
+}
+
+macro_rules! ids {
+    ($($name:ty)*) => {
+        $(
+            impl Pack for $name {
+                fn pack(&self, out: &mut Vec<u8>) {
+                    self.0.pack(out);
+                }
+            }
+        )*
+    };
+}
+
+ids! { FlightNo NetworkId ProductId SupplierId }
+
+impl<const N: usize> Pack for Text<N> {
+    fn pack(&self, out: &mut Vec<u8>) {
+        out.push(self.len() as u8);
+        out.extend_from_slice(self.as_bytes());
+    }
+}
+
+impl<const N: usize> Pack for [u8; N] {
+    fn pack(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+}
+
+/// Bytes with a two-byte length. Longer than 65,535 bytes cannot be: every input is bounded by its conduit's frame limit.
+impl Pack for &[u8] {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let length = u16::try_from(self.len()).unwrap_or(u16::MAX);
+        length.pack(out);
+        out.extend_from_slice(&self[..usize::from(length)]);
+    }
+}

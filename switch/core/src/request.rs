@@ -1,0 +1,442 @@
+//! A request: what a message asks for, as values.
+//!
+//! Owns: reading a message into a ticket, and the order of checks up to the terminal; what comes after the terminal is judged here too, but kept as
+//! `Request::refusal`, because the duplicate check stands in between (order of checks, R-3).
+//! Invariants: `ticket.frame` gets only what an answer echoes, without card data; keys and contents are those of S-1 and S-5; nothing here changes state.
+//! Deliberately absent: field numbers (the dialect's), duplicates, positions, routes and stock (the gate's).
+
+use crate::catalogue::{AccountRule, AccountSource, Catalogue, Product};
+use crate::code::Code;
+use crate::ids::Now;
+use crate::iso8583::{Build, Dialect, Role, Tag, Value, View};
+use crate::keyhash::KeyHash;
+use crate::money::Minor;
+use crate::stamp;
+use crate::text::Text;
+use crate::ticket::Ticket;
+use std::sync::Arc;
+
+/// What a message wants of the gate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A sale of one item.
+    #[default]
+    Sale,
+    /// The network's business day is to be closed (08xx with 201).
+    CutOver,
+}
+
+/// A request, as values. Indexes are those of the ticket's catalogue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request {
+    /// What it wants.
+    pub kind: Kind,
+    /// The key of S-1, hashed.
+    pub key: u128,
+    /// The key of S-5, hashed.
+    pub named: u128,
+    /// The contents compared under the key, hashed.
+    pub contents: u64,
+    /// Index of the network.
+    pub network: u32,
+    /// Index of the merchant.
+    pub merchant: u32,
+    /// Index of the terminal.
+    pub terminal: u32,
+    /// Index of the product; only meaningful while `refusal` is none.
+    pub product: u32,
+    /// Minor units of `currency`.
+    pub amount: Minor,
+    /// ISO 4217 numeric.
+    pub currency: u16,
+    /// Account; empty where there is none. A card's number is in the ticket's `pan`.
+    pub account: Text<30>,
+    /// The supplier that the request names; empty where it names none.
+    pub supplier: Text<12>,
+    /// DE11.
+    pub stan: u32,
+    /// DE7 digits, to be echoed.
+    pub transmission: [u8; 10],
+    /// DE12 and DE13 digits: hhmmssMMDD.
+    pub local: [u8; 10],
+    /// DE37; empty where the request has none.
+    pub rrn: Text<12>,
+    /// Whether the request had DE2: then the answer has it too.
+    pub pan_echoed: bool,
+    /// The first check after the duplicate check that it does not pass.
+    pub refusal: Option<Code>,
+}
+
+/// What a conduit checks a message against.
+#[derive(Debug)]
+pub struct Rules<'a> {
+    /// The snapshot.
+    pub catalogue: &'a Arc<Catalogue>,
+    /// Networks (indexes) allowed on the conduit; empty: all.
+    pub networks: &'a [u32],
+    /// Networks (indexes) that the client certificate stands for; none: the conduit does not bind names.
+    pub bound: Option<&'a [u32]>,
+    /// Whether a network must have signed on.
+    pub sign_on: bool,
+    /// Networks (indexes) signed on at this connection.
+    pub signed_on: &'a [u32],
+    /// Hours that the duplicate window holds (S-3).
+    pub window_h: u32,
+    /// Key of the hashes.
+    pub keys: &'a KeyHash,
+}
+
+/// Network management that a connection answers by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Management {
+    /// 001.
+    SignOn,
+    /// 002.
+    SignOff,
+    /// 301.
+    Echo,
+    /// Anything else: 40.
+    Unsupported,
+}
+
+/// Why a message is not answered at all (S-20).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// It is a response; the switch asked nothing here.
+    Response,
+    /// Its MTI or STAN cannot be read.
+    Unreadable,
+}
+
+/// What a message turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The ticket is filled: it goes to the gate.
+    Gate,
+    /// Answer now, with this code.
+    Refuse(Code),
+    /// Answer now: network management, of this network (index) where it names a known one.
+    Manage(Management, Option<u32>),
+    /// Do not answer; count.
+    Ignore(Ignored),
+}
+
+/// Slack for time zones around the window (S-3), in hours.
+const ZONES_H: u64 = 14;
+
+/// Elements whose value an answer may echo, beside the prepaid data.
+const ECHOED: [Role; 11] = [
+    Role::ProcessingCode,
+    Role::Amount,
+    Role::TransmissionTime,
+    Role::Stan,
+    Role::LocalTime,
+    Role::LocalDate,
+    Role::Network,
+    Role::Rrn,
+    Role::Terminal,
+    Role::Merchant,
+    Role::Currency,
+];
+
+/// Reads a message into `ticket`.
+pub fn read(dialect: &Dialect, body: &[u8], now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
+    let view = match dialect.view(body) {
+        Ok(view) => view,
+        Err(broken) => return broken_message(broken.read.as_ref()),
+    };
+    ticket.mti = view.mti();
+    if view.mti().is_response() {
+        return Read::Ignore(Ignored::Response);
+    }
+    if view.mti().response().is_none() || !view.has(Role::Stan) {
+        return Read::Ignore(Ignored::Unreadable);
+    }
+    match view.mti().class_digit() {
+        8 => manage(&view, rules, ticket),
+        2 if view.mti().function_digit() == 0 => sale(&view, now, rules, ticket),
+        _ => Read::Refuse(Code::UNSUPPORTED),
+    }
+}
+
+/// What becomes of a message that is wrong somewhere (S-20).
+fn broken_message(read: Option<&View<'_>>) -> Read {
+    match read {
+        Some(view) if view.mti().is_response() => Read::Ignore(Ignored::Response),
+        Some(view) if view.mti().response().is_some() && view.has(Role::Stan) => Read::Refuse(Code::FORMAT),
+        _ => Read::Ignore(Ignored::Unreadable),
+    }
+}
+
+fn manage(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
+    let Some(code) = view.value(Role::ManagementCode).and_then(|value| value.number()) else {
+        return Read::Refuse(Code::FORMAT);
+    };
+    let network = match view.value(Role::Network).and_then(|value| value.text()) {
+        Some(named) => match admitted_network(named, rules, false) {
+            Ok(network) => Some(network),
+            Err(code) => return Read::Refuse(code),
+        },
+        None => None,
+    };
+    match code {
+        1 => Read::Manage(Management::SignOn, network),
+        2 => Read::Manage(Management::SignOff, network),
+        301 => Read::Manage(Management::Echo, network),
+        201 => cut_over(view, network.or(sole_network(rules)), rules, ticket),
+        _ => Read::Manage(Management::Unsupported, network),
+    }
+}
+
+/// The only network that a connection can stand for, where there is only one.
+fn sole_network(rules: &Rules<'_>) -> Option<u32> {
+    match (rules.bound, rules.signed_on) {
+        (Some([network]), _) | (_, [network]) => Some(*network),
+        _ => None,
+    }
+}
+
+fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
+    let Some(network) = network else { return Read::Refuse(Code::NETWORK) };
+    ticket.request = Request { kind: Kind::CutOver, network, ..Request::default() };
+    ticket.request.transmission = digits(view, Role::TransmissionTime).unwrap_or_default();
+    ticket.catalogue = Some(Arc::clone(rules.catalogue));
+    match scrub(view, &mut ticket.frame) {
+        true => Read::Gate,
+        false => Read::Refuse(Code::FORMAT),
+    }
+}
+
+fn sale(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
+    match sale_request(view, now, rules, ticket) {
+        Ok(request) => {
+            ticket.request = request;
+            ticket.catalogue = Some(Arc::clone(rules.catalogue));
+            Read::Gate
+        }
+        Err(code) => Read::Refuse(code),
+    }
+}
+
+/// The checks in their order: format 30, network 31, merchant 03, terminal 58; then what is judged after the duplicate check.
+fn sale_request(
+    view: &View<'_>,
+    now: Now,
+    rules: &Rules<'_>,
+    ticket: &mut Ticket,
+) -> Result<Request, Code> {
+    let fields = Fields::of(view).ok_or(Code::FORMAT)?;
+    let network = admitted_network(fields.network, rules, true)?;
+    let catalogue = rules.catalogue;
+    let (merchant, known) = catalogue.merchant(fields.merchant).ok_or(Code::MERCHANT)?;
+    if known.network != network {
+        return Err(Code::MERCHANT);
+    }
+    let (terminal, known) = catalogue.terminal(fields.terminal).ok_or(Code::TERMINAL)?;
+    if known.merchant != merchant || known.blocked {
+        return Err(Code::TERMINAL);
+    }
+    read_pan(view, ticket);
+    if !scrub(view, &mut ticket.frame) {
+        return Err(Code::FORMAT);
+    }
+    let mut request = Request {
+        kind: Kind::Sale,
+        key: fields.key(2, rules.keys),
+        named: fields.named(2, rules.keys),
+        contents: contents(view, ticket.pan.expose(), rules.keys),
+        network,
+        merchant,
+        terminal,
+        product: 0,
+        amount: Minor(fields.amount as i64),
+        currency: fields.currency,
+        account: view.tag(Tag::Account).and_then(|value| value.text()).unwrap_or_default(),
+        supplier: view.tag(Tag::Supplier).and_then(|value| value.text()).unwrap_or_default(),
+        stan: fields.stan,
+        transmission: fields.transmission,
+        local: fields.local,
+        rrn: view.value(Role::Rrn).and_then(|value| value.text()).unwrap_or_default(),
+        pan_echoed: view.has(Role::Pan),
+        refusal: None,
+    };
+    match product(&fields, now, rules, network, &request, ticket.pan.expose()) {
+        Ok(product) => request.product = product,
+        Err(code) => request.refusal = Some(code),
+    }
+    Ok(request)
+}
+
+/// The network of that code, if it may speak here: known, not suspended, allowed on the conduit, the certificate's, signed on.
+fn admitted_network(code: Text<11>, rules: &Rules<'_>, signed_on: bool) -> Result<u32, Code> {
+    let (at, network) = rules.catalogue.network(code).ok_or(Code::NETWORK)?;
+    let allowed = rules.networks.is_empty() || rules.networks.contains(&at);
+    let bound = rules.bound.is_none_or(|bound| bound.contains(&at));
+    let present = !signed_on || !rules.sign_on || rules.signed_on.contains(&at);
+    if network.suspended || !allowed || !bound || !present {
+        return Err(Code::NETWORK);
+    }
+    Ok(at)
+}
+
+/// The mandatory elements of a sale.
+struct Fields {
+    processing: u32,
+    amount: u64,
+    transmission: [u8; 10],
+    stan: u32,
+    stan_digits: [u8; 6],
+    local: [u8; 10],
+    network: Text<11>,
+    terminal: Text<8>,
+    merchant: Text<15>,
+    product: Text<20>,
+    currency: u16,
+}
+
+impl Fields {
+    /// `None` where one is missing or is not of its form.
+    fn of(view: &View<'_>) -> Option<Self> {
+        let stan_digits = digits::<6>(view, Role::Stan)?;
+        let time: [u8; 6] = digits(view, Role::LocalTime)?;
+        let date: [u8; 4] = digits(view, Role::LocalDate)?;
+        let mut local = [0; 10];
+        local[..6].copy_from_slice(&time);
+        local[6..].copy_from_slice(&date);
+        Some(Self {
+            processing: view.value(Role::ProcessingCode)?.number()? as u32,
+            amount: view.value(Role::Amount)?.number()?,
+            transmission: digits(view, Role::TransmissionTime)?,
+            stan: view.value(Role::Stan)?.number()? as u32,
+            stan_digits,
+            local,
+            network: view.value(Role::Network)?.text()?,
+            terminal: view.value(Role::Terminal)?.text::<8>()?.trimmed(),
+            merchant: view.value(Role::Merchant)?.text::<15>()?.trimmed(),
+            product: view.tag(Tag::Product)?.text::<20>()?.trimmed(),
+            currency: view.value(Role::Currency)?.number()? as u16,
+        })
+    }
+
+    /// The key of S-1: message class, DE32, 42, 41, 11, 12, 13.
+    fn key(&self, class: u8, keys: &KeyHash) -> u128 {
+        let place = [self.network.as_bytes(), self.merchant.as_bytes(), self.terminal.as_bytes()];
+        keys.digest(class, &[place[0], place[1], place[2], &self.stan_digits, &self.local])
+    }
+
+    /// The key of S-5: DE32, 42, 41, message class, STAN, DE7.
+    fn named(&self, class: u8, keys: &KeyHash) -> u128 {
+        let place = [self.network.as_bytes(), self.merchant.as_bytes(), self.terminal.as_bytes()];
+        keys.digest(class | 0x40, &[place[0], place[1], place[2], &self.stan_digits, &self.transmission])
+    }
+}
+
+fn digits<const N: usize>(view: &View<'_>, role: Role) -> Option<[u8; N]> {
+    view.value(role)?.text::<N>()?.as_bytes().try_into().ok()
+}
+
+/// The card number, from DE2 or from the track; the rest of the track is dropped.
+fn read_pan(view: &View<'_>, ticket: &mut Ticket) {
+    ticket.pan.clear();
+    if let Some(pan) = view.value(Role::Pan) {
+        pan.append_to(ticket.pan.buffer());
+    } else if let Some(track) = view.value(Role::Track2) {
+        track.append_to(ticket.pan.buffer());
+        let buffer = ticket.pan.buffer();
+        let length = buffer.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(buffer.len());
+        buffer.truncate(length.min(19));
+    }
+}
+
+/// Digest of the contents that a repeat must share: DE2, 3, 4, 49, 48 without the third-party identifiers (S-1).
+fn contents(view: &View<'_>, pan: &[u8], keys: &KeyHash) -> u64 {
+    let raw = |value: Option<Value<'_>>| value.map_or(0, |value| value.number().unwrap_or(u64::MAX));
+    let numbers = [Role::ProcessingCode, Role::Amount, Role::Currency].map(|role| raw(view.value(role)).to_be_bytes());
+    let mut digest = keys.digest(0x80, &[pan, &numbers[0], &numbers[1], &numbers[2]]);
+    for (name, value) in view.tags() {
+        if view.dialect().tag_meaning(name) == Some(Tag::ThirdParty) {
+            continue;
+        }
+        // In its canonical form, so that a repeat through a conduit of another dialect is one.
+        let text = value.text::<200>();
+        let canonical = text.as_ref().map_or(value.raw(), Text::as_bytes);
+        digest = keys.digest(0x81, &[&digest.to_be_bytes(), &name, canonical]);
+    }
+    digest as u64
+}
+
+/// Copies what an answer may echo; false where it cannot be built, which is the message's fault.
+fn scrub(view: &View<'_>, frame: &mut Vec<u8>) -> bool {
+    frame.clear();
+    let dialect = view.dialect();
+    let mut build = Build::new(dialect, view.mti(), frame);
+    for (de, value) in view.elements() {
+        match dialect.role(de) {
+            Some(Role::Prepaid) => scrub_tags(view, &mut build),
+            Some(role) if ECHOED.contains(&role) || role == Role::Original || role == Role::ManagementCode => {
+                build.copy(de, &value);
+            }
+            _ => {}
+        }
+    }
+    build.finish().is_ok()
+}
+
+fn scrub_tags(view: &View<'_>, build: &mut Build<'_, '_>) {
+    build.open_tags(Role::Prepaid);
+    for (name, value) in view.tags() {
+        if view.dialect().tag_meaning(name) != Some(Tag::Pin) {
+            build.copy_tag(name, &value);
+        }
+    }
+    build.close_tags();
+}
+
+/// Product 57, service, currency and date 12, amount 13, account 14: the index of the product, or the first check that fails.
+fn product(
+    fields: &Fields,
+    now: Now,
+    rules: &Rules<'_>,
+    network: u32,
+    request: &Request,
+    pan: &[u8],
+) -> Result<u32, Code> {
+    let processing = (fields.processing / 10_000) as u8;
+    if matches!(processing, 20 | 90) {
+        return Err(Code::UNSUPPORTED);
+    }
+    let (at, product) = rules.catalogue.product(fields.product).ok_or(Code::PRODUCT)?;
+    if !product.networks.is_empty() && !product.networks.contains(&network) {
+        return Err(Code::PRODUCT);
+    }
+    if product.service.processing() != processing || product.currency != fields.currency {
+        return Err(Code::NOT_VALID);
+    }
+    if !stamp::within(&fields.local, now.wall_ms, u64::from(rules.window_h) + ZONES_H, ZONES_H) {
+        return Err(Code::NOT_VALID);
+    }
+    if !product.amount.allows(request.amount) {
+        return Err(Code::AMOUNT);
+    }
+    if !account_allowed(product, &request.account, pan) {
+        return Err(Code::ACCOUNT);
+    }
+    Ok(at)
+}
+
+fn account_allowed(product: &Product, account: &Text<30>, pan: &[u8]) -> bool {
+    let rule = &product.account;
+    match rule.source {
+        AccountSource::None => true,
+        AccountSource::Account => matches(rule, account.as_bytes()),
+        AccountSource::Card => matches(rule, pan),
+    }
+}
+
+fn matches(rule: &AccountRule, value: &[u8]) -> bool {
+    let length = (usize::from(rule.length_min)..=usize::from(rule.length_max)).contains(&value.len());
+    let digits = !rule.digits || value.iter().all(u8::is_ascii_digit);
+    let prefix =
+        rule.prefixes.is_empty() || rule.prefixes.iter().any(|prefix| value.starts_with(prefix.as_bytes()));
+    length && digits && prefix && !value.is_empty()
+}

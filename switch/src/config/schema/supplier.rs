@@ -1,0 +1,138 @@
+//! Keys of suppliers.
+
+use super::forms;
+use super::wire::{CLIENT_TLS, FRAMING};
+use crate::settings::WINDOW_REQUESTS_MIN;
+use switchyard_core::schema::{Key, Kind};
+
+pub(super) const SUPPLIER: &[Key] = &[
+    Key::new("code", Kind::Form(&forms::SUPPLIER), "Its code, DE48 tag 03; unique.")
+        .required()
+        .example("\"telco-a\""),
+    Key::new("name", Kind::Text { max: 64 }, "Its name, for people.").required().example("\"Telco A\""),
+    Key::new("adapter", Kind::Text { max: 32 }, "The adapter that speaks for it, by its registered name.")
+        .required()
+        .example("\"iso8583-host\""),
+    Key::integer(
+        "window_requests",
+        "requests",
+        WINDOW_REQUESTS_MIN as i64,
+        100_000,
+        "Requests that may be open at it; beyond it another route is taken, or 91 answered (R-42). An eighth is kept for reversals (S-19).",
+    )
+    .default("1_024"),
+    Key::integer(
+        "advices_max",
+        "reversals",
+        8,
+        10_000_000,
+        "Sales whose reversal could still become necessary, and reversals not yet settled, that may be open at it; beyond it sales go elsewhere.",
+    )
+    .default("65_536"),
+    Key::integer(
+        "timeout_ms",
+        "ms",
+        50,
+        110_000,
+        "Without an answer for so long the outcome is unknown: 68, and reversed (R-33). Shorter than every conduit's deadline_ms.",
+    )
+    .default("3_000"),
+    Key::integer(
+        "late_window_ms",
+        "ms",
+        1_000,
+        3_600_000,
+        "How long after the time-out an answer is still matched (R-34) and the STAN is not used again.",
+    )
+    .default("60_000"),
+    Key::integer("advice_retry_ms", "ms", 50, 3_600_000, "First wait before a reversal is repeated; doubles.")
+        .default("1_000"),
+    Key::integer(
+        "advice_retry_max_ms",
+        "ms",
+        50,
+        86_400_000,
+        "Longest wait between repeats of a reversal.",
+    )
+    .default("60_000"),
+    Key::integer(
+        "advice_expires_ms",
+        "ms",
+        1_000,
+        2_678_400_000,
+        "A reversal not answered for so long is parked for an operator, never discarded (S-9).",
+    )
+    .default("259_200_000"),
+    Key::new(
+        "reversal_blocks_original",
+        Kind::Bool,
+        "Whether the supplier refuses an original that arrives after its reversal. Only then does the answer not-found end a reversal (S-8).",
+    )
+    .default("false"),
+    Key::integer(
+        "frame_bytes_max",
+        "bytes",
+        64,
+        65_535,
+        "Longest message, with its header and without its length; a longer one closes the link.",
+    )
+    .default("8_192"),
+    Key::integer("connect_ms", "ms", 100, 60_000, "Longest wait for a connection, TLS included.")
+        .default("3_000"),
+    Key::integer(
+        "reconnect_first_ms",
+        "ms",
+        10,
+        60_000,
+        "Wait before the first new attempt after a link was lost; doubles, with jitter.",
+    )
+    .default("50"),
+    Key::integer("reconnect_max_ms", "ms", 10, 600_000, "Longest wait between attempts.").default("5_000"),
+    Key::integer("write_ms", "ms", 100, 60_000, "A link that takes no bytes for so long is closed.")
+        .default("3_000"),
+    Key::new(
+        "record",
+        Kind::Path,
+        "File that a simulated supplier records in what it does, a line of JSON each; below the data folder unless absolute.",
+    )
+    .example("\"suppliers/cardco.jsonl\""),
+    Key::new("settings", Kind::Adapter, "The adapter's own keys.").default("{}"),
+    Key::new("link", Kind::Tables(LINK), "Where it is reached; several links share the work. At most 32."),
+    Key::new("framing", Kind::Table(FRAMING), "How messages are cut out of the stream.").default("{}"),
+    Key::new("breaker", Kind::Table(BREAKER), "When it is left alone for a while. Declines never count.").default("{}"),
+    Key::new(
+        "codes",
+        Kind::Map(&forms::ANSWER_CODE, &Kind::Form(&forms::SALE_MEANING)),
+        "What its response codes mean for a sale (S-11). A code that is not here is unknown; nothing is not-performed by default.",
+    )
+    .default("{}")
+    .example("{ \"00\" = \"approved\", \"05\" = \"declined:05\", \"91\" = \"not-performed:91\" }"),
+    Key::new(
+        "reversal_codes",
+        Kind::Map(&forms::ANSWER_CODE, &Kind::Form(&forms::REVERSAL_MEANING)),
+        "What its response codes mean for a reversal. With a code that is not here it is asked again.",
+    )
+    .default("{}")
+    .example("{ \"00\" = \"reversed\", \"25\" = \"not-found\" }"),
+];
+
+const LINK: &[Key] = &[
+    Key::new("host", Kind::Form(&forms::HOST), "Host name or IP address.").required().example("\"127.0.0.1\""),
+    Key::integer("port", "", 1, 65_535, "TCP port.").required().example("9583"),
+    Key::new("tls", Kind::Table(CLIENT_TLS), "TLS towards the supplier; without this table the link is plain TCP."),
+];
+
+const BREAKER: &[Key] = &[
+    Key::integer(
+        "unknown_percent",
+        "percent",
+        1,
+        100,
+        "It opens when so many of a hundred outcomes are unknown ...",
+    )
+    .default("50"),
+    Key::integer("requests_min", "requests", 1, 1_000_000, "... of at least so many requests ...").default("20"),
+    Key::integer("window_ms", "ms", 100, 3_600_000, "... in so long.").default("10_000"),
+    Key::integer("open_ms", "ms", 100, 3_600_000, "How long it stays open before a trial request.")
+        .default("5_000"),
+];

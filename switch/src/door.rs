@@ -1,0 +1,251 @@
+//! The door: where connections come in, and from where links are dialled.
+//!
+//! Owns: the listeners, the handshakes of both roles, the counts per conduit and address, the directory of who is
+//! connected, and the thread on which all of that happens. Invariants: every listener is bound before anything else
+//! starts, and none listens before `open` (recovery is done then); a connection holds a seat from its accept to its
+//! end, and dropping the seat gives the counts back; connections are counted before their handshake begins, and
+//! only so many handshakes run at a time; an accept that fails backs off and never spins.
+//! Deliberately absent: messages. A finished connection goes to its conduit's actor, a dialled one to its link.
+
+mod dial;
+mod directory;
+mod gateway;
+
+pub use dial::{Dial, DialError, Dialled, Dialling};
+pub use directory::{Connected, Directory, Party, Seat};
+pub use gateway::{Arrival, Debounce, DoorCounters};
+
+use crate::settings::ConduitSettings;
+use crate::tls::TlsError;
+use actix::Recipient;
+use gateway::Gateway;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// Handshakes at a time, over all conduits: each costs about a millisecond of the door's thread.
+pub const HANDSHAKES_MAX: usize = 64;
+/// Connections that the system keeps for a listener until they are accepted.
+const BACKLOG: i32 = 1_024;
+/// Errands (dials, mostly) that may wait for the door's thread.
+const ERRANDS_MAX: usize = 1_024;
+
+/// Why the door does not open: the configuration's or the machine's fault. Put it right and start again.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// An address that cannot be had.
+    #[error("conduit `{conduit}` cannot listen on {address}: {source}; is another process listening there?")]
+    Listen {
+        /// Which conduit.
+        conduit: String,
+        /// Which address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// TLS that cannot be configured.
+    #[error("conduit `{conduit}`: {source}")]
+    Tls {
+        /// Which conduit.
+        conduit: String,
+        /// What is wrong.
+        source: TlsError,
+    },
+    /// No thread, or no runtime on it.
+    #[error("the door's thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+enum Errand {
+    Listen(std::net::TcpListener, Arc<Gateway>),
+    Dial(Dial, oneshot::Sender<Result<Dialled, DialError>>),
+    Close,
+    Stop,
+}
+
+/// What links hold of the door.
+#[derive(Clone, Debug)]
+pub struct DoorHandle(mpsc::Sender<Errand>);
+
+impl DoorHandle {
+    /// Dials, on the door's thread. The answer comes within the dial's `connect_ms`.
+    pub fn dial(&self, dial: Dial) -> Dialling {
+        let (answer, dialling) = oneshot::channel();
+        if let Err(refused) = self.0.try_send(Errand::Dial(dial, answer))
+            && let Errand::Dial(_, answer) = refused.into_inner()
+        {
+            let _ = answer.send(Err(DialError::Closed));
+        }
+        dialling
+    }
+}
+
+/// The door.
+#[derive(Debug)]
+pub struct Door {
+    handle: DoorHandle,
+    bound: Vec<(Socket, Arc<Gateway>)>,
+    addresses: Vec<SocketAddr>,
+    gateways: Vec<Arc<Gateway>>,
+    directory: Arc<Directory>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    /// Binds every listener and starts the thread. Links can be dialled; nobody can connect before `open`.
+    /// Relative paths of certificates are below `data`.
+    ///
+    /// # Errors
+    /// [`DoorError`]: refuse to start.
+    pub fn start(conduits: &[ConduitSettings], data: &Path) -> Result<Self, DoorError> {
+        let directory = Arc::new(Directory::new(conduits));
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        let mut bound = Vec::new();
+        for (index, settings) in (0u16..).zip(conduits) {
+            let socket = bind(settings).map_err(listen_error(settings))?;
+            let gateway = Gateway::new(index, settings, data, &directory, &handshakes)?;
+            bound.push((socket, Arc::new(gateway)));
+        }
+        let addresses = bound.iter().zip(conduits).map(|((socket, _), settings)| {
+            let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+            address.unwrap_or(settings.listen)
+        });
+        let addresses = addresses.collect();
+        let gateways = bound.iter().map(|(_, gateway)| Arc::clone(gateway)).collect();
+        let (errands, to_do) = mpsc::channel(ERRANDS_MAX);
+        let thread = start_thread(to_do, Arc::clone(&directory)).map_err(DoorError::Thread)?;
+        let handle = DoorHandle(errands);
+        Ok(Self { handle, bound, addresses, gateways, directory, thread: Some(thread) })
+    }
+
+    /// Listens, and sends the connections of conduit `i` to `conduits[i]`. Does nothing the second time.
+    ///
+    /// # Errors
+    /// [`DoorError::Listen`]: another process took an address meanwhile.
+    pub fn open(&mut self, conduits: &[Recipient<Arrival>]) -> Result<(), DoorError> {
+        let bound = std::mem::take(&mut self.bound);
+        for ((socket, gateway), conduit) in bound.into_iter().zip(conduits) {
+            let address = self.addresses[usize::from(gateway.conduit)];
+            let fault =
+                |source| DoorError::Listen { conduit: gateway.name.clone(), address, source };
+            socket.listen(BACKLOG).map_err(fault)?;
+            gateway.lead_to(conduit.clone());
+            self.tell(Errand::Listen(socket.into(), Arc::clone(&gateway)));
+        }
+        Ok(())
+    }
+
+    /// Stops listening: new connections are refused by the system, handshakes under way are dropped.
+    pub fn close(&self) {
+        self.tell(Errand::Close);
+    }
+
+    /// Where the conduits listen, in their order; the port that the system chose where the settings say 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What links need to dial.
+    pub fn handle(&self) -> DoorHandle {
+        self.handle.clone()
+    }
+
+    /// Who is connected.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory)
+    }
+
+    /// What happened at each conduit's door, in their order.
+    pub fn counters(&self) -> Vec<Arc<DoorCounters>> {
+        self.gateways.iter().map(|gateway| Arc::clone(&gateway.counters)).collect()
+    }
+
+    /// Reads the conduits' certificates, keys and authorities again.
+    ///
+    /// # Errors
+    /// The first conduit's that is wrong; those before it have theirs replaced already, the rest keep what they had.
+    pub fn reload(&self) -> Result<(), DoorError> {
+        for gateway in &self.gateways {
+            if let Some(tls) = &gateway.tls {
+                let conduit = || gateway.name.clone();
+                tls.reload().map_err(|source| DoorError::Tls { conduit: conduit(), source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Control errands are few; one that finds no place would mean that the thread hangs.
+    fn tell(&self, errand: Errand) {
+        if self.handle.0.try_send(errand).is_err() {
+            warn!("the door's thread takes no errands");
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.tell(Errand::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen_error(settings: &ConduitSettings) -> impl FnOnce(std::io::Error) -> DoorError {
+    let (conduit, address) = (settings.name.clone(), settings.listen);
+    move |source| DoorError::Listen { conduit, address, source }
+}
+
+fn bind(settings: &ConduitSettings) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(settings.listen), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&settings.listen.into())?;
+    Ok(socket)
+}
+
+fn start_thread(
+    to_do: mpsc::Receiver<Errand>,
+    directory: Arc<Directory>,
+) -> std::io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("door".to_owned()).spawn(move || {
+        runtime.block_on(work(to_do, directory));
+        // A name look-up may hang in the system; the process does not wait for it.
+        runtime.shutdown_background();
+    })
+}
+
+async fn work(mut to_do: mpsc::Receiver<Errand>, directory: Arc<Directory>) {
+    let closing = CancellationToken::new();
+    while let Some(errand) = to_do.recv().await {
+        match errand {
+            Errand::Listen(listener, gateway) => match TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    let closing = closing.clone();
+                    tokio::spawn(async move { gateway.serve(listener, closing).await });
+                }
+                Err(error) => warn!(conduit = gateway.name, %error, "the conduit cannot listen"),
+            },
+            Errand::Dial(dial, answer) => {
+                let directory = Arc::clone(&directory);
+                tokio::spawn(async move {
+                    // A link that no longer waits has its supplier stopped; the connection closes.
+                    let _ = answer.send(dial::connect(dial, &directory).await);
+                });
+            }
+            Errand::Close => closing.cancel(),
+            Errand::Stop => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
