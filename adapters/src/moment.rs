@@ -1,15 +1,9 @@
 //! Moments as messages and records write them.
 //!
-//! Owns: digits of a UTC calendar from milliseconds since 1970, for DE7, record lines and expiry dates.
-//! Invariants: pure arithmetic on the proleptic Gregorian calendar; no leap seconds, as in POSIX time.
-//! Deliberately absent: zones, clocks, and reading a moment back (DE7 has no year to read).
+//! Owns: digits of the UTC calendar for DE7, DE12 and 13, record lines and expiry dates.
+//! Deliberately absent: the calendar itself (`stamp`), zones, clocks, and reading a moment back.
 
-/// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
-/// Days of the 400 years after which the calendar repeats.
-const CYCLE_DAYS: u64 = 146_097;
-/// Days from 1600-03-01 to 1970-01-01. Counting years from March puts the leap day last.
-const EPOCH_DAYS: u64 = 135_080;
+use switchyard_core::stamp;
 
 /// A moment of the UTC calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +27,14 @@ pub struct Moment {
 impl Moment {
     /// The moment that many milliseconds after 1970-01-01 UTC. Years beyond 9999 show their last four digits.
     pub fn of(wall_ms: u64) -> Self {
-        let (year, month, day) = date(wall_ms / DAY_MS);
-        let second = wall_ms % DAY_MS / 1_000;
+        let at = stamp::utc(wall_ms);
         Self {
-            year: (year % 10_000) as u16,
-            month,
-            day,
-            hour: (second / 3_600) as u8,
-            minute: (second / 60 % 60) as u8,
-            second: (second % 60) as u8,
+            year: at.year().unsigned_abs() % 10_000,
+            month: at.month().unsigned_abs(),
+            day: at.day().unsigned_abs(),
+            hour: at.hour().unsigned_abs(),
+            minute: at.minute().unsigned_abs(),
+            second: at.second().unsigned_abs(),
             milli: (wall_ms % 1_000) as u16,
         }
     }
@@ -88,27 +81,6 @@ fn two(value: u8) -> [u8; 2] {
     [b'0' + value / 10 % 10, b'0' + value % 10]
 }
 
-/// Year, month and day of the day with that number, counted from 1970-01-01.
-fn date(days: u64) -> (u64, u8, u8) {
-    let days = days + EPOCH_DAYS;
-    let in_cycle = days % CYCLE_DAYS;
-    let century = (in_cycle / 36_524).min(3);
-    let in_century = in_cycle - century * 36_524;
-    let quad = in_century / 1_461;
-    let in_quad = in_century % 1_461;
-    let single = (in_quad / 365).min(3);
-    let in_year = in_quad - single * 365;
-    // From March on, months run 31, 30, 31, 30, 31 in groups of 153 days.
-    let from_march = (5 * in_year + 2) / 153;
-    let day = in_year - (153 * from_march + 2) / 5 + 1;
-    let year = 1_600 + days / CYCLE_DAYS * 400 + century * 100 + quad * 4 + single;
-    if from_march < 10 {
-        (year, (from_march + 3) as u8, day as u8)
-    } else {
-        (year + 1, (from_march - 9) as u8, day as u8)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,20 +105,6 @@ mod tests {
         ];
         for (wall_ms, text) in table {
             assert_eq!(shown(wall_ms), text);
-        }
-    }
-
-    #[test]
-    fn every_day_follows_the_one_before() {
-        let mut before = date(0);
-        for days in 1..80_000 {
-            let (year, month, day) = date(days);
-            let (last_year, last_month, last_day) = before;
-            let next_day = (year, month, day) == (last_year, last_month, last_day + 1);
-            let next_month = day == 1 && last_day >= 28 && (year, month) == (last_year, last_month + 1);
-            let next_year = (month, day) == (1, 1) && (last_month, last_day) == (12, 31) && year == last_year + 1;
-            assert!(next_day || next_month || next_year, "day {days}: {before:?} then {year}-{month}-{day}");
-            before = (year, month, day);
         }
     }
 

@@ -9,6 +9,7 @@
 pub mod load;
 pub mod process;
 pub mod profile;
+pub mod progress;
 pub mod report;
 pub mod supplier;
 

@@ -132,8 +132,7 @@ impl Door {
         let bound = std::mem::take(&mut self.bound);
         for ((socket, gateway), conduit) in bound.into_iter().zip(conduits) {
             let address = self.addresses[usize::from(gateway.conduit)];
-            let fault =
-                |source| DoorError::Listen { conduit: gateway.name.clone(), address, source };
+            let fault = |source| DoorError::Listen { conduit: gateway.name.clone(), address, source };
             socket.listen(BACKLOG).map_err(fault)?;
             gateway.lead_to(conduit.clone());
             self.tell(Errand::Listen(socket.into(), Arc::clone(&gateway)));
@@ -211,10 +210,7 @@ fn bind(settings: &ConduitSettings) -> std::io::Result<Socket> {
     Ok(socket)
 }
 
-fn start_thread(
-    to_do: mpsc::Receiver<Errand>,
-    directory: Arc<Directory>,
-) -> std::io::Result<JoinHandle<()>> {
+fn start_thread(to_do: mpsc::Receiver<Errand>, directory: Arc<Directory>) -> std::io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("door".to_owned()).spawn(move || {
         runtime.block_on(work(to_do, directory));

@@ -132,6 +132,36 @@ impl std::fmt::Debug for OutBuffer {
     }
 }
 
+/// Whether the other end takes what is written for it. Every byte must leave within `limit` of the moment at which the
+/// watch began or the last mark was passed, so that one who takes a byte now and then is found out too.
+#[derive(Debug)]
+pub struct WriteWatch {
+    limit: Duration,
+    /// What must be written, and by when.
+    mark: Option<(u64, Instant)>,
+}
+
+impl WriteWatch {
+    /// A watch that allows `limit_ms`.
+    pub fn new(limit_ms: u32) -> Self {
+        Self { limit: Duration::from_millis(u64::from(limit_ms)), mark: None }
+    }
+
+    /// Looks at `out` after a write. The moment by which it must have moved on: passed, the other end is too slow;
+    /// `None` while nothing waits.
+    pub fn look(&mut self, io: &Io, out: &OutBuffer, now: Instant) -> Option<Instant> {
+        if out.is_empty() && !io.wants_write() {
+            self.mark = None;
+            return None;
+        }
+        let (target, due) = self.mark.unwrap_or((out.queued_to(), now + self.limit));
+        let passed = out.written_to() > target || (out.written_to() == target && !io.wants_write());
+        let mark = if passed { (out.queued_to(), now + self.limit) } else { (target, due) };
+        self.mark = Some(mark);
+        Some(mark.1)
+    }
+}
+
 /// A connection between two threads: registered with no runtime.
 #[derive(Debug)]
 pub struct IoParts {
@@ -358,7 +388,11 @@ fn poll_write_tls(
     }
 }
 
-fn poll_flush_tls(stream: &mut TcpStream, tls: &mut Connection, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+fn poll_flush_tls(
+    stream: &mut TcpStream,
+    tls: &mut Connection,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
     while tls.wants_write() {
         match tls.write_tls(&mut Polled { stream, cx }) {
             Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

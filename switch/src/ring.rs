@@ -81,12 +81,7 @@ impl<A: Actor> Turn<A> {
 impl<A: Actor> ActorFuture<A> for Turn<A> {
     type Output = ();
 
-    fn poll(
-        self: Pin<&mut Self>,
-        actor: &mut A,
-        ctx: &mut A::Context,
-        task: &mut Context<'_>,
-    ) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, actor: &mut A, ctx: &mut A::Context, task: &mut Context<'_>) -> Poll<()> {
         (self.0)(actor, ctx, task);
         Poll::Pending
     }

@@ -54,9 +54,11 @@ impl Settings {
     pub fn relocate(&mut self, data: PathBuf) {
         let old = std::mem::replace(&mut self.data, data);
         let new = &self.data;
-        let tls = self.conduits.iter_mut().filter_map(|conduit| conduit.tls.as_mut()).flat_map(|tls| {
-            [Some(&mut tls.certificate), Some(&mut tls.key), tls.client_ca.as_mut()]
-        });
+        let tls = self
+            .conduits
+            .iter_mut()
+            .filter_map(|conduit| conduit.tls.as_mut())
+            .flat_map(|tls| [Some(&mut tls.certificate), Some(&mut tls.key), tls.client_ca.as_mut()]);
         let links = self.suppliers.iter_mut().flat_map(|supplier| {
             let links = supplier.links.iter_mut().filter_map(|link| link.tls.as_mut());
             links

@@ -122,9 +122,7 @@ fn server_config(settings: &TlsSettings, data: &Path) -> Result<ServerConfig, Tl
         .map_err(unfit)?;
     let builder = match (settings.client, &settings.client_ca) {
         (ClientCertificate::None, _) | (_, None) => builder.with_no_client_auth(),
-        (asked, Some(ca)) => {
-            builder.with_client_cert_verifier(client_verifier(&data.join(ca), asked)?)
-        }
+        (asked, Some(ca)) => builder.with_client_cert_verifier(client_verifier(&data.join(ca), asked)?),
     };
     builder.with_single_cert(chain, key).map_err(unfit)
 }
@@ -207,9 +205,7 @@ impl LinkTls {
             (Some(certificate), Some(key)) => {
                 let path = data.join(certificate);
                 let chain = certificates(&path)?;
-                builder
-                    .with_client_auth_cert(chain, private_key(&data.join(key))?)
-                    .map_err(unfit(&path))?
+                builder.with_client_auth_cert(chain, private_key(&data.join(key))?).map_err(unfit(&path))?
             }
             _ => builder.with_no_client_auth(),
         };

@@ -122,7 +122,7 @@ impl Script {
             Answering::Once | Answering::Garbage => 1,
             Answering::Twice => 2,
         };
-        let mut write = |out: &mut Vec<u8>| {
+        let write = |out: &mut Vec<u8>| {
             for _ in 0..times {
                 match decision.answering {
                     Answering::Garbage => answer.write_garbage(out),

@@ -201,6 +201,11 @@ impl Out {
         self.sends.push((link, start..self.bytes.len()));
     }
 
+    /// Whether there is nothing for the shell to do.
+    pub fn is_empty(&self) -> bool {
+        self.sends.is_empty() && self.close.is_empty() && self.records.is_empty()
+    }
+
     /// Empties everything, keeps the buffers.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -302,8 +302,7 @@ impl<'k> Sealer<'k> {
         self.sealed.clear();
         let (nonce, aad) = (nonce(self.number, index), clear.serial.as_bytes());
         self.key.seal(nonce, aad, self.run.expose(), &mut self.sealed)?;
-        Voucher::new(self.number, index, clear.serial, clear.expiry, &self.sealed)
-            .ok_or(BatchError::TooLong)
+        Voucher::new(self.number, index, clear.serial, clear.expiry, &self.sealed).ok_or(BatchError::TooLong)
     }
 }
 

@@ -404,7 +404,7 @@ pub struct Supplier {
 }
 
 /// The snapshot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     /// Retail networks.
     pub networks: Vec<Network>,

@@ -227,6 +227,16 @@ impl Gate {
         &mut self.shelf
     }
 
+    /// The state and the trays, to fill the one after the other.
+    pub fn stock_and_shelf(&mut self) -> (&State, &mut Shelf) {
+        (&self.state, &mut self.shelf)
+    }
+
+    /// From where on a product's tray is to be filled; none when nothing is left to put on it.
+    pub fn tray_wanted(&self, product: ProductId) -> Option<crate::stock::Place> {
+        self.shelf.wanted(product, &self.state.stock)
+    }
+
     /// Why routes were chosen, lately.
     pub fn explanations(&self) -> &Explanations {
         &self.explanations

@@ -55,6 +55,11 @@ impl FlightNo {
         Self(u64::from(epoch) << Self::COUNTER_BITS)
     }
 
+    /// The first number for messages that a conduit refuses, in the same epoch: the upper half of its numbers.
+    pub fn first_refusal(epoch: u32) -> Self {
+        Self(Self::first(epoch).0 + (1 << (Self::COUNTER_BITS - 1)))
+    }
+
     /// The number after this one.
     pub fn next(self) -> Self {
         Self(self.0 + 1)

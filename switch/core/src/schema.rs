@@ -31,16 +31,7 @@ pub struct Key {
 impl Key {
     /// An optional key without a default.
     pub const fn new(name: &'static str, kind: Kind, meaning: &'static str) -> Self {
-        Self {
-            name,
-            meaning,
-            kind,
-            unit: "",
-            default: None,
-            required: false,
-            example: "",
-            secret: false,
-        }
+        Self { name, meaning, kind, unit: "", default: None, required: false, example: "", secret: false }
     }
 
     /// A whole number between `min` and `max`, both included.
@@ -140,11 +131,9 @@ impl Kind {
             Self::Bool => "true or false".into(),
             Self::Integer { min, max } => format!("{} to {}", grouped(*min), grouped(*max)),
             Self::Text { max } => format!("1 to {max} characters"),
-            Self::Choice(words) => words
-                .iter()
-                .map(|word| format!("\"{word}\""))
-                .collect::<Vec<_>>()
-                .join(" | "),
+            Self::Choice(words) => {
+                words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" | ")
+            }
             Self::Path => "a path".into(),
             Self::Dialect => "the name of a dialect".into(),
             Self::Form(form) => form.range.into(),

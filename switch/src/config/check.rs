@@ -50,7 +50,8 @@ pub(super) fn deadlines(
     catalogue: &Catalogue,
     faults: &mut Faults<'_>,
 ) {
-    let shortest = conduits.iter().filter(|conduit| conduit.deadline_ms > 0).min_by_key(|conduit| conduit.deadline_ms);
+    let shortest =
+        conduits.iter().filter(|conduit| conduit.deadline_ms > 0).min_by_key(|conduit| conduit.deadline_ms);
     let Some(shortest) = shortest else { return };
     for (supplier, table) in catalogue.suppliers.iter().zip(root.tables("supplier")) {
         if !supplier.local && supplier.timeout_ms >= shortest.deadline_ms {
@@ -59,7 +60,11 @@ pub(super) fn deadlines(
                 shortest.name,
                 grouped(shortest.deadline_ms.into()),
             );
-            faults.error(table.at("timeout_ms"), wrong, "make it shorter, or the conduit's deadline_ms longer");
+            faults.error(
+                table.at("timeout_ms"),
+                wrong,
+                "make it shorter, or the conduit's deadline_ms longer",
+            );
         }
     }
 }
@@ -73,7 +78,8 @@ pub(super) fn windows(root: &Table, conduits: &[ConduitSettings], tickets_max: u
         }
         let is_idle_first = conduit.idle_ms > 0 && conduit.idle_ms <= conduit.deadline_ms;
         if is_idle_first {
-            let wrong = "`idle_ms` is not longer than deadline_ms: a client that waits for an answer would be closed";
+            let wrong =
+                "`idle_ms` is not longer than deadline_ms: a client that waits for an answer would be closed";
             faults.warning(table.at("idle_ms"), wrong, "make it longer, or 0");
         }
     }
@@ -127,9 +133,11 @@ fn check_prefixes(root: &Table, product: &Product, table: &Table, faults: &mut F
     let prefixes = product.prefix_table.and_then(|at| root.tables("prefix_table").get(at as usize));
     let Some(prefixes) = prefixes else { return };
     let named: FxHashSet<&str> = prefixes.pairs("prefixes").map(|(_, supplier)| supplier.text).collect();
-    let is_served = table.tables("candidate").iter().any(|candidate| named.contains(candidate.text("supplier")));
+    let is_served =
+        table.tables("candidate").iter().any(|candidate| named.contains(candidate.text("supplier")));
     if !named.is_empty() && !is_served {
-        let wrong = "the prefix table names none of the product's candidates: its accounts would have no route";
+        let wrong =
+            "the prefix table names none of the product's candidates: its accounts would have no route";
         faults.error(table.at("prefix_table"), wrong, "add a candidate, or another prefix table");
     }
 }

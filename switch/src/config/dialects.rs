@@ -27,7 +27,12 @@ impl Dialects {
     }
 
     /// The dialects of `named`; what cannot be found or compiled is an error where it is named.
-    pub(super) fn load(named: &[(String, At)], files: Files<'_>, beside: &Path, faults: &mut Faults<'_>) -> Self {
+    pub(super) fn load(
+        named: &[(String, At)],
+        files: Files<'_>,
+        beside: &Path,
+        faults: &mut Faults<'_>,
+    ) -> Self {
         let folder = Folder { files, path: beside.join(FOLDER) };
         let mut dialects = Self::default();
         for (name, at) in named {
@@ -42,7 +47,15 @@ impl Dialects {
         dialects
     }
 
-    fn compile(&mut self, name: &str, at: At, path: &str, text: &str, folder: &Folder<'_>, faults: &mut Faults<'_>) {
+    fn compile(
+        &mut self,
+        name: &str,
+        at: At,
+        path: &str,
+        text: &str,
+        folder: &Folder<'_>,
+        faults: &mut Faults<'_>,
+    ) {
         match Dialect::parse(text, |base| folder.text(base).map(|(_, text)| text)) {
             Ok(dialect) if dialect.name() == name => self.list.push(Arc::new(dialect)),
             Ok(dialect) => {

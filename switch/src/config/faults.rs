@@ -39,10 +39,10 @@ impl<'a> Faults<'a> {
     pub(super) fn syntax(&mut self, at: At, wrong: &str) {
         self.is_cut = true;
         self.error(at, wrong, "");
-        if let Some((_, Finding { place: Some(place), .. })) = self.found.last_mut() {
-            if self.sources.has_long_secrets(at) {
-                place.text.clear();
-            }
+        if let Some((_, Finding { place: Some(place), .. })) = self.found.last_mut()
+            && self.sources.has_long_secrets(at)
+        {
+            place.text.clear();
         }
     }
 

@@ -70,11 +70,8 @@ pub(super) const AMOUNT: Form = Form {
 };
 
 /// A time of day.
-pub(super) const TIME: Form = Form {
-    name: "a time of day",
-    range: "\"00:00\" to \"23:59\"",
-    check: |text| time(text).is_some(),
-};
+pub(super) const TIME: Form =
+    Form { name: "a time of day", range: "\"00:00\" to \"23:59\"", check: |text| time(text).is_some() };
 
 /// A part of the day.
 pub(super) const WINDOW: Form = Form {
@@ -105,11 +102,8 @@ pub(super) const ADDRESSES: Form = Form {
 };
 
 /// A host to connect to.
-pub(super) const HOST: Form = Form {
-    name: "a host",
-    range: "a host name or an IP address, without a port",
-    check: is_host,
-};
+pub(super) const HOST: Form =
+    Form { name: "a host", range: "a host name or an IP address, without a port", check: is_host };
 
 /// The name of an environment variable.
 pub(super) const VARIABLE: Form = Form {

@@ -144,7 +144,11 @@ fn settings(
     let root = read(&mut reader, lists);
     let Reader { mut faults, dialects, .. } = reader;
     for (at, why) in missing.iter().chain(&lists.missing) {
-        faults.error(*at, format!("the file cannot be read: {why}"), "paths are relative to the file that names them");
+        faults.error(
+            *at,
+            format!("the file cannot be read: {why}"),
+            "paths are relative to the file that names them",
+        );
     }
     let beside = sources.files.first().map_or(Path::new(""), Source::folder);
     let dialects = Dialects::load(&dialects, files, beside, &mut faults);
@@ -254,7 +258,11 @@ fn catalogue(
     catalogue
 }
 
-fn finish(made: Settings, values: Vec<super::ValueInUse>, findings: Vec<Finding>) -> Result<Settings, Report> {
+fn finish(
+    made: Settings,
+    values: Vec<super::ValueInUse>,
+    findings: Vec<Finding>,
+) -> Result<Settings, Report> {
     let report = Report { findings };
     if report.errors() > 0 {
         return Err(report);

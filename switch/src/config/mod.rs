@@ -24,7 +24,6 @@ mod sources;
 mod table;
 mod typed;
 
-
 pub use inuse::ValueInUse;
 pub use load::{FILES_MAX, load, load_from};
 pub use reference::{Section, example, key_comment, reference, section_comment, sections};

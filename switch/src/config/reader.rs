@@ -253,7 +253,11 @@ impl Reader<'_> {
     fn other_kind(&mut self, at: At, key: &str, kind: &Kind, value: &DeValue<'_>) -> Option<Value> {
         let wanted = wanted(kind);
         let found = with_article(value.type_str());
-        self.faults.error(at, format!("`{key}` is {found}, and must be {wanted}"), format!("allowed: {}", kind.range()));
+        self.faults.error(
+            at,
+            format!("`{key}` is {found}, and must be {wanted}"),
+            format!("allowed: {}", kind.range()),
+        );
         None
     }
 
@@ -275,6 +279,18 @@ impl Reader<'_> {
     }
 }
 
+/// What is wrong with `toml` as a value of `key`.
+#[cfg(test)]
+pub(super) fn fault_of(key: &'static Key, toml: &str) -> Option<String> {
+    let Ok(value) = DeValue::parse(toml) else { return Some("it is not TOML".to_string()) };
+    let sources = super::sources::Sources::default();
+    let mut reader = Reader { faults: Faults::new(&sources), adapters: &[], dialects: Vec::new() };
+    if !matches!(key.kind, Kind::Adapter) {
+        reader.value(Origin::File(0), key.name, &key.kind, &value);
+    }
+    reader.faults.findings().first().map(|finding| finding.wrong.clone())
+}
+
 /// The path of `key` within the table of path `path`.
 fn inner(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }
@@ -286,9 +302,7 @@ fn shown(path: &str) -> String {
 }
 
 /// The entries of `table` in the order of the file.
-fn in_order<'t, 'i>(
-    table: &'t DeTable<'i>,
-) -> Vec<(&'t Spanned<Cow<'i, str>>, &'t Spanned<DeValue<'i>>)> {
+fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t Spanned<Cow<'i, str>>, &'t Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries

@@ -119,7 +119,8 @@ pub fn example(key: &Key) -> String {
 pub fn reference(adapters: &[AdapterKeys]) -> String {
     let mut text = String::new();
     for section in sections(adapters) {
-        let adapter = if section.adapter.is_empty() { String::new() } else { format!("    # {}", section.adapter) };
+        let adapter =
+            if section.adapter.is_empty() { String::new() } else { format!("    # {}", section.adapter) };
         let _ = writeln!(text, "{}#{}{adapter}\n", section_comment(&section), section.header);
         for key in &section.keys {
             let _ = writeln!(text, "{}{}", key_comment(key), example(key));

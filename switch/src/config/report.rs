@@ -98,8 +98,7 @@ struct Paint {
 }
 
 const PLAIN: Paint = Paint { error: "", warning: "", quiet: "", end: "" };
-const COLOURS: Paint =
-    Paint { error: "\x1b[1;31m", warning: "\x1b[1;33m", quiet: "\x1b[2m", end: "\x1b[0m" };
+const COLOURS: Paint = Paint { error: "\x1b[1;31m", warning: "\x1b[1;33m", quiet: "\x1b[2m", end: "\x1b[0m" };
 
 struct Printed<'a> {
     report: &'a Report,
@@ -137,12 +136,7 @@ fn print(finding: &Finding, paint: &Paint, f: &mut fmt::Formatter<'_>) -> fmt::R
     Ok(())
 }
 
-fn print_line(
-    place: &Place,
-    colour: &str,
-    paint: &Paint,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
+fn print_line(place: &Place, colour: &str, paint: &Paint, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if place.text.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,8 @@
 //! What a wrong configuration is told, as data: an edit of a small one, and the report it gets.
 
+mod files;
+mod references;
+
 use super::{Files, load_from};
 use std::fmt::Write;
 use std::path::Path;
@@ -99,42 +102,70 @@ fn report(edits: &[(&str, &str)]) -> String {
     }
 }
 
+fn check(edits: &[(&str, &str)], expected: &str) {
+    let found = report(edits);
+    assert!(found == expected, "found:\n{found}\nexpected:\n{expected}");
+}
+
 #[test]
-fn scratch_print() {
-    let cases: &[&[(&str, &str)]] = &[
-        &[],
-        &[("listen = \"127", "lisen = \"127")],
-        &[("code = \"TOPUP\"", "code = \"TOPUP\"\nwindw = 3")],
-        &[("name = \"plain\"\n", "name = \"plain\"\nwindow_requests = 7\ndeadline_ms = \"5s\"\nframe_bytes_max = 99999999999999999999\n")],
-        &[("supplier = \"telco\"", "supplier = \"telko\"")],
-        &[("[supplier]", "timeout_ms = 5_000\n[supplier]")],
-        &[("adapter = \"host\"", "adapter = \"host\"\ntimeout_ms = 5_000")],
-        &[("adapter = \"host\"", "adapter = \"hosd\"")],
-        &[("\"prepaid87\"", "\"prepaid78\"")],
-        &[("[[network]]", "[[conduit]]\nname = \"plain\"\nlisten = \"0.0.0.0:8583\"\ndialect = \"prepaid87\"\n[[network]]")],
-        &[("SHOP1,100001\n", "SHOP1,100001\nSHOP2,100009\nSHOP1,100001\nSHOP3\nTOOLONGMERCHANTCODE,100001\n")],
-        &[("T0000001,SHOP1,active\n", "T0000001,SHOP1,actve\nT2,SHOPX,active\nT3,SHOP1,active\nT3,SHOP1,blocked\n")],
-        &[("code,merchant,status\n", "T0000001,SHOP1,active\n")],
-        &[("dialect = \"prepaid87-bcd\"", "dialect = \"prepaid87-bcd\"\npassword = \"abcdefghijk\"\npause = 5")],
-        &[("dialect = \"prepaid87-bcd\"", "dialect = \"prepaid87-bcd\"\npassword = \"abc")],
-        &[("opening = \"10.00\"", "opening = \"10.000\"\nzone = \"Mars/Olympus\"\ncut_over = \"24:00\"")],
-        &[("opening = \"10.00\"", "credit_line = \"10.00\"")],
-        &[("currency = 978", "currency = 1")],
-        &[("\"00\" = \"approved\"", "\"05\" = \"declined\"\n\"94\" = \"declined:05\"")],
-        &[("[[supplier.link]]\nhost = \"127.0.0.1\"\nport = 9583\n", "")],
-        &[("\"06\" = \"telco\"", "\"06\" = \"other\"")],
-        &[("[product.account]\nlength_min = 2\n", "")],
-        &[("include = [\"more.toml\"]", "include = [\"more.toml\", \"none/*.toml\", \"gone.toml\"]")],
-        &[("[[conduit]]\n", "[[conduit]\n")],
-        &[("dialect = \"prepaid87\"\n", "dialect = \"prepaid87\"\n[conduit.tls]\ncertificate = \"c\"\nclient = \"required\"\n")],
-        &[("dialect = \"prepaid87\"\n", "dialect = \"prepaid87\"\n[conduit.tls]\ncertificate = \"c\"\nkey = \"k\"\nclient_ca = \"x\"\n")],
-        &[("dialect = \"prepaid87\"\n", "dialect = \"prepaid87\"\n[conduit.tls]\ncertificate = \"c\"\nkey = \"k\"\nbind_names = true\n")],
-        &[("[[product]]", "include = []\n[[product]]")],
-        &[("include = [\"more.toml\"]", "include = 3\nconduits = 4")],
-        &[("amount_max = \"200.00\"", "amount = \"2\"")],
-        &[("amount_max = \"200.00\"", "amount_max = \"0.50\"")],
-        &[("[supplier]", "[journal]\nsegment_bytes = 5_000_000\n[supplier]")],
-        &[("[[conduit]]\nname = \"plain\"\nlisten = \"127.0.0.1:8583\"\ndialect = \"prepaid87\"\n", "")],
+fn a_secret_over_several_lines_is_never_shown() {
+    let broken = "dialect = \"prepaid87-bcd\"\npassword = \"\"\"\nabc \\q def\"\"\"";
+    let found = report(&[("dialect = \"prepaid87-bcd\"", broken)]);
+    assert!(found.contains("more.toml:28:") && !found.contains("abc"), "{found}");
+}
+
+#[test]
+fn every_default_and_example_is_in_its_range() {
+    fn check_keys(keys: &'static [Key]) {
+        for key in keys {
+            assert!(!key.meaning.is_empty(), "{}", key.name);
+            assert!(!key.required || !key.example.is_empty(), "{}: required, without an example", key.name);
+            assert!(!(key.required && key.default.is_some()), "{}: required, with a default", key.name);
+            for text in key.default.into_iter().chain(Some(key.example).filter(|text| !text.is_empty())) {
+                assert_eq!(super::reader::fault_of(key, text), None, "{} = {text}", key.name);
+            }
+            if let Kind::Table(keys) | Kind::Tables(keys) = key.kind {
+                check_keys(keys);
+            }
+        }
+    }
+    check_keys(super::schema::ROOT);
+}
+
+#[test]
+fn a_hundred_thousand_terminals_load() {
+    let merchants = "code,network\nSHOP1,100001\n".to_string();
+    let terminals = (1..=100_000).fold("code,merchant,status\n".to_string(), |mut text, number| {
+        let _ = writeln!(text, "T{number:07},SHOP1,active");
+        text
+    });
+    let set = [
+        ("main.toml", MAIN),
+        ("more.toml", MORE),
+        ("merchants.csv", &merchants),
+        ("terminals.csv", &terminals),
     ];
-    for case in cases { println!("---- {case:?}\n{}", report(case)); }
+    let settings = load_from(Files::Memory(&set), Path::new("main.toml"), ADAPTERS);
+    assert_eq!(settings.map(|settings| settings.catalogue.terminals.len()).ok(), Some(100_000));
+}
+
+#[test]
+fn everything_below_the_data_folder_moves_with_it() {
+    let tls = "dialect = \"prepaid87\"\n[conduit.tls]\ncertificate = \"c\"\nkey = \"/etc/k\"\n";
+    let main = MAIN.replacen("dialect = \"prepaid87\"\n", tls, 1);
+    let set = [
+        ("main.toml", main.as_str()),
+        ("more.toml", MORE),
+        ("merchants.csv", MERCHANTS),
+        ("terminals.csv", TERMINALS),
+    ];
+    let Ok(mut settings) = load_from(Files::Memory(&set), Path::new("main.toml"), ADAPTERS) else {
+        panic!("the configuration is right");
+    };
+    assert_eq!(settings.keys.file, Path::new("data/keys/kek"));
+    settings.relocate("/var/lib/switch".into());
+    assert_eq!(settings.keys.file, Path::new("/var/lib/switch/keys/kek"));
+    let tls = settings.conduits.first().and_then(|conduit| conduit.tls.as_ref());
+    assert_eq!(tls.map(|tls| tls.certificate.as_path()), Some(Path::new("/var/lib/switch/c")));
+    assert_eq!(tls.map(|tls| tls.key.as_path()), Some(Path::new("/etc/k")));
 }

@@ -4,8 +4,8 @@
 //! absolute deadline, its wait for a place included; what is turned away is counted, and logged at most once in a while.
 //! Deliberately absent: what the connection says.
 
-use super::directory::{Directory, Party, Refused, Seat};
 use super::DoorError;
+use super::directory::{Directory, Party, Refused, Seat};
 use crate::io::{self, HandshakeError, Io, IoParts};
 use crate::settings::{AddressRange, ConduitSettings};
 use crate::tls::{self, ServerTls};

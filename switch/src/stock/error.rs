@@ -47,7 +47,9 @@ pub enum StockError {
         limit_bytes: u64,
     },
     /// Not a name for a batch.
-    #[error("`{name}` cannot be the name of a batch: 1 to 40 letters, digits, `-`, `_` and `.`, beginning with a letter or digit")]
+    #[error(
+        "`{name}` cannot be the name of a batch: 1 to 40 letters, digits, `-`, `_` and `.`, beginning with a letter or digit"
+    )]
     Name {
         /// The name in question.
         name: String,

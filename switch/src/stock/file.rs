@@ -47,7 +47,11 @@ pub(super) struct BatchWriter<'h> {
 impl<'h> BatchWriter<'h> {
     /// Begins the file of a batch, in a folder that is made when missing (mode 0700).
     pub(super) fn create(folder: &Path, header: &'h Header) -> Result<Self, StockError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(StockError::io("make folder", folder))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(StockError::io("make folder", folder))?;
         let making = folder.join(format!(".{}.making", header.name));
         let mut open = OpenOptions::new();
         open.write(true).create(true).truncate(true).mode(0o600);
@@ -68,7 +72,8 @@ impl<'h> BatchWriter<'h> {
     /// Syncs the file, gives it its name, and syncs the folder.
     pub(super) fn finish(mut self) -> Result<(), StockError> {
         let out = self.out.take().ok_or(StockError::Closed { number: self.header.number })?;
-        let file = out.into_inner().map_err(|error| StockError::io("write", &self.making)(error.into_error()))?;
+        let file =
+            out.into_inner().map_err(|error| StockError::io("write", &self.making)(error.into_error()))?;
         file.sync_all().map_err(StockError::io("sync", &self.making))?;
         let name = path(&self.folder, self.header.name);
         fs::rename(&self.making, &name).map_err(StockError::io("name", &name))?;

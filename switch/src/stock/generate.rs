@@ -32,6 +32,9 @@ const GOOD_DAYS: u16 = 730;
 /// Digits of the number at the end of a generated serial.
 const SERIAL_DIGITS: usize = 8;
 
+/// What is left of a serial's 30 characters for what stands before them.
+const PREFIX_CHARACTERS_MAX: usize = 30 - SERIAL_DIGITS;
+
 /// What is to be generated.
 #[derive(Clone, Copy, Debug)]
 pub struct GenerateAsk<'a> {
@@ -53,16 +56,23 @@ pub struct GenerateAsk<'a> {
 ///
 /// # Errors
 /// Nothing became stock. See [`StockError`].
-pub fn generate(folder: &Path, ask: &GenerateAsk<'_>, stock: &Stock, kek: &Kek) -> Result<Loaded, StockError> {
+pub fn generate(
+    folder: &Path,
+    ask: &GenerateAsk<'_>,
+    stock: &Stock,
+    kek: &Kek,
+) -> Result<Loaded, StockError> {
     let name = batch_name(ask.batch)?;
     let digest = digest_of(ask);
     if let Some(batch) = stock.batch_by_name(name) {
         return known(folder, batch, ask.product, &digest, kek);
     }
     let count = ask.count.clamp(1, BATCH_VOUCHERS_MAX);
-    let plan = Plan { name, product: ask.product, count, sealed_bytes: sealed_bytes(PIN_CHARACTERS, 0), digest };
+    let plan =
+        Plan { name, product: ask.product, count, sealed_bytes: sealed_bytes(PIN_CHARACTERS, 0), digest };
     let mut maker = Maker::new(ask);
-    let pins: Vec<_> = (0..count).map(|index| digits::<PIN_CHARACTERS>(permuted(u64::from(index), ask.seed))).collect();
+    let pins: Vec<_> =
+        (0..count).map(|index| digits::<PIN_CHARACTERS>(permuted(u64::from(index), ask.seed))).collect();
     let vouchers = (0..).zip(&pins).map(|(index, pin)| maker.voucher(index, pin));
     write(folder, &plan, stock, kek, &ProgressBar::hidden(), vouchers).map(Loaded::New)
 }
@@ -77,7 +87,7 @@ impl Maker {
     fn new(ask: &GenerateAsk<'_>) -> Self {
         let prefix = ask.serial_prefix.as_bytes();
         let prefix = if prefix.is_ascii() { prefix } else { b"" };
-        let prefix = &prefix[..prefix.len().min(Text::<30>::EMPTY.as_bytes().len().max(30 - SERIAL_DIGITS))];
+        let prefix = &prefix[..prefix.len().min(PREFIX_CHARACTERS_MAX)];
         let expiry = Text::new(Date::after(ask.now, GOOD_DAYS).digits()).unwrap_or_default();
         Self { serial: prefix.to_vec(), prefix_bytes: prefix.len(), expiry }
     }

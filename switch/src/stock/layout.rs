@@ -36,7 +36,9 @@ impl Column {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// Not a list of `what=column`.
-    #[error("--columns takes `serial=COLUMN,pin=COLUMN[,expiry=COLUMN][,receipt=COLUMN]`; `{0}` is not of this form")]
+    #[error(
+        "--columns takes `serial=COLUMN,pin=COLUMN[,expiry=COLUMN][,receipt=COLUMN]`; `{0}` is not of this form"
+    )]
     Form(String),
     /// Something that a voucher does not have, or twice.
     #[error("--columns: `{0}` is none of serial, pin, expiry, receipt, or is there twice")]
@@ -48,7 +50,9 @@ pub enum LayoutError {
     #[error("--columns does not say which column is the {0}")]
     Missing(&'static str),
     /// Not a delimiter.
-    #[error("--delimiter takes one character, for example `;`, or the word `tab`; not a quote, letter or digit")]
+    #[error(
+        "--delimiter takes one character, for example `;`, or the word `tab`; not a quote, letter or digit"
+    )]
     Delimiter,
 }
 
@@ -89,7 +93,11 @@ impl Layout {
             match self.meaning(cell) {
                 Some(found) if places.0[found as usize].is_none() => places.0[found as usize] = Some(at),
                 Some(found) => {
-                    faults.push(RowFault::new(1, column, format!("the column `{}` is there twice", found.name())));
+                    faults.push(RowFault::new(
+                        1,
+                        column,
+                        format!("the column `{}` is there twice", found.name()),
+                    ));
                 }
                 None if self.names.is_empty() => faults.push(unknown(cell, column)),
                 None => {}

@@ -16,7 +16,9 @@ use crate::keys::{Kek, random_data_key};
 use aws_lc_rs::digest;
 use indicatif::ProgressBar;
 use std::path::Path;
-use switchyard_core::batch::{Clear, HEADER_BYTES, Header, SOURCE_DIGEST_BYTES, Sealer, is_source, seal_source};
+use switchyard_core::batch::{
+    Clear, HEADER_BYTES, Header, SOURCE_DIGEST_BYTES, Sealer, is_source, seal_source,
+};
 use switchyard_core::seal::DataKey;
 use switchyard_core::shelf::{Date, SEALED_BYTES_MAX};
 use switchyard_core::stock::{Batch, Stock, StockBatch};
@@ -69,8 +71,13 @@ pub fn load(
         return known(folder, batch, ask.product, &digest, kek);
     }
     refuse_known_serials(folder, ask, &source, stock)?;
-    let plan =
-        Plan { name, product: ask.product, count: source.count(), sealed_bytes: source.sealed_bytes(), digest };
+    let plan = Plan {
+        name,
+        product: ask.product,
+        count: source.count(),
+        sealed_bytes: source.sealed_bytes(),
+        digest,
+    };
     write(folder, &plan, stock, kek, progress, source.vouchers()).map(Loaded::New)
 }
 
@@ -107,7 +114,12 @@ pub(super) fn open_known(folder: &Path, batch: &StockBatch) -> Result<BatchFile,
 
 /// Walks the product's batch files and looks each serial up among the new ones, so that memory is bounded
 /// by the file that is loaded, not by the stock.
-fn refuse_known_serials(folder: &Path, ask: &LoadAsk<'_>, source: &Source, stock: &Stock) -> Result<(), StockError> {
+fn refuse_known_serials(
+    folder: &Path,
+    ask: &LoadAsk<'_>,
+    source: &Source,
+    stock: &Stock,
+) -> Result<(), StockError> {
     let batches = stock.batches(ask.product.id);
     if batches.is_empty() {
         return Ok(());

@@ -31,12 +31,16 @@ pub use reader::{Filled, StockReader, fill_tray};
 pub use rows::RowFault;
 
 use std::path::{Path, PathBuf};
+use switchyard_core::catalogue::{Candidate, Catalogue};
 use switchyard_core::ids::ProductId;
 use switchyard_core::money::Minor;
 use switchyard_core::text::Text;
 
 /// What the data keys of batches are wrapped for (`Kek::wrap`).
 pub const KEY_PURPOSE: &str = "stock";
+
+/// The adapter that sells from stock.
+const ADAPTER: &str = "voucher-stock";
 
 /// The folder of the batch files.
 pub fn folder(data: &Path) -> PathBuf {
@@ -54,6 +58,24 @@ pub struct StockProduct {
     pub face_value: Minor,
     /// ISO 4217 numeric.
     pub currency: u16,
+}
+
+/// The products that are sold from stock: those with a supplier whose adapter is `voucher-stock`. Their ids
+/// are those of the catalogue, so it must have been bound to the journal's names.
+pub fn stock_products(catalogue: &Catalogue) -> Vec<StockProduct> {
+    let from_stock = |candidate: &Candidate| {
+        let supplier = catalogue.suppliers.get(candidate.supplier as usize);
+        supplier.is_some_and(|supplier| supplier.adapter == ADAPTER)
+    };
+    let products = catalogue.products.iter().filter(|product| product.candidates.iter().any(from_stock));
+    products
+        .map(|product| StockProduct {
+            id: product.id,
+            code: product.code,
+            face_value: product.amount.max,
+            currency: product.currency,
+        })
+        .collect()
 }
 
 #[cfg(test)]

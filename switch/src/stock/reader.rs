@@ -6,7 +6,6 @@
 //! after it.
 //! Deliberately absent: which vouchers are sold, and what lies on the trays.
 
-use super::file::{BatchFile, path};
 use super::load::open_known;
 use super::{KEY_PURPOSE, StockError};
 use crate::keys::Kek;
@@ -70,9 +69,14 @@ impl StockReader {
     ///
     /// # Errors
     /// `Closed`, and `Io` where the file cannot be read: nothing was handed out after the error.
-    pub fn fill(&mut self, from: Place, count: u32, mut each: impl FnMut(Voucher)) -> Result<Filled, StockError> {
+    pub fn fill(
+        &mut self,
+        from: Place,
+        count: u32,
+        mut each: impl FnMut(Voucher),
+    ) -> Result<Filled, StockError> {
         let batch = self.batches.get(&from.batch).ok_or(StockError::Closed { number: from.batch })?;
-        let file = BatchFile::open(&path(&self.folder, batch.name))?;
+        let file = open_known(&self.folder, batch)?;
         let (mut vouchers, mut damaged) = (0, Vec::new());
         let read = file.read(from.index, count, &mut self.chunk, |record| match record {
             Ok(voucher) => {
@@ -81,7 +85,7 @@ impl StockReader {
             }
             Err(index) => damaged.push(index),
         })?;
-        let reached = Place { batch: from.batch, index: (from.index + read).saturating_sub(1) };
+        let reached = Place { batch: from.batch, index: from.index + read.max(1) - 1 };
         Ok(Filled { vouchers, reached, damaged })
     }
 }
@@ -100,7 +104,9 @@ pub fn fill_tray(
 ) -> Result<Vec<Place>, StockError> {
     let mut damaged = Vec::new();
     while let Some(from) = shelf.wanted(product, stock) {
-        let Some(room) = tray_vouchers.checked_sub(shelf.len(product)).filter(|&room| room > 0) else { break };
+        let Some(room) = tray_vouchers.checked_sub(shelf.len(product)).filter(|&room| room > 0) else {
+            break;
+        };
         let count = u32::try_from(room).unwrap_or(u32::MAX);
         let filled = reader.fill(from, count, |voucher| {
             shelf.put(product, voucher, tray_vouchers);

@@ -147,7 +147,11 @@ impl<'a> Rows<'a> {
     /// Passes a line's end, if one is here.
     fn end_of_line(&mut self) -> bool {
         let rest = &self.bytes[self.at..];
-        let length = if rest.starts_with(b"\r\n") { 2 } else { usize::from(matches!(rest.first(), Some(b'\n' | b'\r'))) };
+        let length = if rest.starts_with(b"\r\n") {
+            2
+        } else {
+            usize::from(matches!(rest.first(), Some(b'\n' | b'\r')))
+        };
         if length > 0 {
             self.at += length;
             self.line += 1;
@@ -181,8 +185,10 @@ mod tests {
             match rows.next(&mut cells) {
                 Ok(false) => break,
                 Ok(true) => {
-                    let texts: Vec<_> =
-                        cells.iter().map(|cell| String::from_utf8_lossy(rows.text(cell)).into_owned()).collect();
+                    let texts: Vec<_> = cells
+                        .iter()
+                        .map(|cell| String::from_utf8_lossy(rows.text(cell)).into_owned())
+                        .collect();
                     let last = cells.last().expect("a row has a cell");
                     found.push(format!("{} @{}:{}", texts.join("|"), last.line, last.column));
                 }
@@ -199,9 +205,9 @@ mod tests {
         check("a,b\nc,d\n", b',', &["a|b @1:3", "c|d @2:3"]);
         check("a,b\r\n\r\nc,d", b',', &["a|b @1:3", "c|d @3:3"]);
         check("\u{feff}a;b\rc;", b';', &["a|b @1:3", "c| @2:3"]);
-        check(" a , b b ,c", b',', &["a|b b|c @1:10"]);
+        check(" a , b b ,c", b',', &["a|b b|c @1:11"]);
         check("\"a,b\",\"c \"\"d\"\"\"", b',', &["a,b|c \"d\" @1:7"]);
-        check("\"two\nlines\", x \ny,z", b',', &["two\nlines|x @2:10", "y|z @3:3"]);
+        check("\"two\nlines\", x \ny,z", b',', &["two\nlines|x @2:9", "y|z @3:3"]);
         check("a\"b,c", b',', &["a\"b|c @1:5"]);
         check("\"\",\"\" ", b',', &["| @1:4"]);
         check(",", b',', &["| @1:2"]);

@@ -70,7 +70,12 @@ pub(super) struct Source {
 
 impl Source {
     /// Reads and checks a file. `step` hears how many bytes are done, of how many.
-    pub(super) fn read(file: &Path, layout: &Layout, today: Date, step: impl Fn(u64, u64)) -> Result<Self, StockError> {
+    pub(super) fn read(
+        file: &Path,
+        layout: &Layout,
+        today: Date,
+        step: impl Fn(u64, u64),
+    ) -> Result<Self, StockError> {
         let mut bytes = read_whole(file)?;
         let mut faults = Faults::default();
         let entries = entries(&mut bytes, layout, today, &mut faults, step);
@@ -88,7 +93,10 @@ impl Source {
 
     /// Room that the longest sealed part needs, in bytes.
     pub(super) fn sealed_bytes(&self) -> usize {
-        let needed = self.entries.iter().map(|entry| sealed_bytes(entry.pin.length as usize, entry.receipt.length as usize));
+        let needed = self
+            .entries
+            .iter()
+            .map(|entry| sealed_bytes(entry.pin.length as usize, entry.receipt.length as usize));
         needed.max().unwrap_or(0)
     }
 
@@ -194,7 +202,11 @@ fn entries(
             Ok(false) => break,
             Ok(true) if cells.len() != header.cells => faults.add(miscounted(&cells, header.cells)),
             Ok(true) if entries.len() == BATCH_VOUCHERS_MAX as usize => {
-                faults.add(RowFault::new(cells[0].line, 1, format!("more than {BATCH_VOUCHERS_MAX} vouchers: split the file")));
+                faults.add(RowFault::new(
+                    cells[0].line,
+                    1,
+                    format!("more than {BATCH_VOUCHERS_MAX} vouchers: split the file"),
+                ));
                 break;
             }
             Ok(true) => match entry(&rows, &cells, header.places, today) {
@@ -218,7 +230,12 @@ struct Header {
     cells: usize,
 }
 
-fn header(rows: &mut Rows<'_>, layout: &Layout, cells: &mut Vec<Cell>, faults: &mut Faults) -> Option<Header> {
+fn header(
+    rows: &mut Rows<'_>,
+    layout: &Layout,
+    cells: &mut Vec<Cell>,
+    faults: &mut Faults,
+) -> Option<Header> {
     match rows.next(cells) {
         Ok(true) => {}
         Ok(false) => {
@@ -247,7 +264,9 @@ fn miscounted(cells: &[Cell], expected: usize) -> RowFault {
 
 fn entry(rows: &Rows<'_>, cells: &[Cell], places: Places, today: Date) -> Result<Entry, RowFault> {
     let cell = |column| places.at(column).map(|at| &cells[at]);
-    let needed = |column: Column| cell(column).ok_or_else(|| RowFault::new(cells[0].line, 1, format!("no {}", column.name())));
+    let needed = |column: Column| {
+        cell(column).ok_or_else(|| RowFault::new(cells[0].line, 1, format!("no {}", column.name())))
+    };
     let (serial, pin) = (needed(Column::Serial)?, needed(Column::Pin)?);
     let receipt = cell(Column::Receipt);
     let expiry = cell(Column::Expiry).map_or(Ok(Text::EMPTY), |cell| expiry(cell, rows.text(cell), today))?;
@@ -303,7 +322,9 @@ fn expiry(cell: &Cell, text: &[u8], today: Date) -> Result<Text<8>, RowFault> {
         other => other.to_vec(),
     };
     let wrong = || fault(cell, "the expiry is not a date; YYYYMMDD and YYYY-MM-DD are taken");
-    let date = str::from_utf8(&digits).ok().filter(|text| text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit()));
+    let date = str::from_utf8(&digits)
+        .ok()
+        .filter(|text| text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit()));
     let date = date.ok_or_else(wrong)?;
     jiff::civil::Date::strptime("%Y%m%d", date).map_err(|_| wrong())?;
     if date.as_bytes() < &today.digits()[..] {
@@ -328,7 +349,11 @@ fn repeats(entries: &[Entry], bytes: &[u8], faults: &mut Faults) {
             continue;
         }
         if let Some(first) = repeat(&mut pins, pin, entry.line) {
-            faults.add(RowFault::new(entry.line, entry.pin_column, format!("the same PIN as in line {first}")));
+            faults.add(RowFault::new(
+                entry.line,
+                entry.pin_column,
+                format!("the same PIN as in line {first}"),
+            ));
         }
     }
 }

@@ -4,13 +4,13 @@
 //! by the same dialect; on an error the buffer is as it was before. Deliberately absent: which elements an answer has.
 
 use super::MESSAGE_BYTES_MAX;
-use super::charset::{Content, hex_digit, hex_value, to_ebcdic};
 use super::dialect::Dialect;
+use super::encode::{Source, in_charset, tag_length, write_bitmap, write_field, write_mti};
 use super::error::{BuildError, BuildRule, Rule};
 use super::field::{Encoding, Field, Nested};
 use super::mti::Mti;
 use super::role::{Role, Tag};
-use super::tags::{self, TAG_CHARACTERS, TAG_HEADER, TAG_LENGTH_DIGITS, TAG_VALUE_MAX};
+use super::tags::{self, TAG_CHARACTERS, TAG_HEADER, TAG_VALUE_MAX};
 use super::value::Value;
 use super::view::{View, place_of, take_element};
 
@@ -51,29 +51,6 @@ enum Open {
     },
 }
 
-/// Where canonical bytes come from.
-#[derive(Clone, Copy)]
-enum Source<'s> {
-    Slice(&'s [u8]),
-    Value(&'s Value<'s>),
-}
-
-impl Source<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Source::Slice(bytes) => bytes.len(),
-            Source::Value(value) => value.len(),
-        }
-    }
-
-    fn byte(&self, index: usize) -> u8 {
-        match self {
-            Source::Slice(bytes) => bytes[index],
-            Source::Value(value) => value.character(index),
-        }
-    }
-}
-
 impl<'d, 'o> Build<'d, 'o> {
     /// Begins a message at the end of `out`.
     pub fn new(dialect: &'d Dialect, mti: Mti, out: &'o mut Vec<u8>) -> Self {
@@ -104,15 +81,21 @@ impl<'d, 'o> Build<'d, 'o> {
 
     /// Puts a number, with zeros before it up to the length of a fixed element.
     pub fn number(&mut self, role: Role, number: u64) -> &mut Self {
+        let Some(de) = self.dialect.de(role) else { return self };
         let mut digits = [b'0'; NUMBER_DIGITS];
         let mut rest = number;
         let mut first = NUMBER_DIGITS;
-        while rest > 0 || first == NUMBER_DIGITS {
+        while rest > 0 {
             first -= 1;
             digits[first] = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        self.text(role, &digits[first..])
+        let least = match self.dialect.field(de) {
+            Some(field) if field.is_fixed() => usize::from(field.units_max),
+            _ => 1,
+        };
+        let first = first.min(NUMBER_DIGITS.saturating_sub(least));
+        self.element(de, &digits[first..])
     }
 
     /// Puts the element with this number from its canonical form: ASCII characters, for `b` its bytes.
@@ -351,6 +334,7 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Whether the element may be put now; gives its field.
+    #[inline]
     fn may_put(&self, de: u8) -> Result<&'d Field, BuildRule> {
         if !matches!(self.open, Open::Nothing) {
             return Err(BuildRule::StillOpen);
@@ -365,12 +349,15 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Makes room for the bitmap that this element's bit lies in.
+    #[inline]
     fn make_bitmap(&mut self, de: u8) {
-        let (word, _) = place_of(de);
-        let needed = word as u8 + 1;
-        if needed <= self.bitmaps {
-            return;
+        let needed = place_of(de).0 as u8 + 1;
+        if needed > self.bitmaps {
+            self.insert_bitmaps(needed);
         }
+    }
+
+    fn insert_bitmaps(&mut self, needed: u8) {
         let width = self.dialect.bitmap.bytes(BITMAP_BYTES);
         let more = usize::from(needed - self.bitmaps) * width;
         let at = self.first_element();
@@ -387,15 +374,20 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Takes the element written at `at`, the end of the message, into it: moves it before those with higher numbers.
+    #[inline]
     fn settle(&mut self, de: u8, at: usize) {
         if de < self.last {
-            let place = self.place_before(de);
-            let length = self.out.len() - at;
-            self.out[place..].rotate_right(length);
+            self.move_into_place(de, at);
         }
         self.last = self.last.max(de);
         let (word, bit) = place_of(de);
         self.present[word] |= 1 << 63 >> bit;
+    }
+
+    fn move_into_place(&mut self, de: u8, at: usize) {
+        let place = self.place_before(de);
+        let length = self.out.len() - at;
+        self.out[place..].rotate_right(length);
     }
 
     /// Where in the buffer the first element with a higher number begins.
@@ -427,137 +419,5 @@ impl<'d, 'o> Build<'d, 'o> {
     #[cold]
     fn fail(&mut self, element: Option<u8>, tag: Option<Tag>, rule: BuildRule) {
         self.error.get_or_insert(BuildError { element, tag, rule });
-    }
-}
-
-/// Writes prefix and value of an element.
-fn write_field(field: &Field, source: Source<'_>, out: &mut Vec<u8>) -> Result<(), Rule> {
-    let given = source.len();
-    let most = usize::from(field.units_max);
-    if given > most {
-        return Err(Rule::TooLong(field.units_max));
-    }
-    if !field.is_fixed() {
-        let at = out.len();
-        out.resize(at + field.prefix.width(), 0);
-        field.prefix.write(given, &mut out[at..]);
-    }
-    let units = if field.is_fixed() { most } else { given };
-    if units > given && field.pad == super::field::Pad::Never {
-        return Err(Rule::TooShort(field.units_max));
-    }
-    match source {
-        Source::Value(value) if is_written_alike(field, value, units) => {
-            field.check(value.raw(), units)?;
-            out.extend_from_slice(value.raw());
-            Ok(())
-        }
-        Source::Slice(bytes)
-            if units == given && matches!(field.encoding, Encoding::Ascii | Encoding::Binary) =>
-        {
-            if !field.content.holds(bytes) {
-                return Err(Rule::Content(field.content));
-            }
-            out.extend_from_slice(bytes);
-            Ok(())
-        }
-        _ => write_units(field, source, units, out),
-    }
-}
-
-/// Whether the field would write this value as the bytes that it is.
-fn is_written_alike(field: &Field, value: &Value<'_>, units: usize) -> bool {
-    let would_be = field.value(value.raw(), units);
-    would_be.len() == value.len()
-        && would_be.encoding() == value.encoding()
-        && would_be.skip() == value.skip()
-}
-
-/// Writes padded units one by one, in any encoding.
-fn write_units(field: &Field, source: Source<'_>, units: usize, out: &mut Vec<u8>) -> Result<(), Rule> {
-    let given = source.len();
-    let before = if field.pad.is_left() { units - given } else { 0 };
-    let pad = field.pad.byte(field.content);
-    let unit = |index: usize| match index.checked_sub(before) {
-        Some(index) if index < given => source.byte(index),
-        _ => pad,
-    };
-    let at = out.len();
-    match field.encoding {
-        Encoding::Ascii | Encoding::Ebcdic | Encoding::Binary => {
-            out.extend((0..units).map(|index| in_charset(field.encoding, unit(index))));
-        }
-        Encoding::Hex | Encoding::EbcdicHex => {
-            let digits = (0..units).flat_map(|index| [hex_digit(unit(index) >> 4), hex_digit(unit(index))]);
-            out.extend(digits.map(|digit| in_charset(field.encoding, digit)));
-        }
-        Encoding::Bcd | Encoding::BcdLeft => write_nibbles(field, units, &unit, out)?,
-        Encoding::SignedBcd if units == 0 => {}
-        Encoding::SignedBcd => {
-            out.push(unit(0));
-            write_nibbles(field, units - 1, &|index| unit(index + 1), out)?;
-        }
-    }
-    field.check(&out[at..], units)
-}
-
-/// Packs digits two a byte, an odd number of them justified as the encoding says.
-fn write_nibbles(
-    field: &Field,
-    units: usize,
-    unit: &dyn Fn(usize) -> u8,
-    out: &mut Vec<u8>,
-) -> Result<(), Rule> {
-    let odd = units % 2;
-    let (before, filler) = if field.encoding == Encoding::BcdLeft { (0, field.filler) } else { (odd, 0) };
-    for index in (0..units + odd).step_by(2) {
-        let nibble = |index: usize| match index.checked_sub(before) {
-            Some(index) if index < units => to_nibble(field.content, unit(index)),
-            _ => Ok(filler),
-        };
-        out.push(nibble(index)? << 4 | nibble(index + 1)?);
-    }
-    Ok(())
-}
-
-fn to_nibble(content: Content, byte: u8) -> Result<u8, Rule> {
-    match byte {
-        b'0'..=b'9' => Ok(byte & 0x0F),
-        b':'..=b'?' if content == Content::Track => Ok(byte & 0x0F),
-        b'D' if content == Content::Track => Ok(hex_value(b'D')),
-        _ => Err(Rule::Content(content)),
-    }
-}
-
-fn in_charset(encoding: Encoding, ascii: u8) -> u8 {
-    match encoding {
-        Encoding::Ebcdic | Encoding::EbcdicHex => to_ebcdic(ascii),
-        _ => ascii,
-    }
-}
-
-fn tag_length(length: usize) -> [u8; TAG_LENGTH_DIGITS] {
-    [length / 100 % 10, length / 10 % 10, length % 10].map(|digit| b'0' + digit as u8)
-}
-
-fn write_mti(encoding: Encoding, mti: Mti, out: &mut Vec<u8>) {
-    let digits = mti.digits();
-    match encoding {
-        Encoding::Bcd => {
-            let [a, b, c, d] = digits.map(|digit| digit & 0x0F);
-            out.extend_from_slice(&[a << 4 | b, c << 4 | d]);
-        }
-        _ => out.extend(digits.map(|digit| in_charset(encoding, digit))),
-    }
-}
-
-fn write_bitmap(encoding: Encoding, bitmap: u64, bytes: &mut [u8]) {
-    let binary = bitmap.to_be_bytes();
-    if encoding == Encoding::Binary {
-        return bytes.copy_from_slice(&binary);
-    }
-    let digits = binary.iter().flat_map(|b| [hex_digit(b >> 4), hex_digit(*b)]);
-    for (byte, digit) in bytes.iter_mut().zip(digits) {
-        *byte = in_charset(encoding, digit);
     }
 }

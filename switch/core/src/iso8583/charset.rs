@@ -31,10 +31,19 @@ words! {
 
 impl Content {
     /// Whether canonical characters are all of this class.
+    #[inline]
     pub fn holds(self, ascii: &[u8]) -> bool {
         match self {
             Content::Digits => all_words(ascii, are_digits),
             Content::Printable => all_words(ascii, are_printable),
+            _ => self.holds_each(ascii),
+        }
+    }
+
+    fn holds_each(self, ascii: &[u8]) -> bool {
+        match self {
+            Content::Digits => ascii.iter().all(u8::is_ascii_digit),
+            Content::Printable => ascii.iter().all(|b| matches!(b, b' '..=b'~')),
             Content::Letters => ascii.iter().all(|b| b.is_ascii_alphabetic() || *b == b' '),
             Content::Alphanumeric | Content::Padded => {
                 ascii.iter().all(|b| b.is_ascii_alphanumeric() || *b == b' ')
@@ -42,7 +51,7 @@ impl Content {
             Content::Lines => ascii.iter().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t')),
             Content::Track => ascii.iter().all(|b| matches!(b, b'0'..=b'?' | b'D')),
             Content::Signed => {
-                matches!(ascii, [b'C' | b'D' | b'c' | b'd', digits @ ..] if Content::Digits.holds(digits))
+                matches!(ascii, [b'C' | b'D' | b'c' | b'd', digits @ ..] if digits.iter().all(u8::is_ascii_digit))
             }
             Content::Bytes => true,
         }
@@ -51,6 +60,7 @@ impl Content {
 
 /// Whether the test, which looks at eight bytes at a time, holds for all bytes. Words may overlap and bytes come twice in one,
 /// so that there is no rest to go through byte by byte.
+#[inline]
 fn all_words(bytes: &[u8], test: impl Fn(u64) -> bool) -> bool {
     if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         let inner = bytes[8..]

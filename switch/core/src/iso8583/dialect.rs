@@ -101,6 +101,7 @@ impl Dialect {
     }
 
     /// Number of the element with this role.
+    #[inline]
     pub fn de(&self, role: Role) -> Option<u8> {
         match self.roles[role as usize] {
             0 => None,
@@ -141,6 +142,7 @@ impl Dialect {
         View::read(self, message)
     }
 
+    #[inline]
     pub(super) fn field(&self, de: u8) -> Option<&Field> {
         self.fields.get(usize::from(de))?.as_ref()
     }

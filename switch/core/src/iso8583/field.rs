@@ -91,19 +91,22 @@ impl Prefix {
     }
 
     /// The number in the prefix; `None` when its bytes are not digits.
+    #[inline]
     pub(super) fn read(self, bytes: &[u8]) -> Option<usize> {
         match (self.encoding, bytes) {
             // The two usual widths by hand: this is on the path of every message.
-            (PrefixEncoding::Ascii, [tens, ones]) => {
-                digits([tens, ones].into_iter().map(|b| b.wrapping_sub(b'0')))
-            }
-            (PrefixEncoding::Ascii, [hundreds, tens, ones]) => {
-                digits([hundreds, tens, ones].into_iter().map(|b| b.wrapping_sub(b'0')))
-            }
-            (PrefixEncoding::Ascii, _) => digits(bytes.iter().map(|b| b.wrapping_sub(b'0'))),
-            (PrefixEncoding::Ebcdic, _) => digits(bytes.iter().map(|b| b.wrapping_sub(0xF0))),
-            (PrefixEncoding::Bcd, _) => digits(bytes.iter().flat_map(|b| [b >> 4, b & 0x0F])),
-            (PrefixEncoding::Binary, _) => Some(bytes.iter().fold(0, |n, &b| n << 8 | usize::from(b))),
+            (PrefixEncoding::Ascii, [tens, ones]) => ascii_digits([b'0', *tens, *ones]),
+            (PrefixEncoding::Ascii, [hundreds, tens, ones]) => ascii_digits([*hundreds, *tens, *ones]),
+            _ => self.read_slowly(bytes),
+        }
+    }
+
+    fn read_slowly(self, bytes: &[u8]) -> Option<usize> {
+        match self.encoding {
+            PrefixEncoding::Ascii => digits(bytes.iter().map(|b| b.wrapping_sub(b'0'))),
+            PrefixEncoding::Ebcdic => digits(bytes.iter().map(|b| b.wrapping_sub(0xF0))),
+            PrefixEncoding::Bcd => digits(bytes.iter().flat_map(|b| [b >> 4, b & 0x0F])),
+            PrefixEncoding::Binary => Some(bytes.iter().fold(0, |n, &b| n << 8 | usize::from(b))),
         }
     }
 
@@ -122,6 +125,14 @@ impl Prefix {
             }
         }
     }
+}
+
+/// Three ASCII digits as a number.
+#[inline]
+pub(super) fn ascii_digits(ascii: [u8; 3]) -> Option<usize> {
+    let [hundreds, tens, ones] = ascii.map(|b| b.wrapping_sub(b'0'));
+    let good = (hundreds < 10) & (tens < 10) & (ones < 10);
+    good.then_some(usize::from(hundreds) * 100 + usize::from(tens) * 10 + usize::from(ones))
 }
 
 fn digits(values: impl Iterator<Item = u8>) -> Option<usize> {
@@ -254,7 +265,15 @@ impl Field {
     }
 
     /// Checks the value's bytes against the content, without the nested part.
+    #[inline]
     pub(super) fn check(&self, bytes: &[u8], units: usize) -> Result<(), Rule> {
+        if self.encoding == Encoding::Ascii && self.content.holds(bytes) {
+            return Ok(());
+        }
+        self.check_encoded(bytes, units)
+    }
+
+    fn check_encoded(&self, bytes: &[u8], units: usize) -> Result<(), Rule> {
         let good = match self.encoding {
             Encoding::Ascii => self.content.holds(bytes),
             Encoding::Ebcdic => holds_ebcdic(self.content, bytes),
@@ -324,7 +343,7 @@ mod tests {
 
     #[test]
     fn formats_are_those_of_the_standard() {
-        let table: [(&str, Option<(Content, u16, u8)>); 12] = [
+        let table = [
             ("n6", Some((Content::Digits, 6, 0))),
             ("n..19 LL", Some((Content::Digits, 19, 2))),
             ("ans..999 LLL", Some((Content::Printable, 999, 3))),

@@ -16,6 +16,7 @@
 mod build;
 mod charset;
 mod dialect;
+mod encode;
 mod error;
 mod field;
 mod framing;

@@ -6,7 +6,7 @@
 use super::charset::{Content, from_ebcdic};
 use super::dialect::Dialect;
 use super::error::Rule;
-use super::field::Encoding;
+use super::field::{Encoding, ascii_digits};
 use super::role::Tag;
 use super::value::Value;
 
@@ -44,6 +44,7 @@ impl<'a> Tags<'a> {
     pub(super) const NONE: Tags<'static> = Tags { rest: &[], encoding: Encoding::Ascii };
 
     /// The next element, or the rule that it breaks. At the end `None`.
+    #[inline]
     fn step(&mut self) -> Option<Result<([u8; TAG_CHARACTERS], Value<'a>), Rule>> {
         if self.rest.is_empty() {
             return None;
@@ -51,6 +52,7 @@ impl<'a> Tags<'a> {
         Some(self.read_one())
     }
 
+    #[inline]
     fn read_one(&mut self) -> Result<([u8; TAG_CHARACTERS], Value<'a>), Rule> {
         let (header, rest) = self.rest.split_first_chunk::<TAG_HEADER>().ok_or(Rule::TagHeader)?;
         let [first, second, hundreds, tens, ones] = match self.encoding {
@@ -58,12 +60,8 @@ impl<'a> Tags<'a> {
             Encoding::Ebcdic => header.map(from_ebcdic),
             _ => return Err(Rule::TagHeader),
         };
-        let digits = [hundreds, tens, ones].map(|b| b.wrapping_sub(b'0'));
-        let is_header = first.is_ascii_graphic() & second.is_ascii_graphic() & digits.iter().all(|&d| d < 10);
-        if !is_header {
-            return Err(Rule::TagHeader);
-        }
-        let length = digits.iter().fold(0, |n, &d| n * 10 + usize::from(d));
+        let is_name = first.is_ascii_graphic() & second.is_ascii_graphic();
+        let length = ascii_digits([hundreds, tens, ones]).filter(|_| is_name).ok_or(Rule::TagHeader)?;
         let (value, rest) = rest.split_at_checked(length).ok_or(Rule::TagRunsPast)?;
         self.rest = rest;
         Ok(([first, second], Value::new(value, length, self.encoding, 0)))
@@ -115,7 +113,10 @@ fn check_level(
             continue;
         };
         if rule.tag == Tag::Item {
-            check_item(dialect, &value, within_item)
+            if within_item {
+                return Err(fault(Some(Tag::Item), Rule::TagNesting));
+            }
+            check_level(dialect, value.raw(), encoding, true)
                 .map_err(|inner| TagFault { offset: offset + TAG_HEADER + inner.offset, ..inner })?;
             continue;
         }
@@ -127,13 +128,6 @@ fn check_level(
         return Err(TagFault { offset: 0, tag: None, rule: Rule::TagRepeated });
     }
     Ok(())
-}
-
-fn check_item(dialect: &Dialect, value: &Value<'_>, within_item: bool) -> Result<(), TagFault> {
-    if within_item {
-        return Err(TagFault { offset: 0, tag: Some(Tag::Item), rule: Rule::TagNesting });
-    }
-    check_level(dialect, value.raw(), value.encoding(), true)
 }
 
 fn check_value(rule: &TagRule, value: &Value<'_>) -> Result<(), Rule> {

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::charset::{from_ebcdic, hex_digit, hex_value};
+use super::charset::{Content, from_ebcdic, hex_digit, hex_value};
 use super::field::Encoding;
 use super::tags::{Ber, Tags};
 use crate::text::Text;
@@ -55,7 +55,7 @@ impl<'a> Value<'a> {
             return None;
         }
         if self.encoding == Encoding::Ascii {
-            return number(self.bytes.iter().copied());
+            return short_number(self.bytes).or_else(|| number(self.bytes.iter().copied()));
         }
         number((0..self.len()).map(|index| self.character(index)))
     }
@@ -164,6 +164,13 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Digits too few to overflow, which all but the longest numbers are.
+fn short_number(ascii: &[u8]) -> Option<u64> {
+    const DIGITS_MAX: usize = 19;
+    let good = ascii.len() <= DIGITS_MAX && Content::Digits.holds(ascii);
+    good.then(|| ascii.iter().fold(0, |number, byte| number * 10 + u64::from(byte - b'0')))
+}
+
 /// Folds decimal digits into a number.
 fn number(ascii: impl Iterator<Item = u8>) -> Option<u64> {
     ascii.into_iter().try_fold(0_u64, |number, byte| {
@@ -188,5 +195,30 @@ impl Eq for Value<'_> {}
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Value(***, {})", self.units)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Value;
+    use crate::iso8583::field::Encoding;
+
+    #[test]
+    fn numbers_are_digits_of_at_most_64_bits() {
+        let table = [
+            (&b"000000001500"[..], Some(1500)),
+            (b"9999999999999999999", Some(9_999_999_999_999_999_999)),
+            (b"18446744073709551615", Some(u64::MAX)),
+            (b"18446744073709551616", None),
+            (b"000000000000000000000000000000000000000042", Some(42)),
+            (b"", None),
+            (b"12 4", None),
+            (b"-1", None),
+        ];
+        for (ascii, expected) in table {
+            assert_eq!(Value::new(ascii, ascii.len(), Encoding::Ascii, 0).number(), expected);
+        }
+        assert_eq!(Value::new(&[0x01, 0x23], 3, Encoding::Bcd, 1).number(), Some(123));
+        assert_eq!(Value::new(&[0x12], 1, Encoding::Binary, 0).number(), None);
     }
 }

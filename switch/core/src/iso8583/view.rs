@@ -44,22 +44,34 @@ struct Fault {
 
 impl<'a> View<'a> {
     pub(super) fn read(dialect: &'a Dialect, message: &'a [u8]) -> Result<View<'a>, Box<Broken<'a>>> {
-        let mut view = View {
+        // The view is filled where it is returned: moving it would cost as much as reading a short message.
+        let mut result = Ok(View {
             dialect,
             message,
             mti: Mti::new(0),
             bitmaps: 0,
             present: [0; BITMAP_COUNT],
             starts: [0; ELEMENT_MAX as usize + 1],
-        };
-        let at = match view.read_head() {
-            Ok(at) => at,
-            Err(error) => return Err(Box::new(Broken { error, read: None })),
-        };
-        match view.walk(at) {
-            Ok(()) => Ok(view),
-            Err(error) => Err(Box::new(Broken { error, read: Some(view) })),
+        });
+        if let Ok(view) = &mut result
+            && let Err(error) = view.fill()
+        {
+            result = Err(view.broken(error));
         }
+        result
+    }
+
+    fn fill(&mut self) -> Result<(), FormatError> {
+        let at = self.read_head()?;
+        self.walk(at)
+    }
+
+    #[cold]
+    fn broken(&self, error: FormatError) -> Box<Broken<'a>> {
+        // Every fault behind the head names an element or the end of the message.
+        let is_head = matches!(error.rule, Rule::MessageLength | Rule::Mti | Rule::Version | Rule::Bitmap);
+        let read = (!is_head).then(|| self.clone());
+        Box::new(Broken { error, read })
     }
 
     /// Reads the MTI and the bitmaps; gives the offset of the first element.
@@ -111,7 +123,7 @@ impl<'a> View<'a> {
     }
 
     /// Reads the element at this offset; gives the offset of the next.
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, de: u8, at: usize) -> Result<usize, Fault> {
         let dialect = self.dialect;
         let Some(field) = dialect.field(de) else {
@@ -152,6 +164,11 @@ impl<'a> View<'a> {
         Ok(end)
     }
 
+    #[cold]
+    fn step_again(&mut self, de: u8, at: usize) -> Result<usize, Fault> {
+        self.step(de, at)
+    }
+
     /// Keeps what was read before the fault, and the STAN if it can be found behind it.
     #[cold]
     fn stop(&mut self, de: u8, fault: Fault) -> FormatError {
@@ -179,12 +196,12 @@ impl<'a> View<'a> {
             return;
         }
         for de in (broken + 1..stan).filter(|de| is_announced(*de)) {
-            at = match self.step(de, at) {
+            at = match self.step_again(de, at) {
                 Ok(next) | Err(Fault { next: Some(next), .. }) => next,
                 Err(_) => return,
             };
         }
-        if stan > broken && self.step(stan, at).is_ok() {
+        if stan > broken && self.step_again(stan, at).is_ok() {
             let (word, bit) = place_of(stan);
             self.present[word] |= 1 << 63 >> bit;
         }
@@ -216,11 +233,13 @@ impl<'a> View<'a> {
     }
 
     /// The element with this role.
+    #[inline]
     pub fn value(&self, role: Role) -> Option<Value<'a>> {
         self.element(self.dialect.de(role)?)
     }
 
     /// The element with this number.
+    #[inline]
     pub fn element(&self, de: u8) -> Option<Value<'a>> {
         if !self.has_element(de) {
             return None;
@@ -286,6 +305,7 @@ impl<'a> View<'a> {
         build.finish()
     }
 
+    #[inline]
     fn has_element(&self, de: u8) -> bool {
         let (word, bit) = place_of(de);
         self.present.get(word).is_some_and(|bits| bits & (1 << 63 >> bit) != 0)
@@ -303,12 +323,14 @@ impl fmt::Debug for View<'_> {
 }
 
 /// Word and bit (from the highest) of an element. Number 0, which is none, lies outside of all words.
+#[inline]
 pub(super) fn place_of(de: u8) -> (usize, u32) {
     let index = usize::from(de.wrapping_sub(1));
     (index / 64, (index % 64) as u32)
 }
 
 /// Takes the lowest element number out of a bitmap word.
+#[inline]
 pub(super) fn take_element(bits: &mut u64, word: usize) -> u8 {
     let bit = bits.leading_zeros();
     *bits &= !(1 << 63 >> bit);

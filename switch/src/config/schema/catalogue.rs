@@ -108,15 +108,23 @@ const ACCOUNT: &[Key] = &[
 ];
 
 const CANDIDATE: &[Key] = &[
-    Key::new("supplier", Kind::Form(&forms::SUPPLIER), "The supplier, by code.").required().example("\"telco-a\""),
+    Key::new("supplier", Kind::Form(&forms::SUPPLIER), "The supplier, by code.")
+        .required()
+        .example("\"telco-a\""),
     Key::new(
         "product",
         Kind::Form(&forms::PRODUCT),
         "The supplier's own code for the product; without it, the product's.",
     )
     .example("\"TOPUP\""),
-    Key::integer("priority", "", 0, 65_535, "Policy priority: the lowest number comes first; breaks ties of the others.")
-        .default("0"),
+    Key::integer(
+        "priority",
+        "",
+        0,
+        65_535,
+        "Policy priority: the lowest number comes first; breaks ties of the others.",
+    )
+    .default("0"),
     Key::integer("weight", "", 0, 65_535, "Policy weight: its share; 0: never first.").default("1"),
     Key::integer(
         "cost_bp",
@@ -132,12 +140,20 @@ const CANDIDATE: &[Key] = &[
     Key::new("amount_max", Kind::Form(&forms::AMOUNT), "Only up to this amount.")
         .unit("units of currency")
         .example("\"50.00\""),
-    Key::new("windows", Kind::List(&Kind::Form(&forms::WINDOW)), "Only at these parts of the day, UTC; empty: always.")
-        .default("[]")
-        .example("[\"08:00-20:00\"]"),
-    Key::new("networks", Kind::List(&Kind::Form(&forms::NETWORK)), "Only for these networks, by code; empty: for all.")
-        .default("[]")
-        .example("[\"100001\"]"),
+    Key::new(
+        "windows",
+        Kind::List(&Kind::Form(&forms::WINDOW)),
+        "Only at these parts of the day, UTC; empty: always.",
+    )
+    .default("[]")
+    .example("[\"08:00-20:00\"]"),
+    Key::new(
+        "networks",
+        Kind::List(&Kind::Form(&forms::NETWORK)),
+        "Only for these networks, by code; empty: for all.",
+    )
+    .default("[]")
+    .example("[\"100001\"]"),
     Key::new(
         "terminals",
         Kind::List(&Kind::Form(&forms::TERMINAL)),

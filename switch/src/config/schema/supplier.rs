@@ -117,9 +117,15 @@ pub(super) const SUPPLIER: &[Key] = &[
 ];
 
 const LINK: &[Key] = &[
-    Key::new("host", Kind::Form(&forms::HOST), "Host name or IP address.").required().example("\"127.0.0.1\""),
+    Key::new("host", Kind::Form(&forms::HOST), "Host name or IP address.")
+        .required()
+        .example("\"127.0.0.1\""),
     Key::integer("port", "", 1, 65_535, "TCP port.").required().example("9583"),
-    Key::new("tls", Kind::Table(CLIENT_TLS), "TLS towards the supplier; without this table the link is plain TCP."),
+    Key::new(
+        "tls",
+        Kind::Table(CLIENT_TLS),
+        "TLS towards the supplier; without this table the link is plain TCP.",
+    ),
 ];
 
 const BREAKER: &[Key] = &[
@@ -131,7 +137,8 @@ const BREAKER: &[Key] = &[
         "It opens when so many of a hundred outcomes are unknown ...",
     )
     .default("50"),
-    Key::integer("requests_min", "requests", 1, 1_000_000, "... of at least so many requests ...").default("20"),
+    Key::integer("requests_min", "requests", 1, 1_000_000, "... of at least so many requests ...")
+        .default("20"),
     Key::integer("window_ms", "ms", 100, 3_600_000, "... in so long.").default("10_000"),
     Key::integer("open_ms", "ms", 100, 3_600_000, "How long it stays open before a trial request.")
         .default("5_000"),

@@ -174,7 +174,8 @@ pub(super) const CLIENT_TLS: &[Key] = &[
     )
     .required()
     .example("\"tls/telco-a-ca.pem\""),
-    Key::new("certificate", Kind::Path, "Certificate that the switch shows, PEM.").example("\"tls/switch.pem\""),
+    Key::new("certificate", Kind::Path, "Certificate that the switch shows, PEM.")
+        .example("\"tls/switch.pem\""),
     Key::new("key", Kind::Path, "Its private key, PEM, mode 0600; needed with certificate.")
         .example("\"tls/switch.key\""),
     Key::new(

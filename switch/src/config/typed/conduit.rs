@@ -56,11 +56,19 @@ fn server_tls(table: &Table, data: &Path, faults: &mut Faults<'_>) -> TlsSetting
     let is_asked = client != ClientCertificate::None;
     if is_asked && !table.is_set("client_ca") {
         let suggestion = "add: client_ca = \"tls/ca.pem\"";
-        faults.error(table.at("client"), "client certificates need `client_ca`, the authority that signs them", suggestion);
+        faults.error(
+            table.at("client"),
+            "client certificates need `client_ca`, the authority that signs them",
+            suggestion,
+        );
     }
     if !is_asked && table.is_set("client_ca") {
         let suggestion = "say client = \"required\", or remove it";
-        faults.warning(table.at("client_ca"), "`client_ca` has no effect: clients show no certificate", suggestion);
+        faults.warning(
+            table.at("client_ca"),
+            "`client_ca` has no effect: clients show no certificate",
+            suggestion,
+        );
     }
     if !is_asked && table.bool("bind_names") {
         let suggestion = "say client = \"required\"";

@@ -57,7 +57,11 @@ impl<'t> Names<'t> {
         if found.is_none() {
             let mut known: Vec<&str> = self.places.keys().copied().collect();
             known.sort_unstable();
-            faults.error(word.at, format!("there is no {} `{}`", self.what, word.text), meant(word.text, &known));
+            faults.error(
+                word.at,
+                format!("there is no {} `{}`", self.what, word.text),
+                meant(word.text, &known),
+            );
         }
         found
     }

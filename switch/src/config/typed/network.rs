@@ -64,7 +64,12 @@ pub(super) fn exponent(table: &Table, faults: &mut Faults<'_>) -> Option<u8> {
 }
 
 /// The amount of `key` in minor units; an error where it has more decimal places than the currency.
-pub(super) fn money(table: &Table, key: &str, exponent: Option<u8>, faults: &mut Faults<'_>) -> Option<Minor> {
+pub(super) fn money(
+    table: &Table,
+    key: &str,
+    exponent: Option<u8>,
+    faults: &mut Faults<'_>,
+) -> Option<Minor> {
     let word = table.word(key)?;
     let amount = forms::amount(word.text, exponent?);
     if amount.is_none() {

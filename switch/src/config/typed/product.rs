@@ -60,16 +60,17 @@ fn product(table: &Table, known: &Known<'_, '_>, faults: &mut Faults<'_>) -> Pro
 /// One amount, or the smallest and the largest.
 fn amount_rule(table: &Table, exponent: Option<u8>, faults: &mut Faults<'_>) -> AmountRule {
     let fixed = table.is_set("amount");
-    let range = table.is_set("amount_min") || table.is_set("amount_max");
-    if fixed && range {
+    let ends = [table.is_set("amount_min"), table.is_set("amount_max")];
+    if fixed && ends != [false, false] {
         let at = if table.is_set("amount_min") { "amount_min" } else { "amount_max" };
         faults.error(table.at(at), "the product has a fixed `amount` and a range", "keep one of the two");
     }
-    if !fixed && !(table.is_set("amount_min") && table.is_set("amount_max")) {
+    if !fixed && ends != [true, true] {
         let suggestion = "add: amount = \"10.00\", or amount_min = \"1.00\" and amount_max = \"200.00\"";
         faults.error(table.at, "the product has no `amount` and no whole range of amounts", suggestion);
     }
-    let read = |key: &str, faults: &mut Faults<'_>| money(table, key, exponent, faults).unwrap_or(Minor::ZERO);
+    let read =
+        |key: &str, faults: &mut Faults<'_>| money(table, key, exponent, faults).unwrap_or(Minor::ZERO);
     if fixed {
         let amount = read("amount", faults);
         return AmountRule { min: amount, max: amount };
@@ -123,7 +124,11 @@ fn candidates(
 ) -> Vec<Candidate> {
     let tables = product.tables("candidate");
     if tables.is_empty() {
-        faults.error(product.at, "the product has no `candidate`: nobody can provide it", "add a table [[product.candidate]]");
+        faults.error(
+            product.at,
+            "the product has no `candidate`: nobody can provide it",
+            "add a table [[product.candidate]]",
+        );
     }
     if let Some(beyond) = tables.get(CANDIDATES_MAX) {
         faults.error(beyond.at, format!("a product has at most {CANDIDATES_MAX} candidates"), "");
@@ -132,7 +137,11 @@ fn candidates(
         tables.iter().filter_map(|table| candidate(table, code, exponent, known, faults)).collect();
     let is_weightless = !read.is_empty() && read.iter().all(|candidate| candidate.weight == 0);
     if policy == Policy::Weight && is_weightless {
-        faults.error(product.at("policy"), "policy weight, and no candidate has a weight", "give one a weight above 0");
+        faults.error(
+            product.at("policy"),
+            "policy weight, and no candidate has a weight",
+            "give one a weight above 0",
+        );
     }
     read
 }

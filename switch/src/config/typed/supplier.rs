@@ -17,10 +17,24 @@ const LINKS_MAX: usize = 32;
 
 /// Keys that mean something only where a supplier is asked over a wire.
 const WIRE_ONLY: &[&str] = &[
-    "window_requests", "advices_max", "timeout_ms", "late_window_ms", "advice_retry_ms",
-    "advice_retry_max_ms", "advice_expires_ms", "reversal_blocks_original", "frame_bytes_max",
-    "connect_ms", "reconnect_first_ms", "reconnect_max_ms", "write_ms", "record",
-    "framing", "breaker", "codes", "reversal_codes",
+    "window_requests",
+    "advices_max",
+    "timeout_ms",
+    "late_window_ms",
+    "advice_retry_ms",
+    "advice_retry_max_ms",
+    "advice_expires_ms",
+    "reversal_blocks_original",
+    "frame_bytes_max",
+    "connect_ms",
+    "reconnect_first_ms",
+    "reconnect_max_ms",
+    "write_ms",
+    "record",
+    "framing",
+    "breaker",
+    "codes",
+    "reversal_codes",
 ];
 
 /// `[[supplier]]` as the core needs them, in the order of the files.
@@ -57,7 +71,11 @@ fn supplier(table: &Table, adapters: &[AdapterKeys], faults: &mut Faults<'_>) ->
     }
 }
 
-fn adapter<'a>(table: &Table, adapters: &'a [AdapterKeys], faults: &mut Faults<'_>) -> Option<&'a AdapterKeys> {
+fn adapter<'a>(
+    table: &Table,
+    adapters: &'a [AdapterKeys],
+    faults: &mut Faults<'_>,
+) -> Option<&'a AdapterKeys> {
     let word = table.word("adapter")?;
     let found = adapters.iter().find(|adapter| adapter.name == word.text);
     if found.is_none() {
@@ -101,11 +119,19 @@ fn check_codes(table: &Table, faults: &mut Faults<'_>) {
     let codes = codes(table);
     if !codes.sale.values().any(|meaning| *meaning == Meaning::Approved) {
         let suggestion = "add to [supplier.codes]: \"00\" = \"approved\"";
-        faults.error(table.at("codes"), "no code of the supplier means approved: every sale would be unknown", suggestion);
+        faults.error(
+            table.at("codes"),
+            "no code of the supplier means approved: every sale would be unknown",
+            suggestion,
+        );
     }
     if !codes.reversal.values().any(|meaning| *meaning == ReversalMeaning::Reversed) {
         let suggestion = "add to [supplier.reversal_codes]: \"00\" = \"reversed\"";
-        faults.error(table.at("reversal_codes"), "no code of the supplier means reversed: no reversal would end", suggestion);
+        faults.error(
+            table.at("reversal_codes"),
+            "no code of the supplier means reversed: no reversal would end",
+            suggestion,
+        );
     }
     // Two letters of S-11: 94 says that the key is known, not that nothing was performed.
     for (code, meaning) in table.pairs("codes").filter(|(code, _)| code.text == "94") {
@@ -138,7 +164,11 @@ fn codes(table: &Table) -> CodeTable {
 }
 
 /// `[[supplier]]` as the shell needs them, in the order of the files.
-pub(in super::super) fn suppliers(tables: &[Table], data: &Path, faults: &mut Faults<'_>) -> Vec<SupplierSettings> {
+pub(in super::super) fn suppliers(
+    tables: &[Table],
+    data: &Path,
+    faults: &mut Faults<'_>,
+) -> Vec<SupplierSettings> {
     tables
         .iter()
         .map(|table| SupplierSettings {

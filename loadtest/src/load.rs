@@ -1,0 +1,365 @@
+//! A load: connections, pace and length.
+//!
+//! Owns: `Load`, `run`, the connections and their buffers.
+//! Invariants: all of a turn's requests on a connection leave with one write; a closed loop keeps its
+//! number of requests open, an open loop its moments, whatever the answers do; load goes to this
+//! machine only, unless allowed otherwise.
+//! Deliberately absent: what a request says and which answer is whose (`engine`).
+
+mod connection;
+
+use crate::engine::Engine;
+use crate::frames::{Frames, FramesError};
+use crate::pace::Timer;
+use crate::process::Usage;
+use crate::profile::Profile;
+use crate::report::{Errors, LiveCounters, Percentiles, ProcessFigures, Report};
+use connection::Connection;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use switchyard_core::iso8583::{Dialect, Framing};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The conduit.
+    pub target: SocketAddr,
+    /// Whether `target` may be another machine.
+    pub allow_remote: bool,
+    /// What the conduit speaks.
+    pub dialect: Arc<Dialect>,
+    /// How its messages are framed.
+    pub framing: Framing,
+    /// How many connections, 1 to 100,000.
+    pub connections: u32,
+    /// Closed or open loop.
+    pub pace: Pace,
+    /// What is asked for.
+    pub profile: Profile,
+    /// Chooses among products, amounts and accounts.
+    pub seed: u64,
+    /// How long requests are sent before they are measured, in milliseconds.
+    pub warm_up_ms: u64,
+    /// When sending ends.
+    pub length: Length,
+    /// How long answers are awaited after that, in milliseconds.
+    pub drain_ms: u64,
+    /// A process to watch.
+    pub watch: Option<u32>,
+}
+
+/// How fast.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// So many requests are open on each connection at any time.
+    Closed {
+        /// 1 to 10,000.
+        in_flight: usize,
+    },
+    /// So many requests a second over all connections, however long the answers take.
+    Open {
+        /// Above 0, at most 10 million.
+        per_second: f64,
+    },
+}
+
+/// How long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So long after the warm-up.
+    Time(Duration),
+    /// So many requests, those of the warm-up included.
+    Requests(u64),
+    /// Until it is stopped.
+    Endless,
+}
+
+/// Why a load could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Load goes to this machine only.
+    #[error("{0} is not this machine; a load on another one must be allowed explicitly")]
+    Remote(SocketAddr),
+    /// The conduit cannot be reached: is the switch running, and on this port?
+    #[error("cannot connect to {target}: {error}")]
+    Connect {
+        /// Where to.
+        target: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The profile does not fit the dialect.
+    #[error(transparent)]
+    Frames(#[from] FramesError),
+    /// The process to watch cannot be watched.
+    #[error("cannot watch process {pid}: {error}")]
+    Watch {
+        /// Which.
+        pid: u32,
+        /// Why.
+        error: io::Error,
+    },
+    /// The system refuses what the generator needs.
+    #[error("the generator cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Runs a load to its end, or until `stop`; `live` shows how it goes. Its tasks are local: run it with `block_on` of a
+/// current-thread runtime.
+///
+/// # Errors
+/// It could not start. Once it runs, what goes wrong is counted in the report.
+pub async fn run(load: Load, stop: CancellationToken, live: Arc<LiveCounters>) -> Result<Report, LoadError> {
+    if !load.allow_remote && !load.target.ip().is_loopback() {
+        return Err(LoadError::Remote(load.target));
+    }
+    let frames = Frames::new(&load.profile, &load.dialect, &load.framing)?;
+    let wall_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+    let dialect = Arc::clone(&load.dialect);
+    let engine = Engine::new(frames, dialect, load.framing, load.seed, wall_us, live).map_err(io::Error::other)?;
+    let mut streams = Vec::new();
+    for _ in 0..load.connections {
+        let connected = connection::connect(load.target).await;
+        streams.push(connected.map_err(|error| LoadError::Connect { target: load.target, error })?);
+    }
+    let run = Rc::new(Run::new(load, engine));
+    let local = LocalSet::new();
+    for (at, stream) in streams.into_iter().enumerate() {
+        local.spawn_local(connection::serve(Rc::clone(&run), at, stream));
+    }
+    if let Pace::Open { per_second } = run.load.pace {
+        let timer = Timer::new()?;
+        local.spawn_local(pace(Rc::clone(&run), timer, per_second));
+    }
+    local.run_until(conduct(&run, stop)).await
+}
+
+/// What the tasks of a run share.
+struct Run {
+    load: Load,
+    engine: RefCell<Engine>,
+    connections: Vec<Connection>,
+    start: Instant,
+    /// Requests that may still be sent.
+    left: Cell<u64>,
+    ended: Cell<bool>,
+    /// Something happened that the conductor waits for.
+    news: Notify,
+    not_sent: Cell<u64>,
+    disconnects: Cell<u64>,
+}
+
+impl Run {
+    fn new(load: Load, engine: Engine) -> Self {
+        let left = match load.length {
+            Length::Requests(count) => count,
+            Length::Time(_) | Length::Endless => u64::MAX,
+        };
+        Self {
+            connections: (0..load.connections).map(|_| Connection::default()).collect(),
+            engine: RefCell::new(engine),
+            start: Instant::now(),
+            left: Cell::new(left),
+            ended: Cell::new(false),
+            news: Notify::new(),
+            not_sent: Cell::new(0),
+            disconnects: Cell::new(0),
+            load,
+        }
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+
+    /// Sets the clocks for a turn; gives nanoseconds since the start.
+    fn begin_turn(&self) -> u64 {
+        let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        self.engine.borrow_mut().set_clock(wall_ms);
+        self.now_ns()
+    }
+
+    /// Asks one request on a connection, to leave at the end of the turn; false when none may be asked.
+    fn ask(&self, at: usize, meant_ns: u64) -> bool {
+        if self.ended.get() || self.left.get() == 0 {
+            return false;
+        }
+        let connection = &self.connections[at];
+        let mut out = connection.out.borrow_mut();
+        if !self.engine.borrow_mut().ask(at as u32, meant_ns, &mut out) {
+            return false;
+        }
+        connection.open.set(connection.open.get() + 1);
+        self.left.set(self.left.get() - 1);
+        if self.left.get() == 0 {
+            self.news.notify_one();
+        }
+        true
+    }
+
+    /// Shows the counts, and wakes the conductor when nothing is open any more.
+    fn end_turn(&self) {
+        let engine = self.engine.borrow();
+        engine.publish();
+        if engine.open() == 0 && (self.ended.get() || self.left.get() == 0) {
+            self.news.notify_one();
+        }
+    }
+}
+
+/// Sends requests at their moments, over the connections in turn.
+async fn pace(run: Rc<Run>, mut timer: Timer, per_second: f64) {
+    /// Most requests of one turn, so that answers are read in between.
+    const TURN_MAX: usize = 1_024;
+    let interval_ns = 1e9 / per_second;
+    let first_ns = run.now_ns();
+    let mut number = 0u64;
+    while !run.ended.get() {
+        let now_ns = run.begin_turn();
+        let due_ns = |number: u64| first_ns + (number as f64 * interval_ns) as u64;
+        let mut touched = Vec::with_capacity(TURN_MAX.min(run.connections.len()));
+        for _ in 0..TURN_MAX {
+            if due_ns(number) > now_ns || run.left.get() == 0 {
+                break;
+            }
+            let at = (number % run.connections.len() as u64) as usize;
+            if run.connections[at].is_up() && run.ask(at, due_ns(number)) {
+                touched.push(at);
+            } else if !run.ended.get() {
+                run.not_sent.set(run.not_sent.get() + 1);
+            }
+            number += 1;
+        }
+        for at in touched {
+            run.connections[at].flush_or_wake();
+        }
+        run.end_turn();
+        if run.left.get() == 0 {
+            return;
+        }
+        match due_ns(number).checked_sub(run.now_ns()) {
+            None | Some(0) => tokio::task::yield_now().await,
+            Some(wait_ns) if timer.wait(Duration::from_nanos(wait_ns)).await.is_ok() => {}
+            Some(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// A moment of the measured part: its start or its end.
+struct Mark {
+    at: Instant,
+    answered: u64,
+    usage: Option<Usage>,
+}
+
+impl Mark {
+    fn now(run: &Run) -> Result<Self, LoadError> {
+        let usage = match run.load.watch {
+            Some(pid) => Some(Usage::of(pid).map_err(|error| LoadError::Watch { pid, error })?),
+            None => None,
+        };
+        Ok(Self { at: Instant::now(), answered: run.engine.borrow().counts.answered, usage })
+    }
+}
+
+/// Warms up, measures, ends, waits for the last answers and reports.
+async fn conduct(run: &Run, stop: CancellationToken) -> Result<Report, LoadError> {
+    let warm_up = Duration::from_millis(run.load.warm_up_ms);
+    if !warm_up.is_zero() {
+        tokio::select! {
+            () = tokio::time::sleep(warm_up) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    let first = Mark::now(run)?;
+    run.engine.borrow_mut().start_measuring(run.now_ns());
+    let length = match run.load.length {
+        Length::Time(time) => time,
+        Length::Requests(_) | Length::Endless => FOREVER,
+    };
+    tokio::select! {
+        () = tokio::time::sleep(length) => {}
+        () = all_sent(run) => {}
+        () = stop.cancelled() => {}
+    }
+    let mut last = Mark::now(run);
+    run.ended.set(true);
+    drain(run).await;
+    if matches!(run.load.length, Length::Requests(_)) {
+        last = Mark::now(run);
+    }
+    // A process that ended meanwhile has no figures; what was measured of the load still counts.
+    let last = last.unwrap_or_else(|_| Mark { at: Instant::now(), answered: run.engine.borrow().counts.answered, usage: None });
+    Ok(report(run, &first, &last))
+}
+
+/// Longer than any load, and not so long that a clock overflows.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+async fn all_sent(run: &Run) {
+    while run.left.get() > 0 {
+        run.news.notified().await;
+    }
+}
+
+/// Waits for the answers to what is open, for as long as the load allows.
+async fn drain(run: &Run) {
+    let answered = async {
+        while run.engine.borrow().open() > 0 {
+            run.news.notified().await;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(run.load.drain_ms), answered).await;
+}
+
+fn report(run: &Run, first: &Mark, last: &Mark) -> Report {
+    let engine = run.engine.borrow();
+    let counts = engine.counts;
+    let seconds = last.at.duration_since(first.at).as_secs_f64();
+    let answers = last.answered - first.answered;
+    let us = |ns: u64| ns as f64 / 1_000.0;
+    let latencies = engine.latencies();
+    let quantile = |quantile: f64| us(latencies.value_at_quantile(quantile));
+    Report {
+        seconds,
+        sent: counts.sent,
+        answered: counts.answered,
+        throughput: answers as f64 / seconds.max(f64::EPSILON),
+        latency_us: Percentiles {
+            mean: latencies.mean() / 1_000.0,
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
+            max: us(latencies.max()),
+        },
+        outcomes: engine.outcomes.by_code(),
+        errors: Errors {
+            lost: counts.lost,
+            unanswered: engine.open() as u64,
+            not_sent: run.not_sent.get(),
+            unmatched: counts.unmatched,
+            unreadable: counts.unreadable,
+            disconnects: run.disconnects.get(),
+        },
+        process: figures(first, last, answers),
+    }
+}
+
+fn figures(first: &Mark, last: &Mark, answers: u64) -> Option<ProcessFigures> {
+    let (before, after) = (first.usage?, last.usage?);
+    let cpu_s = after.cpu_s - before.cpu_s;
+    Some(ProcessFigures {
+        cpu_s,
+        cpu_us_per_transaction: cpu_s * 1e6 / answers.max(1) as f64,
+        rss_kib: after.rss_kib,
+        rss_max_kib: after.rss_max_kib,
+    })
+}

@@ -1,0 +1,315 @@
+//! What becomes of a connection's messages, and how its answers are written.
+//!
+//! Owns: the sign-on state of one connection, its open requests, its output. Invariants: every message has exactly one of
+//! these ends: handed to the gate, answered here, or ignored and counted (S-20); an answer goes out in the framing its
+//! request came in; a network that a certificate does not stand for is refused.
+//! Deliberately absent: sockets and deadlines (`connection`), and every check of a message (the core's `request`).
+
+use super::counters::Closed;
+use super::shared::{Credit, Shared, Snapshot};
+use crate::io::OutBuffer;
+use std::rc::Rc;
+use std::sync::Arc;
+use switchyard_core::answer;
+use switchyard_core::catalogue::Catalogue;
+use switchyard_core::code::Code;
+use switchyard_core::ids::Now;
+use switchyard_core::request::{self, Ignored, Management, Read, Rules};
+use switchyard_core::ticket::{Place, Ticket};
+use tokio::time::Instant;
+use tracing::error;
+
+/// Messages in a row without readable MTI and STAN that close a connection (S-20).
+const UNREADABLE_MAX: u32 = 10;
+/// Answers are written while fewer bytes wait. The others wait as tickets, which their window bounds.
+const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// One connection's messages.
+pub(super) struct Desk {
+    shared: Rc<Shared>,
+    place: Place,
+    /// The names on the client's certificate, where names are bound.
+    names: Option<Vec<String>>,
+    snapshot: Rc<Snapshot>,
+    /// Networks that the names stand for.
+    bound: Option<Vec<u32>>,
+    signed_on: Vec<u32>,
+    open: u32,
+    unreadable: u32,
+    pushed: bool,
+    held_bytes: u64,
+    /// What waits to be written.
+    pub(super) out: OutBuffer,
+}
+
+impl Desk {
+    pub(super) fn new(shared: Rc<Shared>, place: Place, names: Vec<String>) -> Self {
+        let binds = shared.settings.tls.as_ref().is_some_and(|tls| tls.bind_names);
+        let names = binds.then_some(names);
+        let snapshot = Rc::clone(&shared.snapshot.borrow());
+        let bound = names.as_deref().map(|names| networks_of(&snapshot.catalogue, names));
+        Self {
+            shared,
+            place,
+            names,
+            snapshot,
+            bound,
+            signed_on: Vec::new(),
+            open: 0,
+            unreadable: 0,
+            pushed: false,
+            held_bytes: 0,
+            out: OutBuffer::new(),
+        }
+    }
+
+    /// Requests that are not answered.
+    pub(super) fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// What may be admitted now. Refusals need room for their response, so there is none without.
+    pub(super) fn credit(&self) -> Credit {
+        if !self.has_room() {
+            return Credit::None;
+        }
+        let window = Credit::of(self.open, self.shared.settings.window_requests);
+        window.min(self.shared.pool.borrow().credit())
+    }
+
+    /// Whether another answer may be written: within the connection's bound, and the process's where it has a backlog.
+    pub(super) fn has_room(&self) -> bool {
+        let waits = self.out.len();
+        waits < OUTPUT_BYTES_MAX && (waits == 0 || self.held_bytes == 0 || !self.shared.output.is_over())
+    }
+
+    /// Whether a message may go before sales that wait for a credit: 04xx, 08xx, and what is refused anyhow.
+    pub(super) fn may_overtake(&self, body: &[u8]) -> bool {
+        match self.shared.dialect.view(body) {
+            Ok(view) => matches!(view.mti().class_digit(), 4 | 8) || view.mti().is_response(),
+            Err(_) => true,
+        }
+    }
+
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// It was one too many that cannot be read.
+    pub(super) fn message(
+        &mut self,
+        header: &[u8],
+        body: &[u8],
+        now: Now,
+        received: Instant,
+    ) -> Result<(), Closed> {
+        let shared = Rc::clone(&self.shared);
+        shared.counters.messages.add();
+        let mut ticket = shared.pool.borrow_mut().take();
+        self.label(&mut ticket, header, now);
+        let rules = Rules {
+            catalogue: &self.snapshot.catalogue,
+            networks: &self.snapshot.networks,
+            bound: self.bound.as_deref(),
+            sign_on: shared.settings.sign_on,
+            signed_on: &self.signed_on,
+            window_h: shared.window_h,
+            keys: &shared.keys,
+        };
+        let read = request::read(&shared.dialect, body, now, &rules, &mut ticket);
+        if read == Read::Ignore(Ignored::Unreadable) {
+            shared.put(ticket);
+            return self.unreadable();
+        }
+        self.unreadable = 0;
+        if read == Read::Gate {
+            self.admit(ticket, body, now, received);
+            return Ok(());
+        }
+        shared.put(ticket);
+        match read {
+            Read::Refuse(code) => {
+                if code == Code::FORMAT {
+                    shared.counters.format_errors.add();
+                }
+                shared.counters.refused.add();
+                self.respond(header, body, code, now, received);
+            }
+            Read::Manage(management, network) => {
+                shared.counters.managed.add();
+                let code = self.manage(management, network);
+                self.respond(header, body, code, now, received);
+            }
+            Read::Ignore(_) | Read::Gate => shared.counters.responses_in.add(),
+        }
+        Ok(())
+    }
+
+    fn label(&self, ticket: &mut Ticket, header: &[u8], now: Now) {
+        let settings = &self.shared.settings;
+        ticket.place = self.place;
+        ticket.dialect = settings.dialect as u16;
+        ticket.received_us = now.mono_us;
+        ticket.deadline_us = now.mono_us + u64::from(settings.deadline_ms) * 1_000;
+        ticket.relaxed = settings.durability == crate::settings::Durability::Relaxed;
+        ticket.window = u16::try_from(settings.window_requests).unwrap_or(u16::MAX);
+        ticket.header.extend_from_slice(header);
+    }
+
+    fn unreadable(&mut self) -> Result<(), Closed> {
+        self.shared.counters.unreadable.add();
+        self.unreadable += 1;
+        if self.unreadable >= UNREADABLE_MAX { Err(Closed::Unreadable) } else { Ok(()) }
+    }
+
+    fn admit(&mut self, ticket: Box<Ticket>, body: &[u8], now: Now, received: Instant) {
+        let counters = Arc::clone(&self.shared.counters);
+        let gate = &self.shared.gate;
+        let ring = if matches!(ticket.mti.class_digit(), 4 | 8) { &gate.first } else { &gate.requests };
+        match ring.push(ticket) {
+            Ok(()) => {
+                counters.admitted.add();
+                counters.tickets.set(u64::from(self.shared.pool.borrow().out()));
+                self.open += 1;
+                self.pushed = true;
+            }
+            Err(ticket) => {
+                counters.ring_full.add();
+                let header = ticket.header.clone();
+                self.shared.put(ticket);
+                self.respond(&header, body, Code::FAULT, now, received);
+            }
+        }
+    }
+
+    /// Tells the gate of what was admitted since.
+    pub(super) fn wake_gate(&mut self) {
+        if std::mem::take(&mut self.pushed) {
+            self.shared.gate.wake();
+        }
+    }
+
+    /// Answers network management; without a network it concerns all for which the connection may speak.
+    fn manage(&mut self, management: Management, network: Option<u32>) -> Code {
+        match (management, network) {
+            (Management::SignOn, Some(network)) => {
+                if !self.signed_on.contains(&network) {
+                    self.signed_on.push(network);
+                }
+            }
+            (Management::SignOn, None) => self.signed_on = self.speaks_for(),
+            (Management::SignOff, Some(network)) => self.signed_on.retain(|known| *known != network),
+            (Management::SignOff, None) => self.signed_on.clear(),
+            (Management::Echo, _) => {}
+            (Management::Unsupported, _) => return Code::UNSUPPORTED,
+        }
+        Code::APPROVED
+    }
+
+    fn speaks_for(&self) -> Vec<u32> {
+        match &self.bound {
+            Some(bound) => bound.clone(),
+            None if self.snapshot.networks.is_empty() => {
+                (0u32..).zip(&self.snapshot.catalogue.networks).map(|(at, _)| at).collect()
+            }
+            None => self.snapshot.networks.clone(),
+        }
+    }
+
+    /// Answers a message here.
+    fn respond(&mut self, header: &[u8], body: &[u8], code: Code, now: Now, received: Instant) {
+        let shared = Rc::clone(&self.shared);
+        let (rrn, day) = (shared.rrn(), shared.day(now));
+        let build = |out: &mut Vec<u8>| answer::refuse(&shared.dialect, body, code, rrn, day, out);
+        self.frame(header, received, build);
+    }
+
+    /// Writes the answers that wait, while there is room, and takes their credits back.
+    pub(super) fn take_answers(&mut self, outbox: &super::shared::Outbox, now: Instant) {
+        while self.has_room() {
+            let Some(ticket) = outbox.take() else { return };
+            self.answer(ticket, now);
+        }
+    }
+
+    fn answer(&mut self, ticket: Box<Ticket>, now: Instant) {
+        let shared = Rc::clone(&self.shared);
+        let mut secret = shared.secret.borrow_mut();
+        let build =
+            |out: &mut Vec<u8>| answer::answer(&shared.dialects, &ticket, &shared.keyring, &mut secret, out);
+        if self.frame(&ticket.header, now, build) {
+            shared.counters.answered.add();
+        }
+        self.open -= 1;
+        shared.put(ticket);
+    }
+
+    /// Writes one response, framed. What cannot be built is not answered: any other code would be untrue, for the outcome
+    /// stands, and a repeat asks for it again.
+    fn frame(
+        &mut self,
+        header: &[u8],
+        now: Instant,
+        build: impl FnOnce(&mut Vec<u8>) -> Result<usize, answer::Unanswerable>,
+    ) -> bool {
+        let shared = &self.shared;
+        let out = self.out.tail();
+        let begin = out.len();
+        let mark = shared.settings.framing.open(header, out);
+        let why = match build(out) {
+            Ok(_) => match shared.settings.framing.close(mark, out) {
+                Ok(()) => return true,
+                Err(why) => why.to_string(),
+            },
+            Err(why) => why.to_string(),
+        };
+        out.truncate(begin);
+        shared.counters.unanswerable.add();
+        if let Some(hidden) = shared.log.borrow_mut().due(now) {
+            error!(conduit = shared.settings.name, why, hidden, "a response cannot be written");
+        }
+        false
+    }
+
+    /// Accounts for what waits after a write.
+    pub(super) fn account(&mut self) {
+        let waits = self.out.len() as u64;
+        if waits != self.held_bytes {
+            self.shared.output.change(self.held_bytes, waits);
+            self.held_bytes = waits;
+        }
+    }
+
+    /// Takes over a reloaded catalogue: networks keep their sign-on by their code.
+    pub(super) fn follow_reload(&mut self) {
+        let shared = Rc::clone(&self.shared);
+        let current = shared.snapshot.borrow();
+        if Rc::ptr_eq(&self.snapshot, &current) {
+            return;
+        }
+        let old = std::mem::replace(&mut self.snapshot, Rc::clone(&current));
+        let moved = self.signed_on.iter().filter_map(|at| {
+            let network = old.catalogue.networks.get(*at as usize)?;
+            Some(current.catalogue.network(network.code)?.0)
+        });
+        self.signed_on = moved.collect();
+        self.bound = self.names.as_deref().map(|names| networks_of(&current.catalogue, names));
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.shared.output.change(self.held_bytes, 0);
+    }
+}
+
+/// The networks that a certificate with these names stands for: those that list one of them, or whose code it is.
+fn networks_of(catalogue: &Catalogue, names: &[String]) -> Vec<u32> {
+    let stands = |name: &String, network: &switchyard_core::catalogue::Network| {
+        name == network.code.as_str() || network.certificate_names.contains(name)
+    };
+    (0u32..)
+        .zip(&catalogue.networks)
+        .filter(|(_, network)| names.iter().any(|name| stands(name, network)))
+        .map(|(at, _)| at)
+        .collect()
+}

@@ -1,0 +1,315 @@
+//! What the connections of a conduit share.
+//!
+//! Owns: the pool of tickets, the bound on output that waits, the snapshot in use, the outbox of a connection.
+//! Invariants: all of it lives on the conduit's thread, so cells suffice, and none is borrowed across a poll; tickets in
+//! the pool and on their way never exceed `tickets_max`; an eighth of them is kept for reversals and network management
+//! (S-19). Deliberately absent: anything that belongs to one connection alone.
+
+use super::counters::ConduitCounters;
+use super::input::Spares;
+use crate::clock::Clock;
+use crate::door::Debounce;
+use crate::ring::Ring;
+use crate::settings::ConduitSettings;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use switchyard_core::catalogue::Catalogue;
+use switchyard_core::ids::{FlightNo, Now};
+use switchyard_core::iso8583::Dialect;
+use switchyard_core::keyhash::KeyHash;
+use switchyard_core::seal::Keyring;
+use switchyard_core::secret::Secret;
+use switchyard_core::stamp;
+use switchyard_core::text::Text;
+use switchyard_core::ticket::Ticket;
+
+/// The part of a window that is kept for 04xx and 08xx: one in so many (S-19).
+const RESERVE: u32 = 8;
+/// Connections that wait for tickets are woken when one in so many is free.
+const STARVED_WAKE: u32 = 16;
+const DAY_MS: u64 = 86_400_000;
+
+/// How much of `window` is kept for reversals and network management.
+pub(super) fn reserve_of(window: u32) -> u32 {
+    (window / RESERVE).max(1)
+}
+
+/// The rings to the gate.
+#[derive(Clone, Debug)]
+pub struct GateRings {
+    /// Requests.
+    pub requests: Arc<Ring<Box<Ticket>>>,
+    /// Reversals and network management, which the gate drains first. May be the same ring.
+    pub first: Arc<Ring<Box<Ticket>>>,
+}
+
+impl GateRings {
+    pub(super) fn wake(&self) {
+        self.requests.wake();
+        if !Arc::ptr_eq(&self.requests, &self.first) {
+            self.first.wake();
+        }
+    }
+}
+
+/// The bound on answers that wait for slow readers, over all connections of the process.
+#[derive(Debug)]
+pub struct OutputBudget {
+    used_bytes: AtomicU64,
+    max_bytes: u64,
+}
+
+impl OutputBudget {
+    /// A budget of `max_bytes`.
+    pub fn new(max_bytes: u64) -> Self {
+        Self { used_bytes: AtomicU64::new(0), max_bytes }
+    }
+
+    /// Bytes that wait.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.used_bytes() > self.max_bytes
+    }
+
+    /// A connection that held `before` holds `after`.
+    pub(super) fn change(&self, before: u64, after: u64) {
+        if after > before {
+            self.used_bytes.fetch_add(after - before, Ordering::Relaxed);
+        } else if before > after {
+            self.used_bytes.fetch_sub(before - after, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What may be admitted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Credit {
+    /// Nothing: reading stops.
+    None,
+    /// Only 04xx and 08xx: the reserve.
+    Reserve,
+    /// Anything.
+    Any,
+}
+
+impl Credit {
+    /// What `open` of `window` leaves.
+    pub(super) fn of(open: u32, window: u32) -> Self {
+        if open >= window {
+            Self::None
+        } else if open >= window - reserve_of(window) {
+            Self::Reserve
+        } else {
+            Self::Any
+        }
+    }
+}
+
+/// The tickets of a conduit, recycled.
+#[derive(Debug)]
+pub(super) struct Pool {
+    #[expect(clippy::vec_box, reason = "tickets travel boxed; the pool keeps the boxes")]
+    free: Vec<Box<Ticket>>,
+    out: u32,
+    tickets_max: u32,
+    /// Connections that wait for tickets; woken together once a sixteenth is free again, so that a ticket that comes back is
+    /// never spent on waking one connection that does not want it.
+    starving: Vec<Rc<Outbox>>,
+}
+
+impl Pool {
+    pub(super) fn new(tickets_max: u32) -> Self {
+        let tickets_max = tickets_max.max(RESERVE);
+        Self { free: Vec::new(), out: 0, tickets_max, starving: Vec::new() }
+    }
+
+    pub(super) fn credit(&self) -> Credit {
+        Credit::of(self.out, self.tickets_max)
+    }
+
+    /// An empty ticket. Ask `credit` first: the pool makes one whenever none is free.
+    pub(super) fn take(&mut self) -> Box<Ticket> {
+        self.out += 1;
+        self.free.pop().unwrap_or_default()
+    }
+
+    /// Takes one back, wiped, and wakes the connections that wait for tickets.
+    pub(super) fn put(&mut self, mut ticket: Box<Ticket>) {
+        ticket.clear();
+        self.out -= 1;
+        self.free.push(ticket);
+        let limit = self.tickets_max - reserve_of(self.tickets_max);
+        if !self.starving.is_empty() && self.out < limit - self.tickets_max / STARVED_WAKE {
+            for outbox in self.starving.drain(..) {
+                outbox.starving.set(false);
+                outbox.wake();
+            }
+        }
+    }
+
+    /// Wakes the connection once there are tickets again.
+    pub(super) fn starve(&mut self, outbox: &Rc<Outbox>) {
+        if !outbox.starving.replace(true) {
+            self.starving.push(Rc::clone(outbox));
+        }
+    }
+
+    pub(super) fn out(&self) -> u32 {
+        self.out
+    }
+}
+
+/// Where the conduit's actor leaves what a connection must write, and what it must do.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    answered: RefCell<VecDeque<Box<Ticket>>>,
+    waker: RefCell<Option<Waker>>,
+    /// Whether it is in the pool's list of those that wait for tickets.
+    starving: Cell<bool>,
+    /// Answer what is open, then close.
+    pub(super) draining: Cell<bool>,
+    /// Close now.
+    pub(super) stopped: Cell<bool>,
+}
+
+impl Outbox {
+    /// Leaves an answered ticket; answers whether it is the first, so that the connection must be woken.
+    pub(super) fn leave(&self, ticket: Box<Ticket>) -> bool {
+        let mut answered = self.answered.borrow_mut();
+        answered.push_back(ticket);
+        answered.len() == 1
+    }
+
+    pub(super) fn take(&self) -> Option<Box<Ticket>> {
+        self.answered.borrow_mut().pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.answered.borrow().is_empty()
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(super) fn register(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+}
+
+/// The catalogue, and who of it may use the conduit.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) catalogue: Arc<Catalogue>,
+    /// Networks (indexes) allowed; empty: all.
+    pub(super) networks: Vec<u32>,
+}
+
+/// What the connections of a conduit share.
+pub(super) struct Shared {
+    pub(super) index: u16,
+    pub(super) settings: ConduitSettings,
+    pub(super) dialect: Arc<Dialect>,
+    pub(super) dialects: Arc<[Arc<Dialect>]>,
+    pub(super) window_h: u32,
+    pub(super) keys: KeyHash,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) gate: GateRings,
+    pub(super) output: Arc<OutputBudget>,
+    pub(super) counters: Arc<ConduitCounters>,
+    pub(super) clock: Clock,
+    pub(super) pool: RefCell<Pool>,
+    pub(super) spares: RefCell<Spares>,
+    pub(super) snapshot: RefCell<Rc<Snapshot>>,
+    /// Where a PIN lies while its response is written; empty between responses.
+    pub(super) secret: RefCell<Secret>,
+    pub(super) log: RefCell<Debounce>,
+    pub(super) refusals: Arc<AtomicU64>,
+    /// A day since 1970 and its DE15 digits.
+    pub(super) today: Cell<(u64, [u8; 4])>,
+}
+
+impl Shared {
+    /// Takes a ticket back.
+    pub(super) fn put(&self, ticket: Box<Ticket>) {
+        let mut pool = self.pool.borrow_mut();
+        pool.put(ticket);
+        self.counters.tickets.set(u64::from(pool.out()));
+    }
+
+    /// Takes back a ticket whose connection is gone.
+    pub(super) fn put_stale(&self, ticket: Box<Ticket>) {
+        self.counters.stale.add();
+        self.put(ticket);
+    }
+
+    /// An RRN for a message that never becomes a flight. Attempts count from 1, so the RRNs of attempt 0 are free.
+    pub(super) fn rrn(&self) -> Text<12> {
+        FlightNo(self.refusals.fetch_add(1, Ordering::Relaxed)).rrn(0)
+    }
+
+    /// DE15 of a response that belongs to no business day: today in UTC.
+    pub(super) fn day(&self, now: Now) -> [u8; 4] {
+        let (known, digits) = self.today.get();
+        let day = now.wall_ms / DAY_MS;
+        if day == known {
+            return digits;
+        }
+        let digits = stamp::month_day(now.wall_ms);
+        self.today.set((day, digits));
+        digits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_eighth_is_kept_for_reversals() {
+        assert_eq!(Credit::of(0, 8), Credit::Any);
+        assert_eq!(Credit::of(6, 8), Credit::Any);
+        assert_eq!(Credit::of(7, 8), Credit::Reserve);
+        assert_eq!(Credit::of(8, 8), Credit::None);
+        assert_eq!(Credit::of(111, 128), Credit::Any);
+        assert_eq!(Credit::of(112, 128), Credit::Reserve);
+    }
+
+    #[test]
+    fn connections_without_tickets_are_woken_together() {
+        let mut pool = Pool::new(32);
+        let mut tickets: Vec<_> = (0..28).map(|_| pool.take()).collect();
+        assert_eq!(pool.credit(), Credit::Reserve);
+        let outbox = Rc::new(Outbox::default());
+        pool.starve(&outbox);
+        pool.starve(&outbox);
+        assert_eq!(pool.starving.len(), 1);
+        while outbox.starving.get() {
+            pool.put(tickets.pop().unwrap());
+        }
+        assert_eq!((pool.out(), pool.starving.len()), (25, 0));
+    }
+
+    #[test]
+    fn tickets_are_recycled_empty() {
+        let mut pool = Pool::new(8);
+        let mut ticket = pool.take();
+        ticket.frame.extend_from_slice(b"0200");
+        let room = ticket.frame.as_ptr();
+        pool.put(ticket);
+        let again = pool.take();
+        assert_eq!((again.frame.len(), again.frame.as_ptr(), pool.out()), (0, room, 1));
+    }
+}

@@ -1,0 +1,276 @@
+//! The control plane: pages, API, health and metrics over HTTP, beside the data plane.
+//!
+//! Owns: the HTTP server, the snapshot that all viewers share, and the `metrics` recorder that is fed from it.
+//! Invariants: viewers share no lock with the data plane (`plane-apart`): they read the board, and ask the gate at most by a control message; no secret is shown.
+//! Deliberately absent: anything that changes money, stock or configuration (operators' commands come over a socket of their own).
+
+use crate::board::{Board, quantile};
+use crate::gate::{Explain, GateActor, Positions};
+use actix::Addr;
+use actix_web::dev::Server;
+use actix_web::http::header::ContentType;
+use actix_web::{App, HttpResponse, HttpServer, Responder, web};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde::{Deserialize, Serialize};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use switchyard_core::account::Account;
+use switchyard_core::catalogue::Catalogue;
+use switchyard_core::text::Text;
+
+/// The page: everything it shows it asks of the API.
+const PAGE: &str = include_str!("control/page.html");
+
+/// What the handlers share.
+struct Shared {
+    board: Arc<Board>,
+    ready: Arc<AtomicBool>,
+    gate: Addr<GateActor>,
+    metrics: PrometheusHandle,
+}
+
+/// What a page or a script sees at once.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    /// Messages taken in.
+    pub tickets: u64,
+    /// Messages answered.
+    pub answers: u64,
+    /// Refusals that performed nothing.
+    pub refused: u64,
+    /// Items approved.
+    pub approved: u64,
+    /// Items declined after admission.
+    pub declined: u64,
+    /// Items whose outcome became unknown.
+    pub unknown: u64,
+    /// Unknown outcomes settled by a reversal.
+    pub settled: u64,
+    /// Reversals that an operator must settle.
+    pub parked: u64,
+    /// Repeats answered from the store.
+    pub repeats: u64,
+    /// Items under way.
+    pub in_flight: u64,
+    /// Half of the answers were released within this, microseconds.
+    pub p50_us: Option<u64>,
+    /// 99 % of the answers were released within this, microseconds.
+    pub p99_us: Option<u64>,
+    /// Suppliers.
+    pub suppliers: Vec<SupplierFigures>,
+}
+
+/// A supplier's part of the figures.
+#[derive(Debug, Serialize)]
+pub struct SupplierFigures {
+    /// Its code.
+    pub code: String,
+    /// Whether sales can be sent to it.
+    pub ready: bool,
+    /// Links that are connected.
+    pub links_up: u64,
+    /// Sales sent.
+    pub asked: u64,
+    /// Sales answered in time.
+    pub answered: u64,
+    /// Sales without an answer in time, or whose link was lost.
+    pub unknown: u64,
+    /// Answers that came after the time-out.
+    pub late: u64,
+    /// Answers that belong to nothing, or were there before.
+    pub unmatched: u64,
+    /// Sales and reversals open at it.
+    pub open: u64,
+}
+
+/// Reads the board.
+pub fn figures(board: &Board) -> Figures {
+    let gate = &board.gate;
+    let latency = board.latency.read();
+    Figures {
+        tickets: gate.tickets.load(Relaxed),
+        answers: gate.answers.load(Relaxed),
+        refused: gate.refused.load(Relaxed),
+        approved: gate.approved.load(Relaxed),
+        declined: gate.declined.load(Relaxed),
+        unknown: gate.unknown.load(Relaxed),
+        settled: gate.settled.load(Relaxed),
+        parked: gate.parked.load(Relaxed),
+        repeats: gate.repeats.load(Relaxed) + gate.joined.load(Relaxed),
+        in_flight: gate.in_flight.load(Relaxed),
+        p50_us: quantile(&latency, 0.50),
+        p99_us: quantile(&latency, 0.99),
+        suppliers: board
+            .suppliers
+            .iter()
+            .map(|(code, row)| SupplierFigures {
+                code: code.clone(),
+                ready: row.ready.load(Relaxed) == 1,
+                links_up: row.links_up.load(Relaxed),
+                asked: row.asked.load(Relaxed),
+                answered: row.answered.load(Relaxed),
+                unknown: row.timed_out.load(Relaxed) + row.cut.load(Relaxed),
+                late: row.late.load(Relaxed),
+                unmatched: row.unmatched.load(Relaxed) + row.duplicate.load(Relaxed),
+                open: row.open.load(Relaxed),
+            })
+            .collect(),
+    }
+}
+
+/// The name of an account in pages and reports.
+pub fn account_name(catalogue: &Catalogue, account: Account) -> String {
+    let supplier = |id| catalogue.supplier_of(id).map_or_else(|| format!("{id:?}"), |(_, s)| s.code.to_string());
+    match account {
+        Account::Network(id) => {
+            let code = catalogue.network_of(id).map_or_else(|| format!("{id:?}"), |(_, n)| n.code.to_string());
+            format!("network/{code}")
+        }
+        Account::Supplier(id) => format!("supplier/{}", supplier(id)),
+        Account::Suspense(id) => format!("suspense/{}", supplier(id)),
+        Account::Wallet(account) => format!("wallet/{account}"),
+        Account::Contra => "contra".to_owned(),
+    }
+}
+
+/// Binds the address of the pages.
+///
+/// # Errors
+/// It cannot be had.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address)
+}
+
+/// The server; run it on the control plane's own thread.
+///
+/// # Errors
+/// The recorder was installed before, or the socket cannot be used.
+pub fn serve(
+    listener: TcpListener,
+    board: Arc<Board>,
+    ready: Arc<AtomicBool>,
+    gate: Addr<GateActor>,
+) -> std::io::Result<Server> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    // A second switch in one process (tests) keeps the first one's recorder.
+    let _ = metrics::set_global_recorder(recorder);
+    let shared = web::Data::new(Shared { board, ready, gate, metrics });
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .route("/", web::get().to(page))
+            .route("/healthz", web::get().to(healthz))
+            .route("/readyz", web::get().to(readyz))
+            .route("/metrics", web::get().to(show_metrics))
+            .route("/api/figures", web::get().to(api_figures))
+            .route("/api/positions", web::get().to(api_positions))
+            .route("/api/explain", web::get().to(api_explain))
+    });
+    Ok(server.workers(1).max_connections(256).disable_signals().listen(listener)?.run())
+}
+
+async fn page() -> impl Responder {
+    HttpResponse::Ok().content_type(ContentType::html()).body(PAGE)
+}
+
+async fn healthz() -> impl Responder {
+    "ok\n"
+}
+
+async fn readyz(shared: web::Data<Shared>) -> impl Responder {
+    match shared.ready.load(Ordering::Acquire) {
+        true => HttpResponse::Ok().body("ready\n"),
+        false => HttpResponse::ServiceUnavailable().body("not ready\n"),
+    }
+}
+
+async fn api_figures(shared: web::Data<Shared>) -> impl Responder {
+    web::Json(figures(&shared.board))
+}
+
+async fn api_positions(shared: web::Data<Shared>) -> impl Responder {
+    #[derive(Serialize)]
+    struct Position {
+        account: String,
+        posted_minor: i64,
+        reserved_minor: i64,
+    }
+    match shared.gate.send(Positions).await {
+        Ok(positions) => HttpResponse::Ok().json(
+            positions
+                .into_iter()
+                .map(|(account, posted_minor, reserved_minor)| Position { account, posted_minor, reserved_minor })
+                .collect::<Vec<_>>(),
+        ),
+        Err(_) => HttpResponse::ServiceUnavailable().body("the switch is stopping\n"),
+    }
+}
+
+#[derive(Deserialize)]
+struct ExplainQuery {
+    terminal: String,
+    stan: u32,
+}
+
+async fn api_explain(shared: web::Data<Shared>, query: web::Query<ExplainQuery>) -> impl Responder {
+    let Some(terminal) = Text::new(query.terminal.as_bytes()) else {
+        return HttpResponse::BadRequest().body("terminal: at most 8 ASCII characters\n");
+    };
+    match shared.gate.send(Explain { terminal, stan: query.stan }).await {
+        Ok(Some(explained)) => HttpResponse::Ok().json(serde_json::json!({
+            "product": explained.product,
+            "policy": explained.policy,
+            "candidates": explained
+                .candidates
+                .iter()
+                .map(|(supplier, reason)| serde_json::json!({ "supplier": supplier, "reason": reason }))
+                .collect::<Vec<_>>(),
+        })),
+        Ok(None) => HttpResponse::NotFound().body("no route was chosen for that terminal and STAN lately\n"),
+        Err(_) => HttpResponse::ServiceUnavailable().body("the switch is stopping\n"),
+    }
+}
+
+async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
+    for (name, value) in shared.board.gate.read() {
+        feed(&format!("switchyard_gate_{name}"), value, &[]);
+    }
+    for (code, row) in &shared.board.suppliers {
+        for (name, value) in row.read() {
+            feed(&format!("switchyard_supplier_{name}"), value, &[("supplier", code.clone())]);
+        }
+    }
+    let latency = shared.board.latency.read();
+    for (share, label) in [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (0.999, "0.999")] {
+        if let Some(value) = quantile(&latency, share) {
+            metrics::gauge!("switchyard_answer_latency_us", "quantile" => label).set(value as f64);
+        }
+    }
+    shared.metrics.run_upkeep();
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(shared.metrics.render())
+}
+
+/// Numbers that go up and down; all others only count up.
+const GAUGES: [&str; 8] = [
+    "switchyard_gate_in_flight",
+    "switchyard_gate_window_requests",
+    "switchyard_gate_written_bytes",
+    "switchyard_gate_durable_bytes",
+    "switchyard_gate_accounts_sum",
+    "switchyard_supplier_open",
+    "switchyard_supplier_links_up",
+    "switchyard_supplier_ready",
+];
+
+fn feed(name: &str, value: u64, labels: &[(&'static str, String)]) {
+    let labels: Vec<metrics::Label> =
+        labels.iter().map(|(key, value)| metrics::Label::new(*key, value.clone())).collect();
+    if GAUGES.contains(&name) {
+        metrics::gauge!(name.to_owned(), labels).set(value as i64 as f64);
+    } else {
+        metrics::counter!(format!("{name}_total"), labels).absolute(value);
+    }
+}

@@ -1,0 +1,415 @@
+//! The gate's actor: the core's gate with its journal, on the yard.
+//!
+//! Owns: `switchyard_core::gate::Gate`, the journal, and the gate's ends of the rings.
+//! Invariants: a turn drains, writes one batch, and releases what is durable (or written, where relaxed); after a failure of the journal, or a fact that does not fit,
+//! nothing more is released and the process stops.
+//! Deliberately absent: decisions (the core's).
+
+use crate::board::{Board, show};
+use crate::clock::Clock;
+use crate::journal::{Journal, Room};
+use crate::ring::{Ring, Turn};
+use crate::stock::{self, StockReader};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+use std::sync::Arc;
+use std::task::Context as TaskContext;
+use std::time::Duration;
+use switchyard_core::adapter::Order;
+use switchyard_core::gate::{Explained, Gate, Released};
+use switchyard_core::ids::{ProductId, SupplierId};
+use switchyard_core::session::Report;
+use switchyard_core::shelf::Voucher;
+use switchyard_core::stock::{Place, StockBatch};
+use switchyard_core::text::Text;
+use switchyard_core::ticket::{Errand, Ticket};
+
+/// Most tickets and reports taken in one turn: what keeps a turn short.
+const TURN_ITEMS_MAX: usize = 512;
+
+/// The journal seals its last batch after being idle for so long, so that rot in it is not taken for a torn tail.
+const SEAL_IDLE_MS: u64 = 1_000;
+
+/// A wish of the gate: a product's tray is to be filled from a place on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrayWish {
+    /// Which product.
+    pub product: ProductId,
+    /// From where.
+    pub from: Place,
+    /// How many.
+    pub count: u32,
+}
+
+/// The keeper's answer to a wish.
+#[derive(Debug)]
+pub struct TrayFilled {
+    /// Which product.
+    pub product: ProductId,
+    /// What was read, in order.
+    pub vouchers: Vec<Voucher>,
+    /// The last place that was read; none when nothing could be.
+    pub reached: Option<Place>,
+}
+
+/// The rings that end at the gate, or begin there.
+#[derive(Debug)]
+pub struct GateRings {
+    /// Requests of all conduits.
+    pub requests: Arc<Ring<Box<Ticket>>>,
+    /// Reversals and network management of all conduits: drained first (S-19).
+    pub first: Arc<Ring<Box<Ticket>>>,
+    /// Reports of all suppliers.
+    pub reports: Arc<Ring<(SupplierId, Report)>>,
+    /// Filled trays.
+    pub trays: Arc<Ring<TrayFilled>>,
+    /// Answers, one ring a conduit.
+    pub answers: Vec<Arc<Ring<Box<Ticket>>>>,
+    /// Orders, by supplier's id; none for local suppliers.
+    pub orders: Vec<Option<Arc<Ring<Box<Order>>>>>,
+    /// Stored answers to be read.
+    pub recalls: Arc<Ring<Box<Ticket>>>,
+    /// Trays to be filled.
+    pub wishes: Arc<Ring<TrayWish>>,
+}
+
+/// The actor.
+pub struct GateActor {
+    gate: Gate,
+    journal: Option<Journal>,
+    rings: GateRings,
+    board: Arc<Board>,
+    clock: Clock,
+    released: Released,
+    tray_vouchers: u32,
+    /// Products whose wish is with the keeper.
+    wished: Vec<ProductId>,
+    sold_at: u64,
+    batches: u64,
+    idle_since_us: u64,
+    sealed: bool,
+    fail: fn(String),
+}
+
+impl GateActor {
+    /// The actor of `gate`. `fail` is called once, with the reason, when the process must stop.
+    pub fn new(
+        gate: Gate,
+        journal: Journal,
+        rings: GateRings,
+        board: Arc<Board>,
+        clock: Clock,
+        tray_vouchers: u32,
+        fail: fn(String),
+    ) -> Self {
+        Self {
+            gate,
+            journal: Some(journal),
+            rings,
+            board,
+            clock,
+            released: Released::default(),
+            tray_vouchers,
+            wished: Vec::new(),
+            sold_at: 0,
+            batches: 0,
+            idle_since_us: 0,
+            sealed: false,
+            fail,
+        }
+    }
+
+    fn turn(&mut self, _: &mut Context<Self>, cx: &mut TaskContext<'_>) {
+        let Some(journal) = self.journal.as_ref() else { return };
+        self.rings.requests.register(cx.waker());
+        self.rings.first.register(cx.waker());
+        self.rings.reports.register(cx.waker());
+        self.rings.trays.register(cx.waker());
+        journal.register(cx.waker());
+        self.gate.set_room(journal.room() == Room::Plenty);
+        let more = self.take_in();
+        if let Err(reason) = self.write() {
+            self.journal = None;
+            return (self.fail)(reason);
+        }
+        self.release();
+        self.wish();
+        self.show();
+        if more {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Drains the rings: reports, reversals, sales. Whether there may be more.
+    fn take_in(&mut self) -> bool {
+        let now = self.clock.now();
+        while let Some(filled) = self.rings.trays.pop() {
+            self.fill(filled);
+        }
+        for _ in 0..TURN_ITEMS_MAX {
+            let Some((supplier, report)) = self.rings.reports.pop() else { break };
+            self.gate.heard(now, supplier, report);
+            if self.gate.log().is_full() {
+                return true;
+            }
+        }
+        for _ in 0..TURN_ITEMS_MAX {
+            let Some(ticket) = self.rings.first.pop().or_else(|| self.rings.requests.pop()) else { break };
+            self.gate.ask(now, ticket);
+            if self.gate.log().is_full() {
+                return true;
+            }
+        }
+        !self.rings.reports.is_empty() || !self.rings.first.is_empty() || !self.rings.requests.is_empty()
+    }
+
+    /// Writes the open batch.
+    fn write(&mut self) -> Result<(), String> {
+        let Some(journal) = self.journal.as_mut() else { return Ok(()) };
+        if let Some(misfit) = self.gate.misfit() {
+            return Err(format!("a fact does not fit the state, this is a fault of the switch: {misfit}"));
+        }
+        if let Some(failure) = journal.failure() {
+            return Err(failure.to_string());
+        }
+        let durable = journal.durable();
+        if let Some(batch) = self.gate.log().take(durable) {
+            journal.write(batch).map_err(|error| error.to_string())?;
+            self.batches += 1;
+            self.sealed = false;
+            self.idle_since_us = self.clock.now().mono_us;
+        }
+        Ok(())
+    }
+
+    /// Hands out what may leave, and wakes each receiver once.
+    fn release(&mut self) {
+        let Some(journal) = self.journal.as_ref() else { return };
+        self.gate.release(journal.written(), journal.durable(), &mut self.released);
+        if self.released.tickets.is_empty() && self.released.orders.is_empty() {
+            return;
+        }
+        let now_us = self.clock.now().mono_us;
+        let mut orders = std::mem::take(&mut self.released.orders);
+        for order in orders.drain(..) {
+            self.send_order(order);
+        }
+        self.released.orders = orders;
+        let mut tickets = std::mem::take(&mut self.released.tickets);
+        for ticket in tickets.drain(..) {
+            self.send_ticket(now_us, ticket);
+        }
+        self.released.tickets = tickets;
+        self.rings.orders.iter().flatten().filter(|ring| !ring.is_empty()).for_each(|ring| ring.wake());
+        self.rings.answers.iter().filter(|ring| !ring.is_empty()).for_each(|ring| ring.wake());
+        if !self.rings.recalls.is_empty() {
+            self.rings.recalls.wake();
+        }
+    }
+
+    fn send_order(&mut self, order: Box<Order>) {
+        let ring = self.rings.orders.get(usize::from(order.supplier.0)).and_then(Option::as_ref);
+        let Some(ring) = ring else { return };
+        if let Err(order) = ring.push(order) {
+            // The ring has room for every credit there is, so this is a bug; the journal knows the flight, and the next start resolves it.
+            tracing::error!(flight = %order.flight, "a supplier's ring is full");
+        }
+    }
+
+    fn send_ticket(&mut self, now_us: u64, ticket: Box<Ticket>) {
+        self.board.latency.count(now_us.saturating_sub(ticket.received_us));
+        let ring = match ticket.errand {
+            Errand::Recall => Some(&self.rings.recalls),
+            _ => self.rings.answers.get(usize::from(ticket.place.conduit)),
+        };
+        if ring.is_none_or(|ring| ring.push(ticket).is_err()) {
+            // The ring has room for every ticket there is, so this is a bug; the outcome is durable, and a repeat gets it.
+            tracing::error!("an answer ring is full");
+        }
+    }
+
+    /// Asks the keeper for vouchers of products whose tray is half empty.
+    fn wish(&mut self) {
+        let approved = self.gate.counters.approved;
+        if approved == self.sold_at {
+            return;
+        }
+        self.sold_at = approved;
+        self.wish_all();
+    }
+
+    fn wish_all(&mut self) {
+        for product in self.gate.state().stock.products() {
+            let tray = self.gate.shelf().len(product) as u32;
+            if tray > self.tray_vouchers / 2 || self.wished.contains(&product) {
+                continue;
+            }
+            let Some(from) = self.gate.tray_wanted(product) else { continue };
+            let wish = TrayWish { product, from, count: self.tray_vouchers - tray };
+            if self.rings.wishes.push(wish).is_ok() {
+                self.wished.push(product);
+                self.rings.wishes.wake();
+            }
+        }
+    }
+
+    fn fill(&mut self, filled: TrayFilled) {
+        self.wished.retain(|product| *product != filled.product);
+        let tray_vouchers = self.tray_vouchers as usize;
+        for voucher in filled.vouchers {
+            self.gate.shelf().put(filled.product, voucher, tray_vouchers);
+        }
+        if let Some(reached) = filled.reached {
+            self.gate.shelf().reach(filled.product, reached);
+        }
+    }
+
+    fn show(&self) {
+        let (row, counters) = (&self.board.gate, self.gate.counters);
+        show(&row.tickets, counters.tickets);
+        show(&row.answers, counters.answers);
+        show(&row.refused, counters.refused);
+        show(&row.repeats, counters.repeats);
+        show(&row.joined, counters.joined);
+        show(&row.approved, counters.approved);
+        show(&row.declined, counters.declined);
+        show(&row.unknown, counters.unknown);
+        show(&row.settled, counters.settled);
+        show(&row.parked, counters.parked);
+        show(&row.late, counters.late);
+        show(&row.moved, counters.moved);
+        show(&row.stale, counters.stale);
+        show(&row.in_flight, self.gate.waiting() as u64);
+        show(&row.window_requests, self.gate.state().index.len() as u64);
+        show(&row.batches, self.batches);
+        if let Some(journal) = &self.journal {
+            show(&row.written_bytes, journal.written().0);
+            show(&row.durable_bytes, journal.durable().0);
+        }
+    }
+
+    /// Once a second: seals an idle journal, and adds up the accounts.
+    fn pulse(&mut self, _: &mut Context<Self>) {
+        let sum = self.gate.state().accounts.sum();
+        show(&self.board.gate.accounts_sum, sum as u64);
+        if sum != 0 {
+            tracing::error!(sum, "money-conserved: the sum over all accounts is not zero");
+        }
+        let now_us = self.clock.now().mono_us;
+        let Some(journal) = self.journal.as_mut() else { return };
+        let idle = now_us.saturating_sub(self.idle_since_us) >= SEAL_IDLE_MS * 1_000;
+        if self.sealed || !idle || journal.durable() != journal.written() || self.gate.log().facts() > 0 {
+            return;
+        }
+        let durable = journal.durable();
+        let batch = self.gate.log().seal_batch(durable);
+        match journal.write(batch) {
+            Ok(()) => self.sealed = true,
+            Err(error) => {
+                self.journal = None;
+                (self.fail)(error.to_string());
+            }
+        }
+    }
+}
+
+impl Actor for GateActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(Turn::new(Self::turn));
+        ctx.run_interval(Duration::from_millis(SEAL_IDLE_MS), Self::pulse);
+        self.wish_all();
+    }
+}
+
+/// Fills every tray, before anything else happens.
+///
+/// # Errors
+/// A batch file cannot be read.
+pub fn fill_trays(gate: &mut Gate, reader: &mut StockReader, tray_vouchers: u32) -> Result<(), stock::StockError> {
+    for product in gate.state().stock.products() {
+        let (state, shelf) = gate.stock_and_shelf();
+        for place in stock::fill_tray(reader, shelf, &state.stock, product, tray_vouchers as usize)? {
+            tracing::error!(batch = place.batch, index = place.index, "a voucher is damaged and is left out; restore the batch file from a copy");
+        }
+    }
+    Ok(())
+}
+
+/// Asks why a route was chosen.
+#[derive(Debug)]
+pub struct Explain {
+    /// DE41.
+    pub terminal: Text<8>,
+    /// DE11.
+    pub stan: u32,
+}
+
+impl Message for Explain {
+    type Result = Option<Explained>;
+}
+
+impl Handler<Explain> for GateActor {
+    type Result = Option<Explained>;
+
+    fn handle(&mut self, ask: Explain, _: &mut Self::Context) -> Self::Result {
+        self.gate.explanations().find(ask.terminal, ask.stan)
+    }
+}
+
+/// Asks the position of every account, minor units: whose, posted, reserved.
+#[derive(Debug)]
+pub struct Positions;
+
+impl Message for Positions {
+    type Result = Vec<(String, i64, i64)>;
+}
+
+impl Handler<Positions> for GateActor {
+    type Result = Vec<(String, i64, i64)>;
+
+    fn handle(&mut self, _: Positions, _: &mut Self::Context) -> Self::Result {
+        let catalogue = Arc::clone(self.gate.catalogue());
+        let accounts = self.gate.state().accounts.iter();
+        let mut positions: Vec<_> = accounts
+            .map(|(account, balance)| (crate::control::account_name(&catalogue, account), balance.posted.0, balance.reserved.0))
+            .collect();
+        positions.sort();
+        positions
+    }
+}
+
+/// Writes and syncs what is open, seals the journal, and ends it. The answer says whether that worked.
+#[derive(Debug)]
+pub struct Close;
+
+impl Message for Close {
+    type Result = Result<(), String>;
+}
+
+impl Handler<Close> for GateActor {
+    type Result = Result<(), String>;
+
+    fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
+        let Some(journal) = self.journal.take() else { return Ok(()) };
+        journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())
+    }
+}
+
+/// A batch of vouchers came into the stock folder; its keys are on the ring.
+#[derive(Debug)]
+pub struct StockArrived(pub StockBatch);
+
+impl Message for StockArrived {
+    type Result = ();
+}
+
+impl Handler<StockArrived> for GateActor {
+    type Result = ();
+
+    fn handle(&mut self, arrived: StockArrived, _: &mut Self::Context) {
+        self.gate.load_stock(arrived.0);
+        self.wish_all();
+        self.rings.requests.wake();
+    }
+}

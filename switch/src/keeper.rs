@@ -1,0 +1,174 @@
+//! The keeper: slow reading, beside the yard.
+//!
+//! Owns: a thread that reads stored answers and fills trays, and one that prepares segments.
+//! Invariants: nothing here decides or writes facts; a ticket that comes in goes out again, whatever happens.
+//! Deliberately absent: checkpoints and projections (later), and anything that a transaction of the usual kind waits for.
+
+use crate::gate::{TrayFilled, TrayWish};
+use crate::journal::{JournalReader, SegmentMaker};
+use crate::ring::Ring;
+use crate::stock::StockReader;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+use switchyard_core::fact::Fact;
+use switchyard_core::pack::Pack;
+use switchyard_core::ticket::{Errand, Ticket};
+
+/// How long a thread sleeps when nobody wakes it; a failed preparation is tried again after it.
+const PARK_MS: u64 = 1_000;
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn own_waker() -> Waker {
+    Waker::from(Arc::new(Unpark(std::thread::current())))
+}
+
+/// What the keeper works on.
+pub struct KeeperWork {
+    /// Reads facts.
+    pub reader: JournalReader,
+    /// Reads batch files.
+    pub stock: StockReader,
+    /// Tickets whose stored answer is wanted.
+    pub recalls: Arc<Ring<Box<Ticket>>>,
+    /// Where they go then, one ring a conduit.
+    pub answers: Vec<Arc<Ring<Box<Ticket>>>>,
+    /// Trays wanted.
+    pub wishes: Arc<Ring<TrayWish>>,
+    /// Trays filled.
+    pub trays: Arc<Ring<TrayFilled>>,
+    /// The index among the configured dialects of each dialect that the journal knows.
+    pub dialects: Vec<Option<u16>>,
+}
+
+/// The keeper's threads.
+#[derive(Debug)]
+pub struct Keeper {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts both threads.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(work: KeeperWork, maker: SegmentMaker) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        let stopping = Arc::clone(&stop);
+        threads.push(std::thread::Builder::new().name("keeper".into()).spawn(move || keep(work, &stopping))?);
+        let stopping = Arc::clone(&stop);
+        threads.push(std::thread::Builder::new().name("segments".into()).spawn(move || prepare(maker, &stopping))?);
+        Ok(Self { stop, threads })
+    }
+
+    /// Ends both threads, after what they are at.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        for thread in self.threads {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+fn keep(mut work: KeeperWork, stop: &AtomicBool) {
+    let waker = own_waker();
+    let mut fact = Vec::new();
+    while !stop.load(Ordering::Acquire) {
+        work.recalls.register(&waker);
+        work.wishes.register(&waker);
+        let mut worked = false;
+        while let Some(ticket) = work.recalls.pop() {
+            recall(&work, ticket, &mut fact);
+            worked = true;
+        }
+        while let Some(wish) = work.wishes.pop() {
+            let filled = fill(&mut work.stock, wish);
+            let _ = work.trays.push(filled);
+            work.trays.wake();
+            worked = true;
+        }
+        if !worked {
+            std::thread::park_timeout(Duration::from_millis(PARK_MS));
+        }
+    }
+}
+
+/// Reads the stored request and outcome into a ticket, and sends it on to its conduit. A ticket whose records cannot be read has no outcome: the conduit counts it, and
+/// does not answer something wrong.
+fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
+    ticket.errand = Errand::Answer;
+    if let Err(reason) = read_stored(work, &mut ticket, fact) {
+        ticket.outcome.clear();
+        tracing::error!(at = ticket.intent_at.0, reason, "a stored answer cannot be read");
+    }
+    let Some(ring) = work.answers.get(usize::from(ticket.place.conduit)) else { return };
+    if ring.push(ticket).is_err() {
+        tracing::error!("an answer ring is full");
+    }
+    ring.wake();
+}
+
+fn read_stored(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) -> Result<(), String> {
+    work.reader.fact(ticket.intent_at, fact).map_err(|error| error.to_string())?;
+    match Fact::unpack(fact) {
+        Ok(Fact::Intent { dialect, frame, .. } | Fact::Sale { dialect, frame, .. }) => {
+            let dialect = work.dialects.get(usize::from(dialect)).copied().flatten();
+            ticket.original_dialect = dialect.ok_or("its dialect is no longer configured")?;
+            ticket.original.clear();
+            ticket.original.extend_from_slice(frame);
+        }
+        _ => return Err("no request lies there".into()),
+    }
+    work.reader.fact(ticket.outcome_at, fact).map_err(|error| error.to_string())?;
+    match Fact::unpack(fact) {
+        Ok(Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } | Fact::Sale { outcome, .. }) => {
+            ticket.outcome.clear();
+            outcome.pack(&mut ticket.outcome);
+            Ok(())
+        }
+        _ => Err("no outcome lies there".into()),
+    }
+}
+
+fn fill(stock: &mut StockReader, wish: TrayWish) -> TrayFilled {
+    let mut vouchers = Vec::with_capacity(wish.count as usize);
+    let filled = stock.fill(wish.from, wish.count, |voucher| vouchers.push(voucher));
+    let reached = match filled {
+        Ok(filled) => {
+            for index in &filled.damaged {
+                tracing::error!(batch = wish.from.batch, index, "a voucher is damaged and is left out; restore the batch file from a copy");
+            }
+            Some(filled.reached)
+        }
+        Err(error) => {
+            tracing::error!(%error, "a tray cannot be filled");
+            None
+        }
+    };
+    TrayFilled { product: wish.product, vouchers, reached }
+}
+
+fn prepare(mut maker: SegmentMaker, stop: &AtomicBool) {
+    let waker = own_waker();
+    while !stop.load(Ordering::Acquire) {
+        maker.register(&waker);
+        match maker.prepare() {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "no segment can be prepared; sales are refused when two are left"),
+        }
+        std::thread::park_timeout(Duration::from_millis(PARK_MS));
+    }
+}

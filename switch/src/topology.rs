@@ -1,0 +1,600 @@
+//! The topology: the only place that starts arbiters and threads, and wires rings.
+//!
+//! Owns: the order of a start (design.md, "Recovery"), and of a stop.
+//! Invariants: nothing acts before everything that was replayed is durable; conduits open when recovery is done and suppliers are ready, waiting for them at most
+//! `SUPPLIERS_WAIT_MS`; each ring has room for every credit of those who push.
+//! Deliberately absent: what the actors do.
+//!
+//! ```text
+//! door ── Arrival ──▶ conduits ── requests ──▶ gate ── orders ──▶ suppliers
+//!                        ▲   ▲                 │ ▲ ◀── reports ──────┘
+//!                        │   └──── answers ────┘ └ trays ─┐
+//!                        └──────── answers ──── keeper ◀──┴ recalls, wishes
+//! ```
+
+use crate::board::{Board, SupplierRow};
+use crate::clock::Clock;
+use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget};
+use crate::control;
+use crate::door::{Arrival, Door, DoorError};
+use crate::gate::{Close, GateActor, GateRings, fill_trays};
+use crate::journal::{JournalError, JournalOptions, Opening, Replayed};
+use crate::keeper::{Keeper, KeeperWork};
+use crate::keys::{IndexKey, Kek, KeyError};
+use crate::link::Link;
+use crate::ring::Ring;
+use crate::settings::{ConduitSettings, Settings, SupplierSettings};
+use crate::stock::{self, StockError, StockReader};
+use crate::supplier::{Leave, SupplierActor};
+use crate::tls::{self, LinkTls, TlsError};
+use actix::{Actor, Addr, Arbiter, Recipient, System};
+use crossbeam::utils::CachePadded;
+use std::fs::{File, OpenOptions};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use switchyard_adapters::{MakeContext, Made};
+use switchyard_core::adapter::{Local, Wire};
+use switchyard_core::catalogue::Catalogue;
+use switchyard_core::fact::{Fact, NameKind};
+use switchyard_core::gate::{Gate, GateOptions, Recovered};
+use switchyard_core::ids::FlightNo;
+use switchyard_core::iso8583::Dialect;
+use switchyard_core::keyhash::KeyHash;
+use switchyard_core::seal::{KeyId, Keyring};
+use switchyard_core::session::Session;
+use switchyard_core::state::State;
+use switchyard_core::text::Text;
+use tokio::sync::oneshot;
+
+/// How long a start waits for suppliers to sign on before the conduits open.
+pub const SUPPLIERS_WAIT_MS: u64 = 1_000;
+/// How long a stop waits for the yard to answer, beside the drain itself.
+const STOP_WAIT_MS: u64 = 10_000;
+/// Trays and wishes under way.
+const TRAYS_MAX: usize = 1_024;
+/// Reports beyond one for each attempt and advice: changes of readiness, late answers.
+const REPORTS_SPARE: usize = 4_096;
+
+/// Why the switch does not start. Nothing was sent and nothing was answered.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made.
+    #[error("the data folder {folder} cannot be used: {source}")]
+    Data {
+        /// Which.
+        folder: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A key is missing or wrong.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// The journal.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+    /// The stock of vouchers.
+    #[error("{0}")]
+    Stock(#[from] StockError),
+    /// A conduit's address or certificates.
+    #[error("{0}")]
+    Door(#[from] DoorError),
+    /// A supplier's certificates.
+    #[error("supplier `{supplier}`: {source}")]
+    Tls {
+        /// Which supplier.
+        supplier: String,
+        /// What is wrong.
+        source: TlsError,
+    },
+    /// An adapter's settings.
+    #[error("supplier `{supplier}`: {reason}")]
+    Adapter {
+        /// Which supplier.
+        supplier: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The pages' address.
+    #[error("the pages cannot be served on {address}: {source}; is another process listening there?")]
+    Admin {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Why a stop was not clean. What was answered stands in any case.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The yard did not answer in time.
+    #[error("the switch did not stop in time; what was open is resolved at the next start")]
+    Late,
+    /// The journal could not be closed.
+    #[error("the journal was not closed: {0}; what was open is resolved at the next start")]
+    Journal(String),
+}
+
+/// The books: state, journal and keys, opened and not yet in use.
+pub struct Books {
+    /// The folded state.
+    pub state: State,
+    /// The opened journal, replayed.
+    pub opening: Opening,
+    /// The data keys.
+    pub keyring: Arc<Keyring>,
+    /// The key-encryption key.
+    pub kek: Arc<Kek>,
+    /// What the replay found.
+    pub replayed: Replayed,
+}
+
+/// Opens the data folder: locks it, reads the keys, replays the journal. Nothing is changed but a missing key made, where the settings allow that.
+///
+/// # Errors
+/// See `StartError`.
+pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
+    std::fs::create_dir_all(&settings.data)
+        .map_err(|source| StartError::Data { folder: settings.data.display().to_string(), source })?;
+    let kek = Arc::new(key(settings)?);
+    let options = JournalOptions {
+        segment_bytes: settings.journal.segment_bytes,
+        prepared_min: settings.journal.segments_prepared_min as usize,
+        sync_interval_us: u64::from(settings.journal.sync_interval_us),
+        sync_facts_min: settings.journal.sync_facts_min as usize,
+    };
+    let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
+    let keyring = Arc::new(Keyring::new());
+    // A key stays in the index for the window and the slack of time zones on both sides (S-3).
+    let window_ms = (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000;
+    let mut state = State::new(window_ms);
+    let replayed = opening.replay(&keyring, |at, bytes| {
+        let fact = Fact::unpack(bytes).map_err(|error| error.to_string())?;
+        state.apply(at, &fact).map_err(|error| error.to_string())
+    })?;
+    Ok(Books { state, opening, keyring, kek, replayed })
+}
+
+fn key(settings: &Settings) -> Result<Kek, KeyError> {
+    let keys = &settings.keys;
+    if let Some(name) = keys.env.as_deref().filter(|name| std::env::var_os(name).is_some()) {
+        return Kek::from_env(name);
+    }
+    if !keys.file.exists() && keys.create { Kek::create_file(&keys.file) } else { Kek::from_file(&keys.file) }
+}
+
+/// A running switch.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<(String, SocketAddr)>,
+    admin: Option<SocketAddr>,
+    board: Arc<Board>,
+    /// What the start found.
+    pub replayed: Replayed,
+    /// What the start resolved.
+    pub recovered: Recovered,
+    /// How long the start took, until the conduits opened.
+    pub ready_after: Duration,
+    door: Door,
+    yard: Yard,
+    keeper: Keeper,
+    ready: Arc<AtomicBool>,
+    system: System,
+    control: Option<JoinHandle<()>>,
+    drain_ms: u32,
+}
+
+#[derive(Debug, Clone)]
+struct Yard {
+    gate: Addr<GateActor>,
+    conduits: Vec<Addr<Conduit>>,
+    suppliers: Vec<Addr<SupplierActor>>,
+}
+
+/// Starts the switch. Returns when the conduits are open.
+///
+/// # Errors
+/// See `StartError`.
+pub fn start(settings: Settings) -> Result<Running, StartError> {
+    let began = Instant::now();
+    tls::install_provider();
+    let clock = Clock::start();
+    let books = open_books(&settings)?;
+    let replayed = books.replayed;
+    let mut stock = StockReader::open_all(&stock::folder(&settings.data), &books.state.stock, &books.kek, &books.keyring)?;
+    let index_key = IndexKey::open_or_create(&settings.data.join("keys").join("index"), &books.kek)?;
+    let keys = Arc::new(KeyHash::new(*index_key.expose()));
+    let adapters = make_adapters(&settings)?;
+    let mut door = Door::start(&settings.conduits, &settings.data)?;
+    let admin = bind_admin(&settings)?;
+    let (journal, log, reader, maker) = books.opening.start(&books.keyring)?;
+    let now = clock.now();
+    let epoch = KeyId::epoch(log.epoch());
+    let first_refusal = FlightNo::first_refusal(log.epoch());
+    let options = GateOptions {
+        duplicates_max: settings.gate.duplicates_max as usize,
+        key: books.keyring.key(epoch).ok_or_else(|| missing_key(&settings.data))?,
+        key_id: epoch,
+        keyring: Arc::clone(&books.keyring),
+    };
+    let names: Vec<&str> = settings.dialects.iter().map(|dialect| dialect.name()).collect();
+    // The gate takes a copy, to bind it to the journal's ids.
+    let catalogue = Catalogue::clone(&settings.catalogue);
+    let mut gate = Gate::new(books.state, log, options, catalogue, &names, adapters.locals, now);
+    let recovered = gate.recover(now);
+    fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
+    let rings = Rings::new(&settings, &gate);
+    let board = Arc::new(board(&settings));
+    let dialects = known_dialects(gate.state(), &settings.dialects);
+    let work = KeeperWork {
+        reader,
+        stock,
+        recalls: Arc::clone(&rings.gate.recalls),
+        answers: rings.gate.answers.clone(),
+        wishes: Arc::clone(&rings.gate.wishes),
+        trays: Arc::clone(&rings.gate.trays),
+        dialects,
+    };
+    let keeper = Keeper::start(work, maker).map_err(StartError::Thread)?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let parts = YardParts {
+        catalogue: Arc::clone(gate.catalogue()),
+        gate,
+        journal,
+        rings,
+        wires: adapters.wires,
+        board: Arc::clone(&board),
+        clock,
+        keys,
+        keyring: books.keyring,
+        door: door.handle(),
+        settings: Arc::new(settings),
+        first_refusal,
+    };
+    let settings = Arc::clone(&parts.settings);
+    let (yard, system, control) = start_threads(parts, admin, &board, &ready)?;
+    wait_for_suppliers(&board, &settings);
+    let recipients: Vec<Recipient<Arrival>> = yard.conduits.iter().map(|conduit| conduit.clone().recipient()).collect();
+    door.open(&recipients)?;
+    ready.store(true, Ordering::Release);
+    let addresses = settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
+    Ok(Running {
+        addresses: addresses.collect(),
+        admin: settings.admin.listen,
+        board,
+        replayed,
+        recovered,
+        ready_after: began.elapsed(),
+        door,
+        yard,
+        keeper,
+        ready,
+        system,
+        control: Some(control),
+        drain_ms: settings.gate.drain_ms,
+    })
+}
+
+fn missing_key(data: &Path) -> StartError {
+    let source = std::io::Error::other("the journal's own key is not on the ring, this is a fault of the switch");
+    StartError::Data { folder: data.display().to_string(), source }
+}
+
+struct Adapters {
+    wires: Vec<(usize, Box<dyn Wire>)>,
+    locals: Vec<(Text<12>, Box<dyn Local>)>,
+}
+
+fn make_adapters(settings: &Settings) -> Result<Adapters, StartError> {
+    let mut adapters = Adapters { wires: Vec::new(), locals: Vec::new() };
+    for (at, (supplier, core)) in settings.suppliers.iter().zip(&settings.catalogue.suppliers).enumerate() {
+        let fault = |reason: String| StartError::Adapter { supplier: supplier.code.clone(), reason };
+        let registration = switchyard_adapters::find(&supplier.adapter)
+            .ok_or_else(|| fault(format!("there is no adapter `{}`", supplier.adapter)))?;
+        let record = read_record(supplier).map_err(|error| fault(error.to_string()))?;
+        let dialect = |name: &str| settings.dialect(name).cloned().or_else(|| Dialect::open_shipped(name).ok().map(Arc::new));
+        let context = MakeContext { supplier: core.code, seed: at as u64 + 1, dialect: &dialect, record: &record };
+        let made = (registration.make)(&supplier.adapter_settings, &context).map_err(|error| fault(error.to_string()))?;
+        match made {
+            Made::Wire(wire) => adapters.wires.push((at, wire)),
+            Made::Local(local) => adapters.locals.push((core.code, local)),
+        }
+    }
+    Ok(adapters)
+}
+
+/// What a simulated supplier recorded before: it remembers by it.
+fn read_record(supplier: &SupplierSettings) -> std::io::Result<Vec<u8>> {
+    match supplier.record.as_ref().map(std::fs::read) {
+        None => Ok(Vec::new()),
+        Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Some(read) => read,
+    }
+}
+
+fn open_record(supplier: &SupplierSettings) -> std::io::Result<Option<File>> {
+    let Some(path) = &supplier.record else { return Ok(None) };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().create(true).append(true).open(path).map(Some)
+}
+
+fn bind_admin(settings: &Settings) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = settings.admin.listen else { return Ok(None) };
+    control::bind(address).map(Some).map_err(|source| StartError::Admin { address, source })
+}
+
+/// The index among the configured dialects of each dialect that the journal knows.
+fn known_dialects(state: &State, dialects: &[Arc<Dialect>]) -> Vec<Option<u16>> {
+    (0..state.names(NameKind::Dialect))
+        .map(|id| {
+            let name = state.name(NameKind::Dialect, id)?;
+            dialects.iter().position(|dialect| dialect.name() == name.as_str()).map(|at| at as u16)
+        })
+        .collect()
+}
+
+fn board(settings: &Settings) -> Board {
+    let row = |supplier: &SupplierSettings| (supplier.code.clone(), CachePadded::new(SupplierRow::default()));
+    let conduit = |conduit: &ConduitSettings| (conduit.name.clone(), Arc::new(ConduitCounters::default()));
+    Board {
+        suppliers: settings.suppliers.iter().map(row).collect(),
+        conduits: settings.conduits.iter().map(conduit).collect(),
+        ..Board::default()
+    }
+}
+
+struct Rings {
+    gate: GateRings,
+}
+
+impl Rings {
+    /// Rings with room for every credit: tickets for requests, answers and recalls, window and advices for orders and reports.
+    fn new(settings: &Settings, gate: &Gate) -> Self {
+        let tickets = settings.gate.tickets_max as usize;
+        let all_tickets = tickets * settings.conduits.len();
+        let open = |s: &switchyard_core::catalogue::Supplier| s.window_requests_max as usize + s.advices_max as usize;
+        let catalogue = gate.catalogue();
+        let ids = catalogue.suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
+        let mut orders: Vec<Option<_>> = (0..ids).map(|_| None).collect();
+        for supplier in catalogue.suppliers.iter().filter(|s| !s.local) {
+            // A recovery may bring more advices than a configuration made smaller allows.
+            let room = open(supplier) + gate.state().flights().count();
+            orders[usize::from(supplier.id.0)] = Some(Arc::new(Ring::new(room)));
+        }
+        let reports: usize = catalogue.suppliers.iter().map(open).sum();
+        Self {
+            gate: GateRings {
+                requests: Arc::new(Ring::new(all_tickets)),
+                first: Arc::new(Ring::new(all_tickets)),
+                reports: Arc::new(Ring::new(reports.min(1 << 16) + REPORTS_SPARE)),
+                trays: Arc::new(Ring::new(TRAYS_MAX)),
+                answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(tickets))).collect(),
+                orders,
+                recalls: Arc::new(Ring::new(all_tickets)),
+                wishes: Arc::new(Ring::new(TRAYS_MAX)),
+            },
+        }
+    }
+}
+
+/// Everything that moves to the yard.
+struct YardParts {
+    gate: Gate,
+    journal: crate::journal::Journal,
+    rings: Rings,
+    wires: Vec<(usize, Box<dyn Wire>)>,
+    catalogue: Arc<Catalogue>,
+    board: Arc<Board>,
+    clock: Clock,
+    keys: Arc<KeyHash>,
+    keyring: Arc<Keyring>,
+    door: crate::door::DoorHandle,
+    settings: Arc<Settings>,
+    first_refusal: FlightNo,
+}
+
+/// Starts the control thread with its actix system, and from it the yard's arbiter with all actors of the data plane.
+fn start_threads(
+    parts: YardParts,
+    admin: Option<TcpListener>,
+    board: &Arc<Board>,
+    ready: &Arc<AtomicBool>,
+) -> Result<(Yard, System, JoinHandle<()>), StartError> {
+    let (tell, told) = mpsc::channel();
+    let (board, ready) = (Arc::clone(board), Arc::clone(ready));
+    let control = std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || run_control(parts, admin, board, ready, &tell))
+        .map_err(StartError::Thread)?;
+    match told.recv() {
+        Ok(Ok((yard, system))) => Ok((yard, system, control)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(StartError::Thread(std::io::Error::other("the control thread ended"))),
+    }
+}
+
+type Told = mpsc::Sender<Result<(Yard, System), StartError>>;
+
+fn run_control(parts: YardParts, admin: Option<TcpListener>, board: Arc<Board>, ready: Arc<AtomicBool>, tell: &Told) {
+    let runner = System::new();
+    runner.block_on(async {
+        let arbiter = Arbiter::new();
+        let (tell_yard, told_yard) = oneshot::channel();
+        arbiter.spawn_fn(move || {
+            let _ = tell_yard.send(start_actors(parts));
+        });
+        let yard = match told_yard.await {
+            Ok(Ok(yard)) => yard,
+            Ok(Err(error)) => return drop(tell.send(Err(error))),
+            Err(_) => return,
+        };
+        if let Some(listener) = admin {
+            match control::serve(listener, board, ready, yard.gate.clone()) {
+                Ok(server) => drop(actix_rt::spawn(server)),
+                Err(error) => tracing::error!(%error, "the pages are not served"),
+            }
+        }
+        let _ = tell.send(Ok((yard, System::current())));
+    });
+    if let Err(error) = runner.run() {
+        tracing::error!(%error, "the control thread ended");
+    }
+}
+
+/// On the yard: starts every actor of the data plane.
+fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
+    let YardParts { gate, journal, rings, wires, catalogue, board, clock, keys, keyring, door, settings, first_refusal } = parts;
+    let rings = rings.gate;
+    let mut suppliers = Vec::new();
+    for (at, wire) in wires {
+        let (supplier, core) = (&settings.suppliers[at], &catalogue.suppliers[at]);
+        let links = links(supplier, &settings.data, &door)?;
+        let record = open_record(supplier)
+            .map_err(|error| StartError::Adapter { supplier: supplier.code.clone(), reason: error.to_string() })?;
+        let Some(orders) = rings.orders.get(usize::from(core.id.0)).cloned().flatten() else { continue };
+        let session = Session::new(core.clone(), wire, links.len(), clock.now());
+        let reports = Arc::clone(&rings.reports);
+        let actor = SupplierActor::new(core.id, session, links, record, orders, reports, Arc::clone(&board), at, clock);
+        suppliers.push(actor.start());
+    }
+    let dialects: Arc<[Arc<Dialect>]> = settings.dialects.clone().into();
+    let output = Arc::new(OutputBudget::new(settings.gate.output_bytes_max));
+    // Refusals at a conduit are numbered from the middle of the epoch on, flights from its beginning: no RRN is given twice.
+    let refusals = Arc::new(AtomicU64::new(first_refusal.0));
+    let mut conduits = Vec::new();
+    for (at, conduit) in settings.conduits.iter().enumerate() {
+        let parts = ConduitParts {
+            index: at as u16,
+            settings: conduit.clone(),
+            dialects: Arc::clone(&dialects),
+            catalogue: Arc::clone(&catalogue),
+            window_h: settings.gate.duplicate_window_h,
+            keys: KeyHash::clone(&keys),
+            keyring: Arc::clone(&keyring),
+            gate: conduit::GateRings { requests: Arc::clone(&rings.requests), first: Arc::clone(&rings.first) },
+            answers: Arc::clone(&rings.answers[at]),
+            tickets_max: settings.gate.tickets_max,
+            output: Arc::clone(&output),
+            counters: Arc::clone(&board.conduits[at].1),
+            clock,
+            refusals: Arc::clone(&refusals),
+        };
+        let Some(actor) = Conduit::new(parts) else {
+            // The configuration was checked: a conduit's dialect is an index into its dialects.
+            tracing::error!(conduit = conduit.name, "the conduit's dialect is not there");
+            continue;
+        };
+        conduits.push(actor.start());
+    }
+    let gate = GateActor::new(gate, journal, rings, board, clock, settings.gate.tray_vouchers, stop_process);
+    Ok(Yard { gate: gate.start(), conduits, suppliers })
+}
+
+fn links(supplier: &SupplierSettings, data: &Path, door: &crate::door::DoorHandle) -> Result<Vec<Link>, StartError> {
+    let fault = |source| StartError::Tls { supplier: supplier.code.clone(), source };
+    let mut links = Vec::new();
+    for (at, link) in supplier.links.iter().enumerate() {
+        let tls = link.tls.as_ref().map(|tls| LinkTls::new(tls, data)).transpose().map_err(fault)?;
+        let seed = u64::from(std::process::id()) << 16 | (at as u64 + 1);
+        links.push(Link::new(supplier, link, tls, door.clone(), seed));
+    }
+    Ok(links)
+}
+
+/// The journal failed, or a fact did not fit: nothing more is acknowledged, and the process ends. The next start recovers.
+fn stop_process(reason: String) {
+    tracing::error!(%reason, "the switch stops: nothing more is acknowledged; start it again to recover");
+    eprintln!("switchyard: stopped: {reason}");
+    std::process::exit(crate::EXIT_JOURNAL);
+}
+
+/// Waits until every supplier over a wire is ready, at most `SUPPLIERS_WAIT_MS`.
+fn wait_for_suppliers(board: &Board, settings: &Settings) {
+    let until = Instant::now() + Duration::from_millis(SUPPLIERS_WAIT_MS);
+    let wired = || board.suppliers.iter().zip(&settings.catalogue.suppliers).filter(|(_, core)| !core.local);
+    let all_ready = || wired().all(|((_, row), _)| row.ready.load(Ordering::Relaxed) == 1);
+    while !all_ready() && Instant::now() < until {
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    for ((code, _), _) in wired().filter(|((_, row), _)| row.ready.load(Ordering::Relaxed) == 0) {
+        tracing::info!(supplier = %code, "not signed on yet; its products get 91 until it is");
+    }
+}
+
+impl Running {
+    /// Conduits and where they listen.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Where the pages are.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What happened so far.
+    pub fn figures(&self) -> control::Figures {
+        control::figures(&self.board)
+    }
+
+    /// Stops: the door closes, conduits answer what is open, suppliers sign off, the journal is sealed.
+    ///
+    /// # Errors
+    /// See `StopError`.
+    pub fn stop(mut self) -> Result<(), StopError> {
+        self.ready.store(false, Ordering::Release);
+        self.door.close();
+        let yard = self.yard.clone();
+        let drain_ms = self.drain_ms;
+        let (tell, told) = mpsc::channel();
+        self.system.arbiter().spawn(async move {
+            let _ = tell.send(drain(yard, drain_ms).await);
+        });
+        let wait = Duration::from_millis(u64::from(drain_ms) + STOP_WAIT_MS);
+        let closed = told.recv_timeout(wait);
+        self.keeper.stop();
+        self.system.stop();
+        if let Some(control) = self.control.take() {
+            let _ = control.join();
+        }
+        match closed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => Err(StopError::Journal(reason)),
+            Err(_) => Err(StopError::Late),
+        }
+    }
+}
+
+async fn drain(yard: Yard, drain_ms: u32) -> Result<(), String> {
+    let mut drained = Vec::new();
+    for conduit in &yard.conduits {
+        let (done, told) = oneshot::channel();
+        conduit.do_send(Drain { done });
+        drained.push(told);
+    }
+    let all = async {
+        for told in drained {
+            let _ = told.await;
+        }
+    };
+    // A conduit that does not drain in time closes what is left: the outcomes are durable, repeats fetch them.
+    if tokio::time::timeout(Duration::from_millis(u64::from(drain_ms)), all).await.is_err() {
+        yard.conduits.iter().for_each(|conduit| conduit.do_send(conduit::Close));
+    }
+    for supplier in &yard.suppliers {
+        let _ = supplier.send(Leave).await;
+    }
+    match yard.gate.send(Close).await {
+        Ok(closed) => closed,
+        Err(error) => Err(error.to_string()),
+    }
+}
