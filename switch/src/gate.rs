@@ -83,6 +83,7 @@ pub struct GateActor {
     tray_vouchers: u32,
     /// Products whose wish is with the keeper.
     wished: Vec<ProductId>,
+    /// Local decisions at the last look at the trays.
     sold_at: u64,
     batches: u64,
     idle_since_us: u64,
@@ -229,12 +230,11 @@ impl GateActor {
 
     /// Asks the keeper for vouchers of products whose tray is half empty.
     fn wish(&mut self) {
-        let approved = self.gate.counters.approved;
-        if approved == self.sold_at {
-            return;
+        let local = self.gate.counters.local;
+        if local != self.sold_at {
+            self.sold_at = local;
+            self.wish_all();
         }
-        self.sold_at = approved;
-        self.wish_all();
     }
 
     fn wish_all(&mut self) {
@@ -260,6 +260,7 @@ impl GateActor {
         }
         if let Some(reached) = filled.reached {
             self.gate.shelf().reach(filled.product, reached);
+            self.wish_all();
         }
     }
 
@@ -287,8 +288,9 @@ impl GateActor {
         }
     }
 
-    /// Once a second: seals an idle journal, and adds up the accounts.
+    /// Once a second: seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
+        self.wish_all();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
         if sum != 0 {

@@ -61,6 +61,8 @@ pub struct GateCounters {
     pub tickets: u64,
     /// Tickets released with an answer.
     pub answers: u64,
+    /// Decisions of local suppliers, sales and refusals.
+    pub local: u64,
     /// Refusals that performed nothing.
     pub refused: u64,
     /// Repeats of something answered.
@@ -489,6 +491,7 @@ impl Gate {
             exponent: product.exponent,
             account: ticket.request.account,
         };
+        self.counters.local += 1;
         self.sale.clear();
         let local = self.locals.get(&supplier.id).ok_or(Code::SUPPLIER)?;
         local.decide(now, &self.state, &mut self.shelf, &ask, &mut self.sale)

@@ -115,32 +115,28 @@ impl Desk {
             window_h: shared.window_h,
             keys: &shared.keys,
         };
-        let read = request::read(&shared.dialect, body, now, &rules, &mut ticket);
-        if read == Read::Ignore(Ignored::Unreadable) {
-            shared.put(ticket);
-            return self.unreadable();
-        }
-        self.unreadable = 0;
-        if read == Read::Gate {
-            self.admit(ticket, body, now, received);
-            return Ok(());
-        }
-        shared.put(ticket);
-        match read {
+        match request::read(&shared.dialect, body, now, &rules, &mut ticket) {
+            Read::Gate => self.admit(ticket, body, now, received),
             Read::Refuse(code) => {
-                if code == Code::FORMAT {
-                    shared.counters.format_errors.add();
-                }
-                shared.counters.refused.add();
-                self.respond(header, body, code, now, received);
+                shared.put(ticket);
+                self.refuse(header, body, code, now, received);
             }
             Read::Manage(management, network) => {
+                shared.put(ticket);
                 shared.counters.managed.add();
                 let code = self.manage(management, network);
                 self.respond(header, body, code, now, received);
             }
-            Read::Ignore(_) | Read::Gate => shared.counters.responses_in.add(),
+            Read::Ignore(Ignored::Response) => {
+                shared.put(ticket);
+                shared.counters.responses_in.add();
+            }
+            Read::Ignore(Ignored::Unreadable) => {
+                shared.put(ticket);
+                return self.unreadable();
+            }
         }
+        self.unreadable = 0;
         Ok(())
     }
 
@@ -159,6 +155,14 @@ impl Desk {
         self.shared.counters.unreadable.add();
         self.unreadable += 1;
         if self.unreadable >= UNREADABLE_MAX { Err(Closed::Unreadable) } else { Ok(()) }
+    }
+
+    fn refuse(&mut self, header: &[u8], body: &[u8], code: Code, now: Now, received: Instant) {
+        if code == Code::FORMAT {
+            self.shared.counters.format_errors.add();
+        }
+        self.shared.counters.refused.add();
+        self.respond(header, body, code, now, received);
     }
 
     fn admit(&mut self, ticket: Box<Ticket>, body: &[u8], now: Now, received: Instant) {

@@ -1,7 +1,9 @@
 //! A supplier's protocol of one line a message, and the adapter that speaks it.
 
 use super::books::text;
+use super::locals::pin_of;
 use switchyard_core::adapter::{Ask, Fault, Heard, LinkNo, Order, Out, Reply, ReplyTo, Unaskable, Wire};
+use switchyard_core::catalogue::Service;
 use switchyard_core::details::{Detail, put};
 use switchyard_core::ids::Now;
 use switchyard_core::text::Text;
@@ -12,6 +14,9 @@ pub(crate) const HELLO: &[u8] = b"hello";
 pub(crate) const WELCOME: &[u8] = b"welcome";
 /// An account that the protocol cannot express.
 pub(crate) const UNASKABLE: &str = "0699999999";
+
+/// What stands in a request where its answer has the PIN.
+const WANTED: &str = "?";
 
 /// A message about a sale or its reversal, in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +29,7 @@ pub(crate) struct Line {
     pub(crate) amount: i64,
     /// Empty in a request.
     pub(crate) code: Text<4>,
-    /// Empty, or the PIN of a voucher.
+    /// In a request for a voucher `WANTED`, in its answer the PIN; else empty.
     pub(crate) pin: String,
 }
 
@@ -63,13 +68,17 @@ impl Line {
             rrn: order.rrn,
             amount: order.amount.0,
             code: Text::EMPTY,
-            pin: String::new(),
+            pin: if order.service == Some(Service::Voucher) { WANTED.into() } else { String::new() },
         }
     }
 
-    /// The answer to it.
+    /// The answer to it. An approved voucher has its PIN.
     pub(crate) fn answer(&self, code: &str) -> Self {
-        Self { code: text(code), ..self.clone() }
+        let pin = match code {
+            "00" if !self.reversal && self.pin == WANTED => pin_of(self.rrn.as_str()),
+            _ => String::new(),
+        };
+        Self { code: text(code), pin, ..self.clone() }
     }
 }
 

@@ -1,0 +1,107 @@
+//! The journal's file, in memory: what was written, and how much of it a power cut leaves.
+
+use switchyard_core::fact::Fact;
+use switchyard_core::log::{Batch, Expect, LogStart, Lsn, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, read_batch, read_fact};
+use switchyard_core::pack::Pack;
+use switchyard_core::state::State;
+
+/// One batch as it was written.
+struct Written {
+    at: Lsn,
+    end: Lsn,
+    checksum: u64,
+    bytes: Vec<u8>,
+    facts: Vec<(Lsn, Vec<u8>)>,
+}
+
+/// The file.
+#[derive(Default)]
+pub(crate) struct Disk {
+    batches: Vec<Written>,
+    synced: usize,
+}
+
+/// How long a request stays in the index: longer than any run.
+pub(crate) const WINDOW_MS: u64 = 100 * 3_600_000;
+
+impl Disk {
+    /// Takes a batch; gives its facts, read back.
+    pub(crate) fn write(&mut self, batch: &Batch<'_>, epoch: u32) -> Vec<(Lsn, Vec<u8>)> {
+        let expect = Expect { epoch, at: batch.at, chain: self.checksum() };
+        let view = read_batch(batch.bytes, expect).expect("a batch reads back");
+        assert!(batch.at >= self.written() && view.end == batch.end);
+        let facts: Vec<_> = view.facts().map(|(at, fact)| (at, fact.to_vec())).collect();
+        for (_, bytes) in &facts {
+            let mut again = Vec::new();
+            Fact::unpack(bytes).expect("a fact reads back").pack(&mut again);
+            assert_eq!(*bytes, again, "a fact reads back as it was");
+        }
+        self.batches.push(Written {
+            at: batch.at,
+            end: batch.end,
+            checksum: view.checksum,
+            bytes: batch.bytes.to_vec(),
+            facts: facts.clone(),
+        });
+        facts
+    }
+
+    fn checksum(&self) -> u64 {
+        self.batches.last().map_or(0, |batch| batch.checksum)
+    }
+
+    /// Everything below is written.
+    pub(crate) fn written(&self) -> Lsn {
+        self.batches.last().map_or(Lsn(SEGMENT_HEADER_BYTES as u64), |batch| batch.end)
+    }
+
+    /// Everything below is durable.
+    pub(crate) fn durable(&self) -> Lsn {
+        self.batches[..self.synced].last().map_or(Lsn(SEGMENT_HEADER_BYTES as u64), |batch| batch.end)
+    }
+
+    /// Batches that wait for their sync.
+    pub(crate) fn unsynced(&self) -> usize {
+        self.batches.len() - self.synced
+    }
+
+    /// So many more batches are durable.
+    pub(crate) fn sync(&mut self, batches: usize) {
+        self.synced = self.batches.len().min(self.synced + batches);
+    }
+
+    /// The power fails: of what was not durable only the first `survive` batches are there afterwards.
+    pub(crate) fn cut(&mut self, survive: usize) {
+        self.batches.truncate(self.synced + survive);
+        self.sync(survive);
+    }
+
+    /// Where a new epoch begins: in a segment of its own.
+    pub(crate) fn start(&self, epoch: u32) -> LogStart {
+        let segment = self.batches.last().map_or(0, |batch| (batch.end.0 - 1) / SEGMENT_BYTES_MIN + 1);
+        let at = Lsn(segment * SEGMENT_BYTES_MIN + SEGMENT_HEADER_BYTES as u64);
+        LogStart { epoch, at, chain: self.checksum(), segment_bytes: SEGMENT_BYTES_MIN }
+    }
+
+    /// The facts, in order.
+    pub(crate) fn facts(&self) -> impl Iterator<Item = &(Lsn, Vec<u8>)> {
+        self.batches.iter().flat_map(|batch| &batch.facts)
+    }
+
+    /// The fact at a position.
+    pub(crate) fn fact(&self, at: Lsn) -> &[u8] {
+        let place = self.batches.partition_point(|batch| batch.end <= at);
+        let batch = self.batches.get(place).expect("a stored answer is looked for where something was written");
+        read_fact(&batch.bytes[(at.0 - batch.at.0) as usize..], at).expect("a fact lies there")
+    }
+
+    /// The state, from scratch.
+    pub(crate) fn fold(&self) -> State {
+        let mut state = State::new(WINDOW_MS);
+        for (at, bytes) in self.facts() {
+            let fact = Fact::unpack(bytes).expect("a fact reads back");
+            state.apply(*at, &fact).expect("every fact of the log fits");
+        }
+        state
+    }
+}
