@@ -8,20 +8,23 @@
 use crate::board::{Board, show};
 use crate::clock::Clock;
 use crate::journal::{Journal, Room};
+use crate::keeper::KeeperWish;
 use crate::ring::{Ring, Turn};
 use crate::stock::{self, StockReader};
-use actix::{Actor, AsyncContext, Context, Handler, Message};
+use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 use std::time::Duration;
 use switchyard_core::adapter::Order;
 use switchyard_core::gate::{Explained, Gate, Released};
 use switchyard_core::ids::{ProductId, SupplierId};
+use switchyard_core::log::Lsn;
 use switchyard_core::session::Report;
 use switchyard_core::shelf::Voucher;
-use switchyard_core::stock::{Place, StockBatch};
+use switchyard_core::stock::{Place, Stock, StockBatch};
 use switchyard_core::text::Text;
 use switchyard_core::ticket::{Errand, Ticket};
+use tokio::sync::oneshot;
 
 /// Most tickets and reports taken in one turn: what keeps a turn short.
 const TURN_ITEMS_MAX: usize = 512;
@@ -69,7 +72,7 @@ pub struct GateRings {
     /// Stored answers to be read.
     pub recalls: Arc<Ring<Box<Ticket>>>,
     /// Trays to be filled.
-    pub wishes: Arc<Ring<TrayWish>>,
+    pub wishes: Arc<Ring<KeeperWish>>,
 }
 
 /// The actor.
@@ -88,6 +91,8 @@ pub struct GateActor {
     batches: u64,
     idle_since_us: u64,
     sealed: bool,
+    /// Who waits for a batch to be durable.
+    arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
     fail: fn(String),
 }
 
@@ -115,6 +120,7 @@ impl GateActor {
             batches: 0,
             idle_since_us: 0,
             sealed: false,
+            arrivals: Vec::new(),
             fail,
         }
     }
@@ -185,7 +191,12 @@ impl GateActor {
     /// Hands out what may leave, and wakes each receiver once.
     fn release(&mut self) {
         let Some(journal) = self.journal.as_ref() else { return };
-        self.gate.release(journal.written(), journal.durable(), &mut self.released);
+        let durable = journal.durable();
+        for (_, told) in self.arrivals.extract_if(.., |(at, _)| *at < durable) {
+            // Who asked may have gone; the batch is stock all the same.
+            let _ = told.send(());
+        }
+        self.gate.release(journal.written(), durable, &mut self.released);
         if self.released.tickets.is_empty() && self.released.orders.is_empty() {
             return;
         }
@@ -245,7 +256,7 @@ impl GateActor {
             }
             let Some(from) = self.gate.tray_wanted(product) else { continue };
             let wish = TrayWish { product, from, count: self.tray_vouchers - tray };
-            if self.rings.wishes.push(wish).is_ok() {
+            if self.rings.wishes.push(KeeperWish::Tray(wish)).is_ok() {
                 self.wished.push(product);
                 self.rings.wishes.wake();
             }
@@ -398,9 +409,30 @@ impl Handler<Close> for GateActor {
     }
 }
 
-/// A batch of vouchers came into the stock folder; its keys are on the ring.
+/// Asks for the stock as it stands.
 #[derive(Debug)]
-pub struct StockArrived(pub StockBatch);
+pub struct StockNow;
+
+impl Message for StockNow {
+    type Result = Stock;
+}
+
+impl Handler<StockNow> for GateActor {
+    type Result = MessageResult<StockNow>;
+
+    fn handle(&mut self, _: StockNow, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.gate.state().stock.clone())
+    }
+}
+
+/// A batch of vouchers came into the stock folder; its key is on the ring.
+#[derive(Debug)]
+pub struct StockArrived {
+    /// The batch.
+    pub batch: StockBatch,
+    /// Told when its fact is durable; dropped when the journal fails.
+    pub durable: oneshot::Sender<()>,
+}
 
 impl Message for StockArrived {
     type Result = ();
@@ -410,7 +442,8 @@ impl Handler<StockArrived> for GateActor {
     type Result = ();
 
     fn handle(&mut self, arrived: StockArrived, _: &mut Self::Context) {
-        self.gate.load_stock(arrived.0);
+        let at = self.gate.load_stock(arrived.batch);
+        self.arrivals.push((at, arrived.durable));
         self.wish_all();
         self.rings.requests.wake();
     }

@@ -7,14 +7,17 @@
 use crate::gate::{TrayFilled, TrayWish};
 use crate::journal::{JournalReader, SegmentMaker};
 use crate::ring::Ring;
-use crate::stock::StockReader;
+use crate::keys::Kek;
+use crate::stock::{StockError, StockReader};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Wake, Waker};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 use switchyard_core::fact::Fact;
 use switchyard_core::pack::Pack;
+use switchyard_core::seal::Keyring;
+use switchyard_core::stock::StockBatch;
 use switchyard_core::ticket::{Errand, Ticket};
 
 /// How long a thread sleeps when nobody wakes it; a failed preparation is tried again after it.
@@ -28,12 +31,26 @@ impl Wake for Unpark {
     }
 }
 
-fn own_waker() -> Waker {
+/// A waker that unparks the calling thread.
+pub fn own_waker() -> Waker {
     Waker::from(Arc::new(Unpark(std::thread::current())))
+}
+
+/// What the keeper is asked for, beside stored answers.
+#[derive(Debug)]
+pub enum KeeperWish {
+    /// Vouchers for a tray.
+    Tray(TrayWish),
+    /// A new batch: its file is opened and its key put on the ring; who asked is told.
+    Open(StockBatch, mpsc::Sender<Result<(), StockError>>),
 }
 
 /// What the keeper works on.
 pub struct KeeperWork {
+    /// Unwraps the keys of new batches.
+    pub kek: Arc<Kek>,
+    /// Where they go.
+    pub keyring: Arc<Keyring>,
     /// Reads facts.
     pub reader: JournalReader,
     /// Reads batch files.
@@ -42,8 +59,8 @@ pub struct KeeperWork {
     pub recalls: Arc<Ring<Box<Ticket>>>,
     /// Where they go then, one ring a conduit.
     pub answers: Vec<Arc<Ring<Box<Ticket>>>>,
-    /// Trays wanted.
-    pub wishes: Arc<Ring<TrayWish>>,
+    /// Trays wanted, batches to be opened.
+    pub wishes: Arc<Ring<KeeperWish>>,
     /// Trays filled.
     pub trays: Arc<Ring<TrayFilled>>,
     /// The index among the configured dialects of each dialect that the journal knows.
@@ -94,13 +111,25 @@ fn keep(mut work: KeeperWork, stop: &AtomicBool) {
             worked = true;
         }
         while let Some(wish) = work.wishes.pop() {
-            let filled = fill(&mut work.stock, wish);
-            let _ = work.trays.push(filled);
-            work.trays.wake();
+            grant(&mut work, wish);
             worked = true;
         }
         if !worked {
             std::thread::park_timeout(Duration::from_millis(PARK_MS));
+        }
+    }
+}
+
+fn grant(work: &mut KeeperWork, wish: KeeperWish) {
+    match wish {
+        KeeperWish::Tray(wish) => {
+            let filled = fill(&mut work.stock, wish);
+            // The gate has at most one wish a product open, so there is room; what is lost is asked for again.
+            let _ = work.trays.push(filled);
+            work.trays.wake();
+        }
+        KeeperWish::Open(batch, told) => {
+            let _ = told.send(work.stock.open(&batch, &work.kek, &work.keyring));
         }
     }
 }

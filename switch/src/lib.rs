@@ -10,6 +10,7 @@
 //! `topology` is the only place that starts threads and wires rings.
 
 pub mod board;
+pub mod cli;
 pub mod clock;
 pub mod conduit;
 pub mod config;

@@ -15,7 +15,7 @@
 use crate::board::{Board, SupplierRow};
 use crate::clock::Clock;
 use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget};
-use crate::control;
+use crate::control::{self, socket::Operations};
 use crate::door::{Arrival, Door, DoorError};
 use crate::gate::{Close, GateActor, GateRings, fill_trays};
 use crate::journal::{JournalError, JournalOptions, Opening, Replayed};
@@ -103,6 +103,17 @@ pub enum StartError {
     Admin {
         /// Which address.
         address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The journal's own key is missing: a fault of the switch.
+    #[error("the journal's own key is not on the ring; this is a fault of the switch")]
+    OwnKey,
+    /// The operators' socket.
+    #[error("the operators' socket in {folder} cannot be made: {source}")]
+    Socket {
+        /// The data folder.
+        folder: String,
         /// What the system says.
         source: std::io::Error,
     },
@@ -220,7 +231,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let first_refusal = FlightNo::first_refusal(log.epoch());
     let options = GateOptions {
         duplicates_max: settings.gate.duplicates_max as usize,
-        key: books.keyring.key(epoch).ok_or_else(|| missing_key(&settings.data))?,
+        key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,
         key_id: epoch,
         keyring: Arc::clone(&books.keyring),
     };
@@ -234,6 +245,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let board = Arc::new(board(&settings));
     let dialects = known_dialects(gate.state(), &settings.dialects);
     let work = KeeperWork {
+        kek: Arc::clone(&books.kek),
+        keyring: Arc::clone(&books.keyring),
         reader,
         stock,
         recalls: Arc::clone(&rings.gate.recalls),
@@ -257,6 +270,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         door: door.handle(),
         settings: Arc::new(settings),
         first_refusal,
+        kek: books.kek,
     };
     let settings = Arc::clone(&parts.settings);
     let (yard, system, control) = start_threads(parts, admin, &board, &ready)?;
@@ -280,11 +294,6 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         control: Some(control),
         drain_ms: settings.gate.drain_ms,
     })
-}
-
-fn missing_key(data: &Path) -> StartError {
-    let source = std::io::Error::other("the journal's own key is not on the ring, this is a fault of the switch");
-    StartError::Data { folder: data.display().to_string(), source }
 }
 
 struct Adapters {
@@ -400,6 +409,7 @@ struct YardParts {
     door: crate::door::DoorHandle,
     settings: Arc<Settings>,
     first_refusal: FlightNo,
+    kek: Arc<Kek>,
 }
 
 /// Starts the control thread with its actix system, and from it the yard's arbiter with all actors of the data plane.
@@ -428,6 +438,9 @@ fn run_control(parts: YardParts, admin: Option<TcpListener>, board: Arc<Board>, 
     let runner = System::new();
     runner.block_on(async {
         let arbiter = Arbiter::new();
+        let (wishes, kek, clock) = (Arc::clone(&parts.rings.gate.wishes), Arc::clone(&parts.kek), parts.clock);
+        let products = stock::stock_products(&parts.catalogue).into();
+        let data = parts.settings.data.clone();
         let (tell_yard, told_yard) = oneshot::channel();
         arbiter.spawn_fn(move || {
             let _ = tell_yard.send(start_actors(parts));
@@ -437,6 +450,16 @@ fn run_control(parts: YardParts, admin: Option<TcpListener>, board: Arc<Board>, 
             Ok(Err(error)) => return drop(tell.send(Err(error))),
             Err(_) => return,
         };
+        match control::socket::bind(&data) {
+            Ok(listener) => {
+                let gate = yard.gate.clone();
+                let operations = Operations { gate, wishes, products, data, kek, clock };
+                actix_rt::spawn(control::socket::serve(listener, operations));
+            }
+            Err(source) => {
+                return drop(tell.send(Err(StartError::Socket { folder: data.display().to_string(), source })));
+            }
+        }
         if let Some(listener) = admin {
             match control::serve(listener, board, ready, yard.gate.clone()) {
                 Ok(server) => drop(actix_rt::spawn(server)),
@@ -452,7 +475,7 @@ fn run_control(parts: YardParts, admin: Option<TcpListener>, board: Arc<Board>, 
 
 /// On the yard: starts every actor of the data plane.
 fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
-    let YardParts { gate, journal, rings, wires, catalogue, board, clock, keys, keyring, door, settings, first_refusal } = parts;
+    let YardParts { gate, journal, rings, wires, catalogue, board, clock, keys, keyring, door, settings, first_refusal, .. } = parts;
     let rings = rings.gate;
     let mut suppliers = Vec::new();
     for (at, wire) in wires {

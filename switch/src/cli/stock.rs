@@ -10,6 +10,7 @@ use crate::keys::Kek;
 use crate::stock::{Layout, LoadAsk, Loaded, StockError, StockProduct, load};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ pub enum StockCommand {
 }
 
 /// Where the stock is.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct PlaceArgs {
     /// The configuration that the switch runs with.
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
@@ -46,7 +47,7 @@ pub struct PlaceArgs {
 }
 
 /// Options of `stock load`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct LoadArgs {
     /// The supplier's file.
     pub file: PathBuf,
@@ -68,7 +69,7 @@ pub struct LoadArgs {
 }
 
 /// Options of `stock show`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct ShowArgs {
     /// Only this product, by its code.
     #[arg(long, value_name = "CODE")]

@@ -1,0 +1,157 @@
+//! One life of the switch: gate, sessions, links and what lies in the rings between them. A crash drops it.
+
+use crate::host::{Flow, Host};
+use crate::support::scripted::Scripted;
+use std::collections::{HashSet, VecDeque};
+use switchyard_core::adapter::{LinkNo, Order};
+use switchyard_core::catalogue::Supplier;
+use switchyard_core::gate::Gate;
+use switchyard_core::ids::{FlightNo, Now, SupplierId};
+use switchyard_core::session::{Report, Session};
+use switchyard_core::ticket::Ticket;
+
+/// Links a supplier.
+pub(crate) const LINKS: usize = 2;
+
+/// A connection to a host, as the switch sees it.
+#[derive(Default)]
+pub(crate) struct Link {
+    /// Which connection; 0 while there is none.
+    pub(crate) connection: u64,
+    /// What waits for the socket, with its position in the stream.
+    queue: VecDeque<(u64, Vec<u8>)>,
+    position: u64,
+    /// Bytes before it were handed to the socket.
+    handed: u64,
+    /// What arrived.
+    pub(crate) inbound: VecDeque<Vec<u8>>,
+}
+
+/// The supplier's side.
+pub(crate) struct Side {
+    pub(crate) id: SupplierId,
+    pub(crate) session: Session,
+    pub(crate) links: Vec<Link>,
+    pub(crate) orders: VecDeque<Box<Order>>,
+    pub(crate) reports: VecDeque<Report>,
+    /// Attempts that were reported.
+    reported: HashSet<(FlightNo, u8)>,
+    /// RRNs of which no byte was handed over.
+    pub(crate) never_sent: Vec<switchyard_core::text::Text<12>>,
+}
+
+impl Side {
+    pub(crate) fn new(supplier: &Supplier, now: Now) -> Self {
+        let links = (0..LINKS).map(|_| Link::default()).collect();
+        let mut session = Session::new(supplier.clone(), Box::new(Scripted), LINKS, now);
+        session.start(now);
+        Self {
+            id: supplier.id,
+            session,
+            links,
+            orders: VecDeque::new(),
+            reports: VecDeque::new(),
+            reported: HashSet::new(),
+            never_sent: Vec::new(),
+        }
+    }
+
+    /// A turn of the supplier's actor: at most so many orders and frames.
+    pub(crate) fn turn(&mut self, now: Now, items: usize) {
+        for at in 0..self.links.len() {
+            for _ in 0..items {
+                let Some(body) = self.links[at].inbound.pop_front() else { break };
+                self.session.frame(now, at as LinkNo, &body);
+                self.carry_out();
+            }
+        }
+        for _ in 0..items {
+            let Some(order) = self.orders.pop_front() else { break };
+            self.session.order(now, order);
+        }
+        self.session.tick(now);
+        self.carry_out();
+    }
+
+    /// Queues what the session wants sent, and takes its reports.
+    fn carry_out(&mut self) {
+        for send in 0..self.session.out().sends.len() {
+            let (link, range) = self.session.out().sends[send].clone();
+            let body = self.session.out().bytes[range].to_vec();
+            let link = &mut self.links[usize::from(link)];
+            if link.connection == 0 {
+                continue;
+            }
+            let position = link.position;
+            link.position += body.len() as u64;
+            link.queue.push_back((position, body));
+            self.session.queued(send, position);
+        }
+        assert!(self.session.out().close.is_empty());
+        self.session.sent();
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        while let Some(report) = self.session.report() {
+            match &report {
+                Report::Answered(order) | Report::TimedOut(order) | Report::Cut(order) | Report::NotSent(order) => {
+                    let fresh = self.reported.insert((order.flight, order.attempt));
+                    assert!(fresh, "an attempt is reported once: {report:?}");
+                    if let Report::NotSent(order) = &report {
+                        self.never_sent.push(order.rrn);
+                    }
+                }
+                _ => {}
+            }
+            self.reports.push_back(report);
+        }
+    }
+
+    /// A connection is there.
+    pub(crate) fn up(&mut self, now: Now, link: usize, connection: u64, host: &mut Host) {
+        self.links[link] = Link { connection, ..Link::default() };
+        host.flows.push(Flow { connection, frames: VecDeque::new() });
+        self.session.up(now, link as LinkNo);
+        self.carry_out();
+    }
+
+    /// Hands so many more bytes to the socket; whole frames are on their way to the host then.
+    pub(crate) fn hand_over(&mut self, now_us: u64, link: usize, bytes: u64, host: &mut Host) {
+        let link = &mut self.links[link];
+        link.handed = link.position.min(link.handed + bytes);
+        let Some(flow) = host.flows.iter_mut().find(|flow| flow.connection == link.connection) else { return };
+        while let Some((start, body)) = link.queue.pop_front() {
+            if start + body.len() as u64 > link.handed {
+                return link.queue.push_front((start, body));
+            }
+            flow.frames.push_back((now_us, body));
+        }
+    }
+
+    /// The connection is lost. Of what is on its way, the host gets the first `arrive` frames.
+    pub(crate) fn down(&mut self, now: Now, link: usize, arrive: usize, host: &mut Host) {
+        let gone = std::mem::take(&mut self.links[link]);
+        if let Some(flow) = host.flows.iter_mut().find(|flow| flow.connection == gone.connection) {
+            flow.frames.truncate(arrive);
+        }
+        self.session.down(now, link as LinkNo, gone.handed);
+        self.carry_out();
+    }
+
+    /// Bytes that wait for the socket of a link.
+    pub(crate) fn waiting(&self, link: usize) -> u64 {
+        self.links[link].position - self.links[link].handed
+    }
+}
+
+/// One life.
+pub(crate) struct Process {
+    pub(crate) gate: Gate,
+    pub(crate) epoch: u32,
+    /// When it began, in the world's time.
+    pub(crate) began_us: u64,
+    pub(crate) sides: Vec<Side>,
+    pub(crate) requests: VecDeque<Box<Ticket>>,
+    pub(crate) recalls: VecDeque<Box<Ticket>>,
+}

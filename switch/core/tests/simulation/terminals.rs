@@ -1,0 +1,165 @@
+//! The terminals: what they ask, what they were told, and whether they may be told that.
+
+use crate::story::{Stand, Story};
+use crate::support::locals::pin_of;
+use crate::support::message::{Answer, Sale};
+use crate::support::random::Random;
+use std::collections::{HashMap, HashSet};
+use switchyard_core::ids::FlightNo;
+use switchyard_core::outcome::{Outcome, Verdict};
+use switchyard_core::ticket::{Place, Ticket};
+
+/// A message that waits for its answer.
+pub(crate) struct Waiting {
+    pub(crate) place: Place,
+    pub(crate) transmission: String,
+    pub(crate) cut_over: bool,
+}
+
+/// The terminals.
+#[derive(Default)]
+pub(crate) struct Terminals {
+    /// Everything that was ever asked, to be repeated.
+    pub(crate) history: Vec<Sale>,
+    /// By the ticket's number.
+    pub(crate) open: HashMap<u64, Waiting>,
+    /// What was said of each flight, first of all.
+    told: HashMap<FlightNo, Answer>,
+    /// Which flight was told for a key and its contents.
+    flights: HashMap<(u128, u64), FlightNo>,
+    serials: HashMap<Vec<u8>, FlightNo>,
+    stans: HashMap<u32, u32>,
+    tickets: u64,
+    transmissions: u64,
+    /// Codes given, counted.
+    pub(crate) codes: std::collections::BTreeMap<String, u64>,
+    /// Tickets answered.
+    pub(crate) answered: u64,
+}
+
+/// Codes of refusals that perform and store nothing.
+const REFUSALS: [&str; 10] = ["12", "13", "14", "57", "61", "79", "91", "92", "94", "96"];
+
+impl Terminals {
+    /// The number of the next ticket, and a transmission time of its own.
+    pub(crate) fn next(&mut self) -> (u64, String) {
+        self.tickets += 1;
+        self.transmissions += 1;
+        (self.tickets, format!("{:010}", self.transmissions))
+    }
+
+    /// A sale never asked before.
+    pub(crate) fn new_sale(&mut self, random: &mut Random, local: String) -> Sale {
+        let terminal = random.between(1, 8) as u32;
+        let stan = self.stans.entry(terminal).or_default();
+        *stan += 1;
+        let mut sale = match random.below(100) {
+            0..20 => Sale::of("VOUCHER10", 0),
+            20..30 => Sale::of("WALLET", 21),
+            30..45 => Sale::of("JIT", 0),
+            45..75 => Sale::of("TOPUP", 21),
+            75..85 => Sale::of("GIFT", 28),
+            85..97 => Sale::of("ENERGY", 50),
+            97 => Sale::of("NOTHING", 0),
+            98 => Sale::of("METRO", 21),
+            _ => Sale::of("TOPUP", 50),
+        };
+        sale.account = match &sale.product[..] {
+            "WALLET" => format!("00000000{:02}", random.below(5)),
+            "TOPUP" if random.chance(20) => crate::support::scripted::UNASKABLE.into(),
+            "TOPUP" if random.chance(10) => "12".into(),
+            "TOPUP" => format!("06{:08}", random.below(1_000)),
+            "ENERGY" => format!("{:011}", random.below(1_000)),
+            _ => String::new(),
+        };
+        if sale.product == "GIFT" {
+            let card = format!("600649{:010}", random.below(1_000_000));
+            if random.chance(500) { sale.pan = card } else { sale.track = format!("{card}=2812") }
+        }
+        sale.amount = if random.chance(20) { 99 } else { random.between(100, 5_000) };
+        sale.stan = *stan;
+        sale.local = local;
+        sale.terminal = format!("T{terminal:07}");
+        sale.merchant = format!("MERCHANT{:07}", terminal.div_ceil(4));
+        sale.network = format!("10000{}", terminal.div_ceil(4));
+        if random.chance(300) {
+            sale.tags.push((*b"04", format!("THIRD{terminal}")));
+        }
+        if random.chance(300) {
+            sale.rrn = format!("OWN{:09}", random.below(1_000_000));
+        }
+        sale
+    }
+
+    /// An answer arrives at its terminal. `story` is what the log says of its flight, `lost` the flights that a power cut made undone.
+    pub(crate) fn hear(&mut self, ticket: &Ticket, answer: Answer, story: Option<&Story>, lost: &HashSet<FlightNo>) {
+        let number = u64::from_be_bytes(ticket.header[..].try_into().expect("the ticket's number"));
+        let waiting = self.open.remove(&number).expect("answered-once: a ticket is answered twice");
+        self.answered += 1;
+        *self.codes.entry(answer.code.clone()).or_default() += 1;
+        if waiting.cut_over {
+            assert_eq!((&answer.code[..], answer.mti), ("00", 810));
+            return;
+        }
+        assert_eq!(answer.transmission, waiting.transmission, "DE7 is the message's own");
+        assert_eq!(answer.mti, 210);
+        let outcome = Outcome::unpack(&mut switchyard_core::pack::Unpack(&ticket.outcome)).expect("an outcome");
+        assert_eq!(answer.code.as_bytes(), outcome.code.0);
+        match story {
+            Some(story) => self.stored(ticket, answer, &outcome, story, lost),
+            None => self.refused(ticket, &answer, &outcome, lost),
+        }
+    }
+
+    fn refused(&self, ticket: &Ticket, answer: &Answer, outcome: &Outcome<'_>, lost: &HashSet<FlightNo>) {
+        assert_eq!(outcome.verdict, Verdict::Declined);
+        assert!(REFUSALS.contains(&&answer.code[..]), "a refusal with {}", answer.code);
+        assert!(answer.tag(b"20").is_none() && answer.element(38).is_none());
+        let key = (ticket.request.key, ticket.request.contents);
+        let stored = self.flights.get(&key).filter(|flight| !lost.contains(flight));
+        assert_eq!(stored, None, "a repeat of a stored answer is refused with {}", answer.code);
+    }
+
+    /// An answer that the log has: the same to everybody, for ever.
+    fn stored(&mut self, ticket: &Ticket, answer: Answer, outcome: &Outcome<'_>, story: &Story, lost: &HashSet<FlightNo>) {
+        let flight = outcome.flight;
+        assert_eq!((story.key, story.contents), (ticket.request.key, ticket.request.contents), "another's answer");
+        let key = (story.key, story.contents);
+        if let Some(before) = self.flights.insert(key, flight) {
+            assert!(before == flight || lost.contains(&before), "performed-once: a key has two flights");
+        }
+        let fits = match outcome.verdict {
+            Verdict::Approved => matches!(story.stand, Stand::Sold | Stand::Approved),
+            Verdict::Declined => story.stand == Stand::Declined,
+            Verdict::Unknown => matches!(story.stand, Stand::Doubt | Stand::Settled | Stand::Parked),
+            Verdict::Cancelled => false,
+        };
+        assert!(fits, "{:?} is told of a flight that is {:?}", outcome.verdict, story.stand);
+        self.secrets(&answer, outcome, story);
+        let mut same = answer;
+        same.transmission.clear();
+        // DE2 is shown to who sent it: the same card may come by swipe the next time.
+        same.elements.retain(|(de, _)| *de != 2);
+        let first = self.told.entry(flight).or_insert_with(|| same.clone());
+        assert_eq!(*first, same, "a repeat's answer differs from the first one");
+    }
+
+    /// A PIN is told with an approved voucher only, and a voucher to one flight only.
+    fn secrets(&mut self, answer: &Answer, outcome: &Outcome<'_>, story: &Story) {
+        let voucher = story.service == switchyard_core::catalogue::Service::Voucher;
+        if !voucher || outcome.verdict != Verdict::Approved {
+            assert!(answer.tag(b"20").is_none(), "a PIN where none belongs");
+            return;
+        }
+        let serial = answer.tag(b"21").expect("a voucher has its serial").to_vec();
+        let pin = pin_of(std::str::from_utf8(&serial).expect("ASCII"));
+        assert_eq!(answer.tag(b"20"), Some(pin.as_bytes()), "the PIN of another voucher");
+        let before = self.serials.insert(serial, outcome.flight);
+        assert!(before.is_none_or(|before| before == outcome.flight), "voucher-once: a voucher is told to two flights");
+    }
+
+    /// Flights that some terminal was told of.
+    pub(crate) fn told(&self) -> impl Iterator<Item = FlightNo> + '_ {
+        self.told.keys().copied()
+    }
+}

@@ -1,0 +1,106 @@
+//! The books for commands: those of a switch that stands still, from its data folder.
+//!
+//! Owns: `OfflineBooks`, the stock commands' way into a journal that nobody else has open.
+//! Invariants: the data folder is locked while they are open; what is appended is durable before it is told.
+//! Deliberately absent: the books of a running switch (`control::socket`).
+
+use super::stock::StockBooks;
+use crate::journal::Journal;
+use crate::keys::Kek;
+use crate::settings::Settings;
+use crate::stock::{self, StockProduct};
+use crate::topology::{self, StartError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use switchyard_core::catalogue::Catalogue;
+use switchyard_core::gate::{Gate, GateOptions};
+use switchyard_core::ids::Now;
+use switchyard_core::seal::KeyId;
+use switchyard_core::stock::{Stock, StockBatch};
+
+/// Longest wait for the journal to be synced and closed.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// The books of a data folder that no switch has open.
+pub struct OfflineBooks {
+    gate: Gate,
+    journal: Option<Journal>,
+    products: Vec<StockProduct>,
+    folder: PathBuf,
+    kek: Arc<Kek>,
+}
+
+impl OfflineBooks {
+    /// Opens the books: replays the journal, names what is new in the configuration.
+    ///
+    /// # Errors
+    /// The folder is in use, damaged, or its key is missing.
+    pub fn open(settings: &Settings, now: Now) -> Result<Self, StartError> {
+        let books = topology::open_books(settings)?;
+        let (journal, log, _, _) = books.opening.start(&books.keyring)?;
+        let key_id = KeyId::epoch(log.epoch());
+        let key = books.keyring.key(key_id).ok_or(StartError::OwnKey)?;
+        let options = GateOptions { duplicates_max: usize::MAX, key, key_id, keyring: books.keyring };
+        let names: Vec<&str> = settings.dialects.iter().map(|dialect| dialect.name()).collect();
+        let catalogue = Catalogue::clone(&settings.catalogue);
+        let gate = Gate::new(books.state, log, options, catalogue, &names, Vec::new(), now);
+        let products = stock::stock_products(gate.catalogue());
+        let folder = stock::folder(&settings.data);
+        Ok(Self { gate, journal: Some(journal), products, folder, kek: books.kek })
+    }
+
+    /// Syncs and closes the journal.
+    ///
+    /// # Errors
+    /// It could not be synced: what was appended may be lost; do it again.
+    pub fn close(mut self) -> Result<(), String> {
+        let Some(journal) = self.journal.take() else { return Ok(()) };
+        journal.close(self.gate.log(), CLOSE).map_err(|error| error.to_string())
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        let Some(journal) = self.journal.as_mut() else { return Err("the journal is closed".into()) };
+        if let Some(misfit) = self.gate.misfit() {
+            return Err(misfit.to_string());
+        }
+        let durable = journal.durable();
+        if let Some(batch) = self.gate.log().take(durable) {
+            journal.write(batch).map_err(|error| error.to_string())?;
+        }
+        let waker = crate::keeper::own_waker();
+        while journal.durable() < journal.written() {
+            journal.register(&waker);
+            if let Some(failure) = journal.failure() {
+                return Err(failure.to_string());
+            }
+            if journal.durable() < journal.written() {
+                std::thread::park_timeout(CLOSE);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StockBooks for OfflineBooks {
+    fn stock(&self) -> &Stock {
+        &self.gate.state().stock
+    }
+
+    fn products(&self) -> &[StockProduct] {
+        &self.products
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn kek(&self) -> &Kek {
+        &self.kek
+    }
+
+    fn append(&mut self, batch: &StockBatch) -> Result<(), String> {
+        self.gate.load_stock(*batch);
+        self.write()
+    }
+}
