@@ -93,7 +93,7 @@ impl Place {
             Form::Packed => {
                 for byte in frame[self.at..self.at + self.digits / 2].iter_mut().rev() {
                     let pair = (number % 100) as u8;
-                    *byte = (pair / 10) << 4 | pair % 10;
+                    *byte = ((pair / 10) << 4) | (pair % 10);
                     number /= 100;
                 }
             }

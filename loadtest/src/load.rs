@@ -363,3 +363,6 @@ fn figures(first: &Mark, last: &Mark, answers: u64) -> Option<ProcessFigures> {
         rss_max_kib: after.rss_max_kib,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,8 +35,10 @@ impl Timer {
         let time = TimeSpec::from_duration(time.max(Duration::from_nanos(1)));
         self.timer.set(Expiration::OneShot(time), TimerSetTimeFlags::empty())?;
         // Eight bytes come, the number of expirations. Room for more lets the runtime see that nothing is left.
-        self.fired.read(&mut [0; 16]).await?;
-        Ok(())
+        match self.fired.read(&mut [0; 16]).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -127,7 +127,7 @@ fn card(prefix: &str, length: usize) -> Account {
 /// Ten terminals to a merchant, ten merchants to each of the two networks in turn.
 fn terminal(number: u32) -> Terminal {
     let merchant = number.div_ceil(10);
-    let network = if (merchant - 1) / 10 % 2 == 0 { "100001" } else { "100002" };
+    let network = if ((merchant - 1) / 10).is_multiple_of(2) { "100001" } else { "100002" };
     Terminal {
         terminal: format!("T{number:07}"),
         merchant: format!("SHOP{merchant:011}"),

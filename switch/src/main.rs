@@ -1,2 +1,10 @@
-//! The switchyard binary.
-fn main() {}
+//! The `switchyard` program: see `switchyard help`.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    switchyard::cli::main()
+}

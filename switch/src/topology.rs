@@ -225,7 +225,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let adapters = make_adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
     let admin = bind_admin(&settings)?;
-    let (journal, log, reader, maker) = books.opening.start(&books.keyring)?;
+    let (mut journal, log, reader, maker) = books.opening.start(&books.keyring)?;
     let now = clock.now();
     let epoch = KeyId::epoch(log.epoch());
     let first_refusal = FlightNo::first_refusal(log.epoch());
@@ -239,7 +239,10 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     // The gate takes a copy, to bind it to the journal's ids.
     let catalogue = Catalogue::clone(&settings.catalogue);
     let mut gate = Gate::new(books.state, log, options, catalogue, &names, adapters.locals, now);
-    let recovered = gate.recover(now);
+    let recovered = gate.recover(now, |log| {
+        let durable = journal.durable();
+        log.take(durable).map_or(Ok(()), |batch| journal.write(batch))
+    })?;
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = Rings::new(&settings, &gate);
     let board = Arc::new(board(&settings));

@@ -1,5 +1,8 @@
 //! What the end-to-end tests share: a switch on the shipped configuration with ports of its own, and a client that speaks a dialect over a real socket.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses its part")]
+
+pub mod hosts;
+pub mod tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -80,6 +83,11 @@ pub fn address(running: &Running, conduit: &str) -> SocketAddr {
 
 static STAN: AtomicU32 = AtomicU32::new(1);
 
+/// A STAN that no other request of this process has.
+pub fn next_stan() -> u32 {
+    STAN.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A request, element by element; what is not set has a value that is approved.
 #[derive(Clone, Debug)]
 pub struct Ask {
@@ -97,6 +105,12 @@ pub struct Ask {
     pub card: String,
     pub currency: u64,
     pub third_party: String,
+    /// The supplier that the request names.
+    pub supplier: String,
+    /// DE37.
+    pub rrn: String,
+    /// Elements that are left out.
+    pub omit: Vec<Role>,
 }
 
 impl Ask {
@@ -110,7 +124,7 @@ impl Ask {
             mti: 200,
             processing,
             amount,
-            stan: STAN.fetch_add(1, Ordering::Relaxed),
+            stan: next_stan(),
             when,
             local,
             network: "100001".into(),
@@ -121,37 +135,72 @@ impl Ask {
             card: String::new(),
             currency: 978,
             third_party: String::new(),
+            supplier: String::new(),
+            rrn: String::new(),
+            omit: Vec::new(),
         }
+    }
+
+    /// The same request under a key of its own.
+    pub fn renewed(&self) -> Self {
+        Self { stan: next_stan(), ..self.clone() }
     }
 
     /// The message in a dialect.
     pub fn message(&self, dialect: &Dialect) -> Vec<u8> {
         let mut out = Vec::new();
         let mut build = Build::new(dialect, Mti::new(self.mti), &mut out);
-        if !self.card.is_empty() {
-            build.text(Role::Pan, self.card.as_bytes());
+        let given = |role: Role| !self.omit.contains(&role);
+        let texts: [(Role, &[u8]); 2] = [(Role::Pan, self.card.as_bytes()), (Role::ProcessingCode, self.processing.as_bytes())];
+        for (role, value) in texts {
+            if given(role) && !value.is_empty() {
+                build.text(role, value);
+            }
         }
-        build
-            .text(Role::ProcessingCode, self.processing.as_bytes())
-            .number(Role::Amount, self.amount)
-            .text(Role::TransmissionTime, &self.when)
-            .number(Role::Stan, u64::from(self.stan))
-            .text(Role::LocalTime, &self.local[..6])
-            .text(Role::LocalDate, &self.local[6..])
-            .text(Role::Network, self.network.as_bytes())
-            .text(Role::Terminal, self.terminal.as_bytes())
-            .text(Role::Merchant, self.merchant.as_bytes());
-        build.open_tags(Role::Prepaid);
-        build.tag(Tag::Product, self.product.as_bytes());
-        if !self.account.is_empty() {
-            build.tag(Tag::Account, self.account.as_bytes());
+        if given(Role::Amount) {
+            build.number(Role::Amount, self.amount);
         }
-        if !self.third_party.is_empty() {
-            build.tag(Tag::ThirdParty, self.third_party.as_bytes());
+        if given(Role::TransmissionTime) {
+            build.text(Role::TransmissionTime, &self.when);
         }
-        build.close_tags().number(Role::Currency, self.currency);
+        if given(Role::Stan) {
+            build.number(Role::Stan, u64::from(self.stan));
+        }
+        let texts: [(Role, &[u8]); 6] = [
+            (Role::LocalTime, &self.local[..6]),
+            (Role::LocalDate, &self.local[6..]),
+            (Role::Network, self.network.as_bytes()),
+            (Role::Rrn, self.rrn.as_bytes()),
+            (Role::Terminal, self.terminal.as_bytes()),
+            (Role::Merchant, self.merchant.as_bytes()),
+        ];
+        for (role, value) in texts {
+            if given(role) && !value.is_empty() {
+                build.text(role, value);
+            }
+        }
+        if given(Role::Prepaid) {
+            self.write_prepaid(&mut build);
+        }
+        if given(Role::Currency) {
+            build.number(Role::Currency, self.currency);
+        }
         build.finish().expect("a message that can be built");
         out
+    }
+
+    fn write_prepaid(&self, build: &mut Build<'_, '_>) {
+        build.open_tags(Role::Prepaid);
+        let tags = [
+            (Tag::Product, &self.product),
+            (Tag::Account, &self.account),
+            (Tag::Supplier, &self.supplier),
+            (Tag::ThirdParty, &self.third_party),
+        ];
+        for (tag, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
+            build.tag(tag, value.as_bytes());
+        }
+        build.close_tags();
     }
 }
 
@@ -169,22 +218,29 @@ pub struct Answer {
     pub raw: Vec<u8>,
 }
 
+/// What a client reads from and writes to: TCP, or TLS over it.
+pub trait Stream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Stream for T {}
+
 /// A client on a real socket.
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     dialect: Arc<Dialect>,
 }
 
 impl Client {
     pub fn connect(to: SocketAddr, dialect: &str) -> Self {
-        let stream = TcpStream::connect(to).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        stream.set_nodelay(true).expect("no delay");
+        Self::over(Box::new(connect(to)), dialect)
+    }
+
+    /// A client on a stream that is there already.
+    pub fn over(stream: Box<dyn Stream>, dialect: &str) -> Self {
         Self { stream, dialect: Arc::new(Dialect::open_shipped(dialect).expect("a shipped dialect")) }
     }
 
-    pub fn dialect(&self) -> &Dialect {
-        &self.dialect
+    pub fn dialect(&self) -> Arc<Dialect> {
+        Arc::clone(&self.dialect)
     }
 
     pub fn send(&mut self, body: &[u8]) {
@@ -210,10 +266,32 @@ impl Client {
         Some(read_answer(&self.dialect, body))
     }
 
+    /// Network management (08xx) for a network, and its answer.
+    pub fn manage(&mut self, code: u64, network: &str) -> Answer {
+        let dialect = Arc::clone(&self.dialect);
+        let mut out = Vec::new();
+        let mut build = Build::new(&dialect, Mti::new(800), &mut out);
+        let when = switchyard_core::stamp::transmission(now().wall_ms);
+        build.text(Role::TransmissionTime, &when).number(Role::Stan, u64::from(next_stan()));
+        build.text(Role::Network, network.as_bytes()).number(Role::ManagementCode, code);
+        build.finish().expect("a message that can be built");
+        self.send(&out);
+        self.receive().expect("an answer")
+    }
+
     pub fn ask(&mut self, ask: &Ask) -> Answer {
         self.send(&ask.message(&self.dialect.clone()));
         self.receive().expect("an answer")
     }
+}
+
+/// A connection whose reads and writes end in time.
+pub fn connect(to: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(to).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
+    stream.set_nodelay(true).expect("no delay");
+    stream
 }
 
 fn read_answer(dialect: &Dialect, body: Vec<u8>) -> Answer {
@@ -234,6 +312,11 @@ fn read_answer(dialect: &Dialect, body: Vec<u8>) -> Answer {
 }
 
 impl Answer {
+    /// DE11.
+    pub fn stan(&self) -> u32 {
+        self.element(11).parse().expect("a STAN")
+    }
+
     /// The value of an element; empty where the answer has none.
     pub fn element(&self, de: u8) -> &str {
         self.elements.iter().find(|(number, _)| *number == de).map_or("", |(_, value)| value)

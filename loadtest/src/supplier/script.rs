@@ -20,20 +20,37 @@ const RRNS_MIN: usize = 1 << 19;
 const SERVICES: [Service; 4] = [Service::Voucher, Service::Recharge, Service::Activation, Service::BillPayment];
 /// Bytes that are no message in any dialect.
 const GARBAGE: &[u8] = b"\x07this is no message\x07";
-/// Elements that a response echoes before its code, in ascending order in the reference dialect.
-const ECHOED_BEFORE: &[Role] = &[
-    Role::Pan,
-    Role::ProcessingCode,
-    Role::Amount,
-    Role::TransmissionTime,
-    Role::Stan,
-    Role::LocalTime,
-    Role::LocalDate,
-    Role::Network,
-    Role::Rrn,
-];
-/// Elements that a response echoes after its code.
-const ECHOED_AFTER: &[Role] = &[Role::Terminal, Role::Merchant];
+/// Which elements a response echoes; in the reference dialect in ascending order.
+#[derive(Clone, Copy)]
+struct Echo {
+    /// Before the response code.
+    first: &'static [Role],
+    /// Between the code and what is sold.
+    middle: &'static [Role],
+    /// After what is sold.
+    last: &'static [Role],
+}
+
+/// Everything that a host echoes.
+const ALL: Echo = Echo {
+    first: &[
+        Role::Pan,
+        Role::ProcessingCode,
+        Role::Amount,
+        Role::TransmissionTime,
+        Role::Stan,
+        Role::LocalTime,
+        Role::LocalDate,
+        Role::Network,
+        Role::Rrn,
+    ],
+    middle: &[Role::Terminal, Role::Merchant],
+    last: &[Role::Currency, Role::ManagementCode, Role::Original],
+};
+
+/// What matches a response to its request, and no more.
+const MATCHING: Echo =
+    Echo { first: &[Role::TransmissionTime, Role::Stan, Role::Rrn], middle: &[], last: &[] };
 
 /// What a turn of a connection wants done.
 #[derive(Default)]
@@ -79,8 +96,11 @@ impl Script {
     pub(super) fn hear(&mut self, wall_ms: u64, header: &[u8], body: &[u8], turn: &mut Turn) {
         let dialect = Arc::clone(&self.dialect);
         let Ok(view) = dialect.view(body) else { return };
-        let answer = Answer { framing: self.framing, header, view: &view };
+        let answer = Answer { framing: self.framing, header, view: &view, echo: ALL };
         match (view.mti().class_digit(), view.mti().is_request()) {
+            (2 | 4, true) if self.mode == Mode::Instant => {
+                self.answer_at_once(wall_ms, &Answer { echo: MATCHING, ..answer }, turn);
+            }
             (2, true) => self.sale(wall_ms, &answer, turn),
             (4, true) => self.reversal(wall_ms, &answer, turn),
             (8, true) => answer.write(Code::APPROVED, None, &mut turn.out),
@@ -88,30 +108,31 @@ impl Script {
         }
     }
 
+    /// Approves, and does no more than that: goods only where a sale without them would be none.
+    fn answer_at_once(&self, wall_ms: u64, answer: &Answer<'_>, turn: &mut Turn) {
+        let sale = answer.view.mti().class_digit() == 2;
+        let needed = sale && matches!(service(answer.view), Some(Service::Voucher | Service::BillPayment));
+        let asked = if needed { Request::read(wall_ms, answer.view) } else { None };
+        let goods = asked.map(|asked| self.goods(&asked, answer.view));
+        answer.write(Code::APPROVED, goods.as_ref(), &mut turn.out);
+    }
+
     fn sale(&mut self, wall_ms: u64, answer: &Answer<'_>, turn: &mut Turn) {
         let Some(asked) = Request::read(wall_ms, answer.view) else { return };
-        let decision = match self.mode {
-            Mode::Instant => AT_ONCE,
-            Mode::Scripted => self.supplier.sale(&asked.as_asked(), &mut turn.records),
-        };
+        let decision = self.supplier.sale(&asked.as_asked(), &mut turn.records);
         let goods = (decision.code == Code::APPROVED).then(|| self.goods(&asked, answer.view));
         self.answer(decision, answer, goods.as_ref(), turn);
     }
 
     fn reversal(&mut self, wall_ms: u64, answer: &Answer<'_>, turn: &mut Turn) {
         let Some(asked) = Request::read(wall_ms, answer.view) else { return };
-        let decision = match self.mode {
-            Mode::Instant => AT_ONCE,
-            Mode::Scripted => self.supplier.reversal(&asked.as_asked(), &mut turn.records),
-        };
+        let decision = self.supplier.reversal(&asked.as_asked(), &mut turn.records);
         self.answer(decision, answer, None, turn);
     }
 
     fn goods(&self, asked: &Request, view: &View<'_>) -> Goods {
-        let service = number(view, Role::ProcessingCode)
-            .and_then(|code| SERVICES.into_iter().find(|service| u64::from(service.processing()) == code / 10_000));
         let currency = number(view, Role::Currency).unwrap_or(0) as u16;
-        simulated_supplier::goods(self.seed, service, asked.rrn, asked.amount, currency, asked.wall_ms)
+        simulated_supplier::goods(self.seed, service(view), asked.rrn, asked.amount, currency, asked.wall_ms)
     }
 
     fn answer(&self, decision: Decision, answer: &Answer<'_>, goods: Option<&Goods>, turn: &mut Turn) {
@@ -139,8 +160,6 @@ impl Script {
         }
     }
 }
-
-const AT_ONCE: Decision = Decision { code: Code::APPROVED, delay_ms: 0, answering: Answering::Once };
 
 /// What a scripted supplier reads of a request.
 struct Request {
@@ -203,6 +222,11 @@ impl Request {
     }
 }
 
+fn service(view: &View<'_>) -> Option<Service> {
+    let code = number(view, Role::ProcessingCode)? / 10_000;
+    SERVICES.into_iter().find(|service| u64::from(service.processing()) == code)
+}
+
 fn number(view: &View<'_>, role: Role) -> Option<u64> {
     view.value(role)?.number()
 }
@@ -216,6 +240,7 @@ struct Answer<'a> {
     framing: Framing,
     header: &'a [u8],
     view: &'a View<'a>,
+    echo: Echo,
 }
 
 impl Answer<'_> {
@@ -238,26 +263,20 @@ impl Answer<'_> {
     fn write_body(&self, code: Code, goods: Option<&Goods>, out: &mut Vec<u8>) -> Result<(), BuildError> {
         let mti = self.view.mti().response().unwrap_or(self.view.mti());
         let mut build = Build::new(self.view.dialect(), mti, out);
-        self.echo(&mut build, ECHOED_BEFORE);
+        self.put_echo(&mut build, self.echo.first);
         if let Some(goods) = goods {
             build.text(Role::ApprovalCode, goods.approval.as_bytes());
         }
         build.text(Role::ResponseCode, &code.0);
-        self.echo(&mut build, ECHOED_AFTER);
+        self.put_echo(&mut build, self.echo.middle);
         if let Some(goods) = goods {
-            write_goods(&mut build, goods);
+            put_goods(&mut build, goods);
         }
-        self.echo(&mut build, &[Role::Currency]);
-        if let Some(goods) = goods
-            && !goods.receipt.is_empty()
-        {
-            build.text(Role::Receipt, goods.receipt.expose());
-        }
-        self.echo(&mut build, &[Role::ManagementCode, Role::Original]);
+        self.put_echo(&mut build, self.echo.last);
         build.finish().map(drop)
     }
 
-    fn echo(&self, build: &mut Build<'_, '_>, roles: &[Role]) {
+    fn put_echo(&self, build: &mut Build<'_, '_>, roles: &[Role]) {
         for role in roles {
             if let (Some(value), Some(de)) = (self.view.value(*role), self.view.dialect().de(*role)) {
                 build.copy(de, &value);
@@ -266,7 +285,7 @@ impl Answer<'_> {
     }
 }
 
-fn write_goods(build: &mut Build<'_, '_>, goods: &Goods) {
+fn put_goods(build: &mut Build<'_, '_>, goods: &Goods) {
     build.open_tags(Role::Prepaid);
     if !goods.pin.is_empty() {
         build.tag(Tag::Pin, goods.pin.expose());
@@ -279,4 +298,7 @@ fn write_goods(build: &mut Build<'_, '_>, goods: &Goods) {
         build.tag(Tag::Redeem, REDEEM.as_bytes()).tag(Tag::FaceValue, &voucher.face_value);
     }
     build.close_tags();
+    if !goods.receipt.is_empty() {
+        build.text(Role::Receipt, goods.receipt.expose());
+    }
 }

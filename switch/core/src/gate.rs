@@ -35,7 +35,7 @@ use crate::seal::{DataKey, KeyId, Keyring, Nonce};
 use crate::session::Report;
 use crate::shelf::Shelf;
 use crate::stamp;
-use crate::state::{Misfit, State};
+use crate::state::{Day, Misfit, State};
 use crate::text::Text;
 use crate::ticket::{Errand, Ticket};
 use rustc_hash::FxHashMap;
@@ -184,10 +184,11 @@ impl Gate {
                 self.deposit(network.id, opening, now);
             }
         }
+        // Suppliers that are no longer configured have a place too: the journal may hold doubts about them.
+        let places = usize::from(self.state.names(NameKind::Supplier));
+        self.supplies.resize_with(self.supplies.len().max(places), Supply::default);
         for supplier in &catalogue.suppliers {
-            let place = usize::from(supplier.id.0);
-            self.supplies.resize_with(self.supplies.len().max(place + 1), Supply::default);
-            self.supplies[place].configure(supplier);
+            self.supplies[usize::from(supplier.id.0)].configure(supplier);
         }
         self.catalogue = Arc::new(catalogue);
         Arc::clone(&self.catalogue)
@@ -347,21 +348,26 @@ impl Gate {
 
     fn day_digits(&self, now: Now, ticket: &Ticket) -> [u8; 4] {
         let network = ticket.catalogue.as_ref().and_then(|c| c.networks.get(ticket.request.network as usize));
-        let day = network.and_then(|network| self.state.day(network.id));
-        day.filter(|day| now.wall_ms < day.until_ms).map_or_else(|| stamp::month_day(now.wall_ms), |day| day.digits())
+        network.map_or_else(|| stamp::month_day(now.wall_ms), |network| self.day_at(now, network).digits())
+    }
+
+    /// The network's business day at `now`, whether it has begun or not.
+    fn day_at(&self, now: Now, network: &Network) -> Day {
+        match self.state.day(network.id) {
+            Some(day) if now.wall_ms < day.until_ms => day,
+            before => {
+                let today = stamp::business_day(now.wall_ms, &network.cut_over);
+                before.map_or(today, |before| today.max_by_date(before))
+            }
+        }
     }
 
     /// The network's business day; begins the next one when the last is over (S-16).
     fn day(&mut self, now: Now, network: &Network) -> [u8; 4] {
-        let day = match self.state.day(network.id) {
-            Some(day) if now.wall_ms < day.until_ms => day,
-            before => {
-                let today = stamp::business_day(now.wall_ms, &network.cut_over);
-                let day = before.map_or(today, |before| today.max_by_date(before));
-                self.record(&Fact::Day { network: network.id, date: day.date, until_ms: day.until_ms });
-                day
-            }
-        };
+        let day = self.day_at(now, network);
+        if self.state.day(network.id) != Some(day) {
+            self.record(&Fact::Day { network: network.id, date: day.date, until_ms: day.until_ms });
+        }
         day.digits()
     }
 
@@ -391,7 +397,9 @@ impl Gate {
         if let Some(code) = ticket.request.refusal {
             return self.refuse(now, ticket, code);
         }
-        if !self.room || self.state.index.len() >= self.options.duplicates_max {
+        // A request whose answer is due already is the newest work that can be shed without harm.
+        let overdue = now.mono_us >= ticket.deadline_us;
+        if overdue || !self.room || self.state.index.len() >= self.options.duplicates_max {
             return self.refuse(now, ticket, Code::FAULT);
         }
         let catalogue = ticket.catalogue.clone().unwrap_or_default();
@@ -547,8 +555,7 @@ impl Gate {
             let at = self.record(&Fact::Sale { flight, dialect, frame: &ticket.frame, outcome, effect });
             self.counters.approved += 1;
             answer_with(&mut ticket, &outcome);
-            // Vouchers wait for the sync even on a relaxed conduit (S-17).
-            let relaxed = ticket.relaxed && product.service != Service::Voucher;
+            let relaxed = relaxed(&ticket, product.service);
             self.releases.ticket(at, at, ticket, relaxed);
         } else {
             self.refuse(now, ticket, Code::FAULT);
@@ -578,7 +585,7 @@ impl Gate {
         let dialect = self.dialect(&ticket);
         let at = self.record(&Fact::Intent { flight, dialect, frame: &ticket.frame });
         let order = self.sale_order(now, &flight, supplier, &ticket);
-        self.releases.order(at, order, ticket.relaxed);
+        self.releases.order(at, order, relaxed(&ticket, product.service));
         self.waiting.insert(flight.number, Waiting { ticket, joined: Vec::new(), route });
     }
 
@@ -708,7 +715,12 @@ impl Gate {
             _ => flight.number.approval(),
         };
         let mut sealed = std::mem::take(&mut self.sealed);
-        self.seal_answer(&order, flight.number, &mut sealed);
+        // A PIN belongs to an approval; what a declining supplier sends beside its code is not passed on.
+        if approved {
+            self.seal_answer(&order, flight.number, &mut sealed);
+        } else {
+            sealed.clear();
+        }
         let outcome = Outcome {
             flight: flight.number,
             verdict,
@@ -791,7 +803,7 @@ impl Gate {
         self.counters.moved += 1;
         let flight = Flight { attempt, ..flight };
         let next = self.sale_order(now, &flight, supplier, &waiting.ticket);
-        self.releases.order(at, next, waiting.ticket.relaxed);
+        self.releases.order(at, next, relaxed(&waiting.ticket, product.service));
         self.waiting.insert(flight.number, waiting);
         self.recycle(order);
     }
@@ -905,6 +917,12 @@ fn unknown_outcome(flight: &Flight) -> Outcome<'static> {
         rrn: flight.rrn,
         ..Outcome::default()
     }
+}
+
+/// Whether a sale's effects wait for the write alone. Vouchers wait for the sync even on a relaxed conduit, before the supplier is asked too: a power cut must not
+/// leave a voucher bought that nobody knows of (S-17).
+fn relaxed(ticket: &Ticket, service: Service) -> bool {
+    ticket.relaxed && service != Service::Voucher
 }
 
 fn answer_with(ticket: &mut Ticket, outcome: &Outcome<'_>) {

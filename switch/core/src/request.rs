@@ -197,7 +197,10 @@ fn sole_network(rules: &Rules<'_>) -> Option<u32> {
 }
 
 fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
-    let Some(network) = network else { return Read::Refuse(Code::NETWORK) };
+    let code = network.and_then(|network| rules.catalogue.networks.get(network as usize)).map(|network| network.code);
+    let Some(Ok(network)) = code.map(|code| admitted_network(code, rules, true)) else {
+        return Read::Refuse(Code::NETWORK);
+    };
     ticket.request = Request { kind: Kind::CutOver, network, ..Request::default() };
     ticket.request.transmission = digits(view, Role::TransmissionTime).unwrap_or_default();
     ticket.catalogue = Some(Arc::clone(rules.catalogue));
@@ -410,6 +413,10 @@ fn product(
         return Err(Code::PRODUCT);
     }
     if product.service.processing() != processing || product.currency != fields.currency {
+        return Err(Code::NOT_VALID);
+    }
+    // A position is money of one currency: nothing of another one may be taken from it.
+    if rules.catalogue.networks.get(network as usize).is_none_or(|network| network.currency != product.currency) {
         return Err(Code::NOT_VALID);
     }
     if !stamp::within(&fields.local, now.wall_ms, u64::from(rules.window_h) + ZONES_H, ZONES_H) {

@@ -77,6 +77,8 @@ enum Due {
     Forget(u32, FlightNo),
     /// The reversal with that STAN, of that flight, is to be sent (again).
     Repeat(u32, FlightNo),
+    /// Reversals that wait for a link are looked through for those that have expired.
+    Expire,
     /// The adapter asked to be woken.
     Adapter(u64),
 }
@@ -117,6 +119,9 @@ const ANSWERED_KEPT: usize = 4_096;
 /// Reversals sent in one turn: an outage's backlog is paced, so that sales are not starved.
 const REVERSALS_A_TURN_MAX: usize = 64;
 
+/// How often reversals that wait for a link are looked through for those that have expired, microseconds.
+const EXPIRE_US: u64 = 1_000_000;
+
 /// The session of one supplier.
 pub struct Session {
     supplier: Supplier,
@@ -125,6 +130,8 @@ pub struct Session {
     next_link: usize,
     open: FxHashMap<u32, Open>,
     waiting: VecDeque<(u32, FlightNo)>,
+    /// Whether `Due::Expire` is in the wheel.
+    expiring: bool,
     wheel: Wheel<Due>,
     answered: Vec<(u32, Text<12>)>,
     out: Out,
@@ -153,6 +160,7 @@ impl Session {
             next_link: 0,
             open: FxHashMap::default(),
             waiting: VecDeque::new(),
+            expiring: false,
             wheel: Wheel::new(now.mono_us),
             answered: vec![(0, Text::EMPTY); ANSWERED_KEPT],
             out: Out::default(),
@@ -192,7 +200,8 @@ impl Session {
         if let Some(Some(stan)) = self.sends.get(send)
             && let Some(open) = self.open.get_mut(stan)
         {
-            open.position = Some(position);
+            // Where an order makes several messages, the first one counts: a byte of any of them may have done something.
+            open.position.get_or_insert(position);
         }
     }
 
@@ -292,6 +301,10 @@ impl Session {
     }
 
     fn ask(&mut self, now: Now, mut order: Box<Order>) {
+        // What is overdue before it is sent need not be undone if it is never sent (S-12).
+        if order.deadline_us <= now.mono_us {
+            return self.not_sent(order);
+        }
         let Some(link) = self.choose(None) else { return self.not_sent(order) };
         if self.adapter.ask(now, &order, link, &mut self.out).is_err() {
             return self.not_sent(order);
@@ -339,6 +352,8 @@ impl Session {
         let (stan, flight) = (order.stan, order.flight);
         order.answer.clear();
         order.tries = 0;
+        // A reversal of another life of the switch, or of an answer that could not be understood: the sale may still be answered, and an approval must be noticed.
+        let late_until_us = now.mono_us + self.late_window_us();
         let open = self.open.entry(stan).or_insert_with(|| Open {
             flight,
             rrn: order.rrn,
@@ -346,7 +361,7 @@ impl Session {
             link: order.link.unwrap_or(0),
             position: None,
             asked: None,
-            late_until_us: 0,
+            late_until_us,
             reversal: None,
         });
         let wait_us = u64::from(self.supplier.advice_retry_ms).max(1) * 1_000;
@@ -365,10 +380,35 @@ impl Session {
             };
             let Some(link) = self.choose(Some(wanted)) else {
                 self.waiting.push_front((stan, flight));
-                return;
+                return self.expire_later(now);
             };
             self.send_reversal(now, stan, link);
         }
+    }
+
+    /// A reversal expires even while no link is there to send it (S-9).
+    fn expire_later(&mut self, now: Now) {
+        if !self.expiring {
+            self.expiring = true;
+            self.wheel.put(now.mono_us + EXPIRE_US, Due::Expire);
+        }
+    }
+
+    /// Ends the reversals that have waited for a link for too long.
+    fn expire(&mut self, now: Now) {
+        self.expiring = false;
+        for (stan, flight) in std::mem::take(&mut self.waiting) {
+            if self.open.get(&stan).is_some_and(|open| open.flight == flight && self.expired(now, open)) {
+                self.end_reversal(now, stan);
+            } else {
+                self.waiting.push_back((stan, flight));
+            }
+        }
+    }
+
+    fn expired(&self, now: Now, open: &Open) -> bool {
+        let expires_us = self.supplier.advice_expires_ms.saturating_mul(1_000);
+        open.reversal.as_ref().is_some_and(|reversal| now.mono_us.saturating_sub(reversal.started_us) >= expires_us)
     }
 
     fn send_reversal(&mut self, now: Now, stan: u32, link: LinkNo) {
@@ -397,6 +437,7 @@ impl Session {
                 Due::Answer(stan, flight) => self.time_out(now, stan, flight),
                 Due::Forget(stan, flight) => self.forget(now, stan, flight),
                 Due::Repeat(stan, flight) => self.repeat(now, stan, flight),
+                Due::Expire => self.expire(now),
                 Due::Adapter(token) => self.hear(now, Heard::Wake(token)),
             }
         }
@@ -427,10 +468,8 @@ impl Session {
     }
 
     fn repeat(&mut self, now: Now, stan: u32, flight: FlightNo) {
-        let expires_us = self.supplier.advice_expires_ms.saturating_mul(1_000);
-        let Some(open) = self.open.get(&stan).filter(|open| open.flight == flight) else { return };
-        let Some(reversal) = open.reversal.as_ref() else { return };
-        if now.mono_us.saturating_sub(reversal.started_us) >= expires_us {
+        let Some(open) = self.open.get(&stan).filter(|open| open.flight == flight && open.reversal.is_some()) else { return };
+        if self.expired(now, open) {
             return self.end_reversal(now, stan);
         }
         self.waiting.push_back((stan, flight));

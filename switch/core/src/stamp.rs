@@ -91,7 +91,13 @@ pub fn business_day(wall_ms: u64, cut_over: &CutOver) -> Day {
 /// The business day after `day`, closed early at `wall_ms` (an incoming cut-over, S-16): its date is one later, and it ends a day after `day` would have.
 pub fn next_day(day: Day, wall_ms: u64, cut_over: &CutOver) -> Day {
     let following = business_day(day.until_ms.max(wall_ms), cut_over);
-    if following.date > day.date { following } else { Day { date: day.date + 1, ..following } }
+    if following.date > day.date { following } else { Day { date: tomorrow(day.date), ..following } }
+}
+
+/// The date after `date`, both YYYYMMDD; the same one where it is none.
+fn tomorrow(date: u32) -> u32 {
+    let (year, month, day) = ((date / 10_000) as i16, (date / 100 % 100) as i8, (date % 100) as i8);
+    Date::new(year, month, day).and_then(|date| date.tomorrow()).map_or(date, number)
 }
 
 #[cfg(test)]
@@ -130,5 +136,13 @@ mod tests {
         assert_eq!((day.date, day.until_ms), (20_261_122, ms("2026-11-22T22:00:00Z")));
         let closed = next_day(day, ms("2026-11-22T10:00:00Z"), &evening);
         assert_eq!((closed.date, closed.until_ms), (20_261_123, ms("2026-11-23T22:00:00Z")));
+    }
+
+    #[test]
+    fn a_day_closed_at_the_end_of_a_month_is_followed_by_a_day_that_exists() {
+        let midnight = CutOver { minute: 0, zone: TimeZone::UTC };
+        // The date may be ahead of the calendar after the time of the cut-over was changed.
+        let ahead = Day { date: 20_261_130, until_ms: ms("2026-11-29T00:00:00Z") };
+        assert_eq!(next_day(ahead, ms("2026-11-28T10:00:00Z"), &midnight).date, 20_261_201);
     }
 }

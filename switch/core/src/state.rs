@@ -19,7 +19,7 @@ use crate::text::Text;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8).
+/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8): the longest late window that a supplier may have.
 pub const SETTLED_KEPT_MS: u64 = 600_000;
 
 /// A business day of a network (S-16).

@@ -68,8 +68,8 @@ pub struct ConduitParts {
     pub counters: Arc<ConduitCounters>,
     /// The process's clock.
     pub clock: Clock,
-    /// Numbers the messages that are refused here, from the first flight number of the journal's epoch
-    /// (`FlightNo::first`); one for all conduits. Their RRNs are those of attempt 0, which no flight has.
+    /// Numbers the messages that are answered here and have no RRN, from `FlightNo::first_refusal` on; one for all conduits,
+    /// so that no RRN is given twice.
     pub refusals: Arc<AtomicU64>,
 }
 

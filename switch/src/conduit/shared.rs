@@ -255,7 +255,7 @@ impl Shared {
         self.put(ticket);
     }
 
-    /// An RRN for a message that never becomes a flight. Attempts count from 1, so the RRNs of attempt 0 are free.
+    /// An RRN for a message that never becomes a flight.
     pub(super) fn rrn(&self) -> Text<12> {
         FlightNo(self.refusals.fetch_add(1, Ordering::Relaxed)).rrn(0)
     }

@@ -8,6 +8,7 @@ use super::{Gate, unknown_outcome};
 use crate::fact::{Cause, Fact};
 use crate::flight::{Flight, Phase};
 use crate::ids::Now;
+use crate::log::Log;
 
 /// What recovery found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,12 +21,20 @@ pub struct Recovered {
 
 impl Gate {
     /// Turns what is open into doubts and queues their reversals, in order of admission. Call it once, before the conduits open.
-    pub fn recover(&mut self, now: Now) -> Recovered {
+    ///
+    /// `write` is called with the log whenever its batch is full, and takes it: more may be in doubt than one batch holds.
+    ///
+    /// # Errors
+    /// Those of `write`: the start has failed, and the next one resolves the rest.
+    pub fn recover<E>(&mut self, now: Now, mut write: impl FnMut(&mut Log) -> Result<(), E>) -> Result<Recovered, E> {
         let mut open: Vec<Flight> =
             self.state.flights().filter(|flight| matches!(flight.phase, Phase::Asked | Phase::Doubt)).copied().collect();
         open.sort_unstable_by_key(|flight| flight.number);
         let mut recovered = Recovered::default();
         for flight in open {
+            if self.log.is_full() {
+                write(&mut self.log)?;
+            }
             let mut at = self.state.last;
             if flight.phase == Phase::Asked {
                 let outcome = unknown_outcome(&flight);
@@ -38,6 +47,6 @@ impl Gate {
             self.releases.order(at, order, false);
             recovered.reversals += 1;
         }
-        recovered
+        Ok(recovered)
     }
 }

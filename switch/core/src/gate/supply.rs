@@ -59,7 +59,8 @@ impl Supply {
     /// Whether it has credits for one more from a connection with that window.
     pub(super) fn takes(&self, place: Place, window: u16) -> bool {
         let share = self.shares.get(&place).copied().unwrap_or(0);
-        self.in_flight < self.window && self.advices < self.advices_max && share < (window / 2).max(1)
+        let stan_free = self.stans.len() < STAN_MAX as usize;
+        self.in_flight < self.window && self.advices < self.advices_max && share < (window / 2).max(1) && stan_free
     }
 
     /// Takes the credits and the next free STAN after `last`.
@@ -108,9 +109,10 @@ impl Supply {
         self.quarantine.push_back((now.mono_us + self.late_window_us, stan));
     }
 
-    /// A doubt that was there before the process started, or is there again.
+    /// A doubt that was there before the process started, or is there again. Its STAN leaves the quarantine, whose end must not free it.
     pub(super) fn reopened(&mut self, stan: u32) {
         self.advices += 1;
+        self.quarantine.retain(|(_, quarantined)| *quarantined != stan);
         self.stans.insert(stan);
     }
 

@@ -13,7 +13,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod disk;
 mod host;
 mod process;
 mod story;

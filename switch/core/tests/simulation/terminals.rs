@@ -4,7 +4,7 @@ use crate::story::{Stand, Story};
 use crate::support::locals::pin_of;
 use crate::support::message::{Answer, Sale};
 use crate::support::random::Random;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use switchyard_core::ids::FlightNo;
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::ticket::{Place, Ticket};
@@ -91,8 +91,8 @@ impl Terminals {
         sale
     }
 
-    /// An answer arrives at its terminal. `story` is what the log says of its flight, `lost` the flights that a power cut made undone.
-    pub(crate) fn hear(&mut self, ticket: &Ticket, answer: Answer, story: Option<&Story>, lost: &HashSet<FlightNo>) {
+    /// An answer arrives at its terminal. `story` is what the log says of its flight.
+    pub(crate) fn hear(&mut self, ticket: &Ticket, answer: Answer, story: Option<&Story>) {
         let number = u64::from_be_bytes(ticket.header[..].try_into().expect("the ticket's number"));
         let waiting = self.open.remove(&number).expect("answered-once: a ticket is answered twice");
         self.answered += 1;
@@ -106,27 +106,26 @@ impl Terminals {
         let outcome = Outcome::unpack(&mut switchyard_core::pack::Unpack(&ticket.outcome)).expect("an outcome");
         assert_eq!(answer.code.as_bytes(), outcome.code.0);
         match story {
-            Some(story) => self.stored(ticket, answer, &outcome, story, lost),
-            None => self.refused(ticket, &answer, &outcome, lost),
+            Some(story) => self.stored(ticket, answer, &outcome, story),
+            None => self.refused(ticket, &answer, &outcome),
         }
     }
 
-    fn refused(&self, ticket: &Ticket, answer: &Answer, outcome: &Outcome<'_>, lost: &HashSet<FlightNo>) {
+    fn refused(&self, ticket: &Ticket, answer: &Answer, outcome: &Outcome<'_>) {
         assert_eq!(outcome.verdict, Verdict::Declined);
         assert!(REFUSALS.contains(&&answer.code[..]), "a refusal with {}", answer.code);
         assert!(answer.tag(b"20").is_none() && answer.element(38).is_none());
         let key = (ticket.request.key, ticket.request.contents);
-        let stored = self.flights.get(&key).filter(|flight| !lost.contains(flight));
-        assert_eq!(stored, None, "a repeat of a stored answer is refused with {}", answer.code);
+        assert_eq!(self.flights.get(&key), None, "a repeat of a stored answer is refused with {}", answer.code);
     }
 
     /// An answer that the log has: the same to everybody, for ever.
-    fn stored(&mut self, ticket: &Ticket, answer: Answer, outcome: &Outcome<'_>, story: &Story, lost: &HashSet<FlightNo>) {
+    fn stored(&mut self, ticket: &Ticket, answer: Answer, outcome: &Outcome<'_>, story: &Story) {
         let flight = outcome.flight;
         assert_eq!((story.key, story.contents), (ticket.request.key, ticket.request.contents), "another's answer");
         let key = (story.key, story.contents);
         if let Some(before) = self.flights.insert(key, flight) {
-            assert!(before == flight || lost.contains(&before), "performed-once: a key has two flights");
+            assert_eq!(before, flight, "performed-once: a key has two flights");
         }
         let fits = match outcome.verdict {
             Verdict::Approved => matches!(story.stand, Stand::Sold | Stand::Approved),
@@ -158,8 +157,9 @@ impl Terminals {
         assert!(before.is_none_or(|before| before == outcome.flight), "voucher-once: a voucher is told to two flights");
     }
 
-    /// Flights that some terminal was told of.
-    pub(crate) fn told(&self) -> impl Iterator<Item = FlightNo> + '_ {
-        self.told.keys().copied()
+    /// A power cut took the answer of a flight back; whether some terminal was told it.
+    pub(crate) fn lose(&mut self, lost: FlightNo) -> bool {
+        self.flights.retain(|_, flight| *flight != lost);
+        self.told.remove(&lost).is_some()
     }
 }

@@ -129,29 +129,27 @@ fn products() -> Vec<Product> {
 /// The catalogue. Networks: 100001 (prefunded), 100002 (credit), 100003 (suspended). Merchants M1 (100001), M2 (100002), M3 (100003).
 /// Terminals T1 to T4 of M1, T5 to T8 of M2, T9 of M3, TX of M1 (blocked).
 pub(crate) fn catalogue() -> Catalogue {
-    let mut catalogue = Catalogue {
-        networks: vec![
-            network("100001", Funding::Prefunded { opening: Minor(500_000) }),
-            network("100002", Funding::Credit { line: Minor(300_000) }),
-            Network { suspended: true, ..network("100003", Funding::Credit { line: Minor(1_000_000) }) },
-        ],
-        merchants: (0..3u32)
-            .map(|at| Merchant { code: text(&format!("MERCHANT{:07}", at + 1)), network: at })
-            .collect(),
-        terminals: (1..=9u32)
-            .map(|at| Terminal { code: text(&format!("T{at:07}")), merchant: (at - 1) / 4, blocked: false })
-            .chain([Terminal { code: text("TX"), merchant: 0, blocked: true }])
-            .collect(),
-        products: products(),
-        suppliers: vec![
-            supplier("stock", true),
-            supplier("wallet", true),
-            supplier("alpha", false),
-            Supplier { reversal_blocks_original: true, ..supplier("beta", false) },
-            Supplier { window_requests_max: 8, advices_max: 12, ..supplier("gamma", false) },
-        ],
-        ..Catalogue::default()
-    };
+    let mut catalogue = Catalogue::default();
+    catalogue.networks = vec![
+        network("100001", Funding::Prefunded { opening: Minor(500_000) }),
+        network("100002", Funding::Credit { line: Minor(300_000) }),
+        Network { suspended: true, ..network("100003", Funding::Credit { line: Minor(1_000_000) }) },
+    ];
+    catalogue.merchants = (0..3u32)
+        .map(|at| Merchant { code: text(&format!("MERCHANT{:07}", at + 1)), network: at })
+        .collect();
+    catalogue.terminals = (1..=9u32)
+        .map(|at| Terminal { code: text(&format!("T{at:07}")), merchant: (at - 1) / 4, blocked: false })
+        .chain([Terminal { code: text("TX"), merchant: 0, blocked: true }])
+        .collect();
+    catalogue.products = products();
+    catalogue.suppliers = vec![
+        supplier("stock", true),
+        supplier("wallet", true),
+        supplier("alpha", false),
+        Supplier { reversal_blocks_original: true, ..supplier("beta", false) },
+        Supplier { window_requests_max: 8, advices_max: 12, ..supplier("gamma", false) },
+    ];
     catalogue.index().expect("no code is there twice");
     catalogue
 }

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test target uses its own part")]
 
 pub(crate) mod books;
+pub(crate) mod disk;
 pub(crate) mod locals;
 pub(crate) mod message;
 pub(crate) mod random;

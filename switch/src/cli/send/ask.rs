@@ -73,21 +73,21 @@ impl FromStr for Setting {
 
 /// When a message is made: what its times and, unless given, its STAN come from.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(super) struct Moment {
     /// UTC, for DE7.
-    pub utc: jiff::civil::DateTime,
+    pub(super) utc: jiff::civil::DateTime,
     /// Local, for DE12 and DE13.
-    pub local: jiff::civil::DateTime,
+    pub(super) local: jiff::civil::DateTime,
     /// Milliseconds since 1970-01-01 UTC.
-    pub wall_ms: u64,
+    pub(super) wall_ms: u64,
 }
 
 /// A message before it is built.
 #[derive(Clone, Default)]
-pub struct Ask {
+pub(super) struct Ask {
     mti: Mti,
     /// Its STAN.
-    pub stan: u32,
+    pub(super) stan: u32,
     elements: BTreeMap<u8, Vec<u8>>,
     tags: Vec<([u8; 2], Vec<u8>)>,
 }
@@ -96,7 +96,7 @@ pub struct Ask {
 ///
 /// # Errors
 /// Options that contradict each other, an amount or time that is none.
-pub fn ask(args: &SendArgs, catalogue: &Catalogue, dialect: &Dialect, now: Moment) -> Result<Ask, Failure> {
+pub(super) fn ask(args: &SendArgs, catalogue: &Catalogue, dialect: &Dialect, now: Moment) -> Result<Ask, Failure> {
     let stan = args.stan.unwrap_or((now.wall_ms % u64::from(STAN_MAX)) as u32 + 1);
     let mut ask = Ask { stan, ..Ask::default() };
     ask.put(dialect, Role::TransmissionTime, now.utc.strftime("%m%d%H%M%S").to_string());
@@ -248,7 +248,7 @@ impl Ask {
     ///
     /// # Errors
     /// Something that does not fit the dialect.
-    pub fn build(&self, dialect: &Dialect) -> Result<Vec<u8>, Failure> {
+    pub(super) fn build(&self, dialect: &Dialect) -> Result<Vec<u8>, Failure> {
         let mut out = Vec::new();
         let prepaid = dialect.de(Role::Prepaid).filter(|_| !self.tags.is_empty());
         let mut build = Build::new(dialect, self.mti, &mut out);
@@ -270,7 +270,7 @@ impl Ask {
 }
 
 /// What to say about a product that the catalogue does not know.
-pub fn unknown_product(code: &str, catalogue: &Catalogue) -> Option<String> {
+pub(super) fn unknown_product(code: &str, catalogue: &Catalogue) -> Option<String> {
     if Text::new(code.as_bytes()).is_some_and(|code| catalogue.product(code).is_some()) {
         return None;
     }

@@ -19,7 +19,7 @@ const FRAME_BYTES_MAX: usize = u16::MAX as usize;
 const READ_BYTES: usize = 16 * 1_024;
 
 /// A connection to a conduit.
-pub struct Conversation {
+pub(super) struct Conversation {
     stream: Stream,
     target: String,
     deadline: Instant,
@@ -54,13 +54,13 @@ impl Stream {
 }
 
 /// An answer.
-pub struct Answer {
+pub(super) struct Answer {
     /// The message.
-    pub message: Vec<u8>,
+    pub(super) message: Vec<u8>,
     /// From sending to having it.
-    pub elapsed: Duration,
+    pub(super) elapsed: Duration,
     /// Messages that came before it and answer something else.
-    pub passed_over: usize,
+    pub(super) passed_over: usize,
 }
 
 impl Conversation {
@@ -68,7 +68,7 @@ impl Conversation {
     ///
     /// # Errors
     /// Nobody listens there, or TLS fails. Nothing was sent.
-    pub fn connect(target: &str, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, Failure> {
+    pub(super) fn connect(target: &str, tls: Option<&ClientTls>, timeout: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + timeout;
         let socket = connect(target, timeout)?;
         let target = target.to_owned();
@@ -83,7 +83,7 @@ impl Conversation {
     ///
     /// # Errors
     /// No answer: the outcome is unknown, and a repeat tells it.
-    pub fn exchange(
+    pub(super) fn exchange(
         &mut self,
         framing: &Framing,
         message: &[u8],

@@ -12,7 +12,7 @@ const WAIT: Duration = Duration::from_secs(5);
 
 /// A choice, as the API tells it.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Explanation {
+pub(super) struct Explanation {
     product: String,
     policy: String,
     candidates: Vec<Candidate>,
@@ -28,7 +28,7 @@ struct Candidate {
 ///
 /// # Errors
 /// The pages are not reached, or answer something else.
-pub fn fetch(admin: &str, terminal: &str, stan: u32) -> Result<Option<Explanation>, Failure> {
+pub(super) fn fetch(admin: &str, terminal: &str, stan: u32) -> Result<Option<Explanation>, Failure> {
     let config = ureq::Agent::config_builder().timeout_global(Some(WAIT)).http_status_as_error(false).proxy(None);
     let agent = ureq::Agent::new_with_config(config.build());
     let fail = |what: &dyn std::fmt::Display| {
@@ -50,7 +50,7 @@ pub fn fetch(admin: &str, terminal: &str, stan: u32) -> Result<Option<Explanatio
 }
 
 /// The choice, a candidate a line.
-pub fn lines(explanation: Option<&Explanation>, paint: &Paint) -> Vec<String> {
+pub(super) fn lines(explanation: Option<&Explanation>, paint: &Paint) -> Vec<String> {
     let Some(explanation) = explanation else {
         return vec!["route: none was chosen (refused before routing, or answered from the store)".into()];
     };

@@ -41,7 +41,7 @@ pub(super) const SUPPLIER: &[Key] = &[
         "late_window_ms",
         "ms",
         1_000,
-        3_600_000,
+        600_000,
         "How long after the time-out an answer is still matched (R-34) and the STAN is not used again.",
     )
     .default("60_000"),

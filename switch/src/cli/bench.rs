@@ -1,0 +1,318 @@
+//! `switchyard bench`: what a transaction costs on this machine.
+//!
+//! Owns: a switch, suppliers that answer at once, and a load, each a process of its own on loopback; and the table of what was measured.
+//! Invariants: it ends by itself, and ends what it started; its data lie in a temporary folder that goes with it; CPU time is the switch process's alone.
+//! Deliberately absent: verdicts. Figures of one machine compare with each other, by ratios, in one run.
+
+use super::exit::Exit;
+use clap::{Args, ValueEnum};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use switchyard_core::iso8583::{Dialect, Framing};
+use switchyard_loadtest::load::{self, Length, Load, Pace};
+use switchyard_loadtest::profile::Profile;
+use switchyard_loadtest::report::{LiveCounters, Report};
+use switchyard_loadtest::supplier::{self, Mode, SupplierHost};
+use tokio_util::sync::CancellationToken;
+
+/// How long the switch may take to listen.
+const START: Duration = Duration::from_secs(30);
+/// How long requests are sent before they are measured.
+const WARM_UP_MS: u64 = 1_000;
+/// How long answers are awaited at the end.
+const DRAIN_MS: u64 = 6_000;
+
+/// Options of `bench`.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// Connections x requests in flight on each; several after commas.
+    #[arg(long, value_name = "CxW,...", value_delimiter = ',', default_value = "1x1,8x16,32x64", value_parser = shape)]
+    shapes: Vec<(u32, usize)>,
+    /// When answers may leave: after the write, after the sync, or both, one after the other.
+    #[arg(long, value_enum, default_value_t = Durabilities::Both)]
+    durability: Durabilities,
+    /// Also an open loop of so many requests a second over 32 connections; 0: none.
+    #[arg(long, value_name = "RATE", default_value_t = 5_000.0)]
+    rate: f64,
+    /// Seconds measured, for each line of the table.
+    #[arg(long, short, default_value_t = 5.0, value_parser = seconds)]
+    seconds: f64,
+    /// Times that each line is measured; the table has the medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// What is asked for, as PRODUCT=WEIGHT after commas: DATA5 goes to a supplier's host, VOUCHER10 to the stock, WALLET to accounts held here.
+    #[arg(long, value_name = "PRODUCT=WEIGHT,...", value_delimiter = ',', default_value = "DATA5=1", value_parser = weight)]
+    mix: Vec<(String, u32)>,
+    /// Print JSON, one object a line of the table.
+    #[arg(long)]
+    json: bool,
+    /// Only the part of the suppliers; the bench starts it itself.
+    #[arg(long, hide = true, num_args = 2, value_names = ["A", "B"])]
+    suppliers: Vec<SocketAddr>,
+}
+
+/// Which durabilities are measured (S-17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Durabilities {
+    Relaxed,
+    Strict,
+    Both,
+}
+
+fn shape(text: &str) -> Result<(u32, usize), String> {
+    let parsed = text.split_once(['x', '×']).and_then(|(c, w)| Some((c.parse().ok()?, w.parse().ok()?)));
+    parsed.filter(|(c, w)| *c > 0 && *w > 0).ok_or_else(|| "connections x requests in flight, such as 8x16".into())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|time| (0.1..=3_600.0).contains(time)).ok_or_else(|| "0.1 to 3600".into())
+}
+
+fn weight(text: &str) -> Result<(String, u32), String> {
+    let (product, weight) = text.split_once('=').unwrap_or((text, "1"));
+    let weight = weight.parse().map_err(|_| format!("`{weight}` is no whole number"))?;
+    Ok((product.into(), weight))
+}
+
+/// Measures, and prints the table.
+///
+/// # Errors
+/// What could not be started or measured, for people.
+pub fn run(args: &BenchArgs) -> Result<Exit, String> {
+    if let [a, b] = args.suppliers[..] {
+        return serve_suppliers(a, b).map(|()| Exit::Done);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    if !args.json {
+        println!("{HEAD}");
+    }
+    for relaxed in durabilities(args.durability) {
+        let mut rows: Vec<Pacing> = args.shapes.iter().map(|(c, w)| Pacing::closed(*c, *w)).collect();
+        if args.rate > 0.0 {
+            rows.push(Pacing::open(args.rate));
+        }
+        for row in rows {
+            let mut reports = Vec::new();
+            for _ in 0..args.runs {
+                // A switch of its own for each run: none pays for what another left in the window.
+                let bed = Bed::start(relaxed)?;
+                reports.push(runtime.block_on(measure(&bed, &row, args))?);
+            }
+            print(&row, relaxed, &reports, args.json)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn durabilities(asked: Durabilities) -> Vec<bool> {
+    match asked {
+        Durabilities::Relaxed => vec![true],
+        Durabilities::Strict => vec![false],
+        Durabilities::Both => vec![true, false],
+    }
+}
+
+/// One line of the table.
+struct Pacing {
+    name: String,
+    connections: u32,
+    pace: Pace,
+}
+
+impl Pacing {
+    fn closed(connections: u32, in_flight: usize) -> Self {
+        Self { name: format!("{connections}x{in_flight}"), connections, pace: Pace::Closed { in_flight } }
+    }
+
+    fn open(per_second: f64) -> Self {
+        Self { name: format!("{per_second:.0}/s"), connections: 32, pace: Pace::Open { per_second } }
+    }
+}
+
+const HEAD: &str = "load      durability    tx/s  CPU µs/tx   p50 µs   p99 µs p99.9 µs  RSS MiB  not 00";
+
+fn print(row: &Pacing, relaxed: bool, reports: &[Report], json: bool) -> Result<(), String> {
+    let durability = if relaxed { "relaxed" } else { "strict" };
+    let median = |of: &dyn Fn(&Report) -> f64| {
+        let mut values: Vec<f64> = reports.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let process = |report: &Report| report.process.as_ref().map_or((0.0, 0.0), |p| (p.cpu_us_per_transaction, p.rss_max_kib as f64 / 1_024.0));
+    let refused = |report: &Report| {
+        let total: u64 = report.outcomes.values().sum();
+        let approved = report.outcomes.get("00").copied().unwrap_or(0);
+        let errors = &report.errors;
+        (total - approved + errors.lost + errors.unanswered + errors.unmatched + errors.unreadable) as f64
+    };
+    let figures = [
+        median(&|r| r.throughput),
+        median(&|r| process(r).0),
+        median(&|r| r.latency_us.p50),
+        median(&|r| r.latency_us.p99),
+        median(&|r| r.latency_us.p999),
+        median(&|r| process(r).1),
+        median(&refused),
+    ];
+    let [rate, cpu, p50, p99, p999, rss, refused] = figures;
+    if json {
+        let line = serde_json::json!({
+            "load": row.name, "durability": durability, "runs": reports.len(), "per_second": rate, "cpu_us_per_tx": cpu,
+            "p50_us": p50, "p99_us": p99, "p999_us": p999, "rss_mib": rss, "not_approved": refused,
+        });
+        println!("{line}");
+    } else {
+        println!(
+            "{:<9} {durability:<9} {rate:>9.0} {cpu:>10.2} {p50:>8.0} {p99:>8.0} {p999:>8.0} {rss:>8.0} {refused:>7.0}",
+            row.name
+        );
+    }
+    Ok(())
+}
+
+async fn measure(bed: &Bed, row: &Pacing, args: &BenchArgs) -> Result<Report, String> {
+    let mut profile = Profile::demonstration();
+    profile.mix(&args.mix).map_err(|product| format!("--mix: there is no product `{product}`"))?;
+    let load = Load {
+        target: bed.conduit,
+        allow_remote: false,
+        dialect: Arc::new(Dialect::open_shipped("prepaid87").map_err(|error| error.to_string())?),
+        framing: Framing::DEFAULT,
+        connections: row.connections,
+        pace: row.pace,
+        profile,
+        seed: 1,
+        warm_up_ms: WARM_UP_MS,
+        length: Length::Time(Duration::from_secs_f64(args.seconds)),
+        drain_ms: DRAIN_MS,
+        watch: Some(bed.switch.0.id()),
+    };
+    load::run(load, CancellationToken::new(), Arc::new(LiveCounters::default())).await.map_err(|e| e.to_string())
+}
+
+/// A process that ends with its owner.
+struct Owned(Child);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A folder that goes with its owner.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The switch under test and its suppliers. Dropped in this order: processes, then their folder.
+struct Bed {
+    switch: Owned,
+    _suppliers: Owned,
+    _folder: Folder,
+    conduit: SocketAddr,
+}
+
+impl Bed {
+    fn start(relaxed: bool) -> Result<Self, String> {
+        let folder = std::env::temp_dir().join(format!("switchyard-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let folder = Folder(folder);
+        let [conduit, a, b] = [free_port()?, free_port()?, free_port()?];
+        configure(&folder.0, relaxed, conduit, a, b)?;
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let spawn = |command: &mut Command| {
+            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map(Owned).map_err(|error| error.to_string())
+        };
+        let suppliers =
+            spawn(Command::new(&own).arg("bench").arg("--suppliers").arg(a.to_string()).arg(b.to_string()))?;
+        listens(a)?;
+        let log = std::fs::File::create(folder.0.join("switch.log")).map_err(|error| error.to_string())?;
+        let mut switch =
+            spawn(Command::new(&own).arg("run").arg("--config").arg(folder.0.join("switchyard.toml")).stderr(log))?;
+        if let Err(error) = listens(conduit) {
+            let ended = switch.0.try_wait().ok().flatten().is_some();
+            let log = std::fs::read_to_string(folder.0.join("switch.log")).unwrap_or_default();
+            return Err(if ended { log } else { error });
+        }
+        Ok(Self { switch, _suppliers: suppliers, _folder: folder, conduit })
+    }
+}
+
+fn free_port() -> Result<SocketAddr, String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
+    listener.local_addr().map_err(|error| error.to_string())
+}
+
+/// Waits until something listens there.
+fn listens(address: SocketAddr) -> Result<(), String> {
+    let until = Instant::now() + START;
+    while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
+        if Instant::now() > until {
+            return Err(format!("nothing listens on {address} after {} s", START.as_secs()));
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// The demonstration's configuration, with one conduit, a network that can pay for everything, and wide windows at the suppliers.
+fn configure(folder: &Path, relaxed: bool, conduit: SocketAddr, a: SocketAddr, b: SocketAddr) -> Result<(), String> {
+    let durability = if relaxed { "relaxed" } else { "strict" };
+    let main = format!(
+        "data = \"data\"\ninclude = [\"networks.toml\", \"products.toml\", \"suppliers/*.toml\"]\n\
+         merchants = [\"merchants.csv\"]\nterminals = [\"terminals.csv\"]\n[keys]\ncreate = true\n\
+         [[conduit]]\nname = \"bench\"\nlisten = \"{conduit}\"\ndialect = \"prepaid87\"\ndurability = \"{durability}\"\n"
+    );
+    for (name, text) in crate::config::SHIPPED {
+        let text = match *name {
+            "switchyard.toml" => main.clone(),
+            "networks.toml" => text
+                .replace("opening = \"10_000_000.00\"", "opening = \"10_000_000_000_000.00\"")
+                .replace("\ncredit_line = \"500_000.00\"", "\ncredit_line = \"10_000_000_000_000.00\""),
+            "suppliers/telco-a.toml" => bench_supplier(text, "9583", a),
+            "suppliers/telco-b.toml" => bench_supplier(text, "9584", b),
+            _ => (*text).to_owned(),
+        };
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| error.to_string())?;
+        }
+        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn bench_supplier(text: &str, shipped_port: &str, at: SocketAddr) -> String {
+    text.replace(&format!("port = {}_{}", &shipped_port[..1], &shipped_port[1..]), &format!("port = {}", at.port()))
+        .replace(&format!("port = {shipped_port}"), &format!("port = {}", at.port()))
+        .replace("#window_requests = 1_024", "window_requests = 16_384")
+}
+
+/// The suppliers' process: two hosts that answer at once.
+fn serve_suppliers(a: SocketAddr, b: SocketAddr) -> Result<(), String> {
+    let host = |name: &str, listen, dialect: &str| {
+        Ok::<_, String>(SupplierHost {
+            name: name.into(),
+            listen,
+            dialect: Arc::new(Dialect::open_shipped(dialect).map_err(|error| error.to_string())?),
+            framing: Framing::DEFAULT,
+            record: None,
+            mode: Mode::Instant,
+            refuses_83: false,
+            latency_ms: 0,
+            seed: 1,
+        })
+    };
+    let hosts = vec![host("telco-a", a, "prepaid87")?, host("telco-b", b, "prepaid87-bcd")?];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(supplier::serve(hosts, CancellationToken::new(), |_, _| {})).map_err(|error| error.to_string())
+}

@@ -1,0 +1,85 @@
+//! `switchyard run`: the switch, on a configuration.
+//!
+//! Owns: the order of a start and an end as the operator sees them, and what a start error means for the exit code. Deliberately
+//! absent: the switch (`topology`).
+
+use super::Io;
+use super::check;
+use super::exit::{Exit, Failure};
+use super::logging;
+use super::signals::Signals;
+use crate::door::DoorError;
+use crate::journal::JournalError;
+use crate::topology::{self, Running, StartError};
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long one wait for a signal takes; the wait goes on until one comes.
+const WAIT: Duration = Duration::from_secs(3_600);
+
+/// Options of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The configuration's main file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The data folder, instead of the configured one.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Write log lines as JSON.
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// Runs the switch until it is asked to end.
+///
+/// # Errors
+/// It does not start, or does not end in order.
+pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
+    let mut settings = check::read(&args.config, io)?;
+    if let Some(data) = &args.data {
+        settings.relocate(data.clone());
+    }
+    logging::to_standard_error(args.log_json, &io.error_paint)?;
+    let signals = Signals::listen()?;
+    let running = topology::start(settings).map_err(not_started)?;
+    io.line(format!("switchyard is ready, after {:.2} s", running.ready_after.as_secs_f64()));
+    for (name, address) in running.addresses() {
+        io.line(format!("  conduit {name:<16} {address}"));
+    }
+    if let Some(admin) = running.admin() {
+        io.line(format!("  pages {:<18} http://{admin}", ""));
+    }
+    io.text("");
+    while !signals.wait(WAIT) {}
+    eprintln!("switchyard: ending in order; once more ends at once");
+    stop(running)
+}
+
+/// Stops a switch in order.
+///
+/// # Errors
+/// It did not stop in order; what was answered stands.
+pub fn stop(running: Running) -> Result<Exit, Failure> {
+    running.stop().map(|()| Exit::Done).map_err(Failure::system)
+}
+
+/// Whose fault it is that the switch does not start.
+pub fn not_started(error: StartError) -> Failure {
+    let exit = match &error {
+        StartError::Journal(JournalError::Options(_)) | StartError::Tls { .. } | StartError::Adapter { .. } => Exit::Usage,
+        StartError::Door(DoorError::Tls { .. }) => Exit::Usage,
+        StartError::Journal(JournalError::Io { .. }) | StartError::Data { .. } => Exit::Failed,
+        StartError::Journal(_) | StartError::Key(_) | StartError::Stock(_) => Exit::Data,
+        StartError::Door(_) | StartError::Admin { .. } | StartError::Socket { .. } => Exit::Failed,
+        StartError::Thread(_) | StartError::OwnKey => Exit::Failed,
+    };
+    let failure = Failure::new(exit, &error);
+    match error {
+        StartError::Door(DoorError::Listen { .. }) | StartError::Admin { .. } => {
+            failure.help("end what listens there, or choose another address; `demo` takes --port-base")
+        }
+        _ => failure,
+    }
+}

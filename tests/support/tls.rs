@@ -1,0 +1,87 @@
+//! TLS clients: with the demonstration's certificate, with another's, with none.
+
+use super::{Client, connect};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The name of the demonstration's authority.
+const AUTHORITY: &str = "Switchyard demonstration authority";
+
+/// A certificate with its key, both PEM.
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Identity {
+    /// The one that the demonstration makes for network 100001.
+    pub fn demo(data: &Path) -> Self {
+        let read = |name: &str| std::fs::read_to_string(data.join("tls").join(name)).expect("a PEM file");
+        Self { certificate: read("client-100001.pem"), key: read("client-100001.key") }
+    }
+
+    /// One for `name` that the demonstration's authority signed, good in these years.
+    pub fn signed(data: &Path, name: &str, from: i32, until: i32) -> Self {
+        let key = rcgen::KeyPair::from_pem(&read(data, "ca.key")).expect("the authority's key");
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, AUTHORITY);
+        let issuer = rcgen::Issuer::new(params, key);
+        Self::made(name, from, until, &issuer)
+    }
+
+    /// One for `name` of an authority that nobody here knows.
+    pub fn stranger(name: &str) -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = rcgen::Issuer::new(params, rcgen::KeyPair::generate().expect("a key"));
+        Self::made(name, 2020, 2090, &issuer)
+    }
+
+    fn made(name: &str, from: i32, until: i32, issuer: &rcgen::Issuer<'_, rcgen::KeyPair>) -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 12, 31);
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, issuer).expect("a certificate");
+        Self { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+fn read(data: &Path, name: &str) -> String {
+    std::fs::read_to_string(data.join("tls").join(name)).expect("a PEM file")
+}
+
+/// What a client of the switch with that data folder is set to.
+pub fn config(data: &Path, identity: Option<&Identity>) -> Arc<ClientConfig> {
+    switchyard::tls::install_provider();
+    let mut roots = RootCertStore::empty();
+    let ca = CertificateDer::from_pem_slice(read(data, "ca.pem").as_bytes()).expect("a certificate");
+    roots.add(ca).expect("an authority");
+    let builder = ClientConfig::builder().with_root_certificates(roots);
+    Arc::new(match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect::<Result<_, _>>();
+            let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
+            builder.with_client_auth_cert(chain.expect("a chain"), key).expect("an identity")
+        }
+    })
+}
+
+/// A TLS stream; the handshake is done by its first write.
+pub fn stream(to: SocketAddr, config: Arc<ClientConfig>) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+    let name = ServerName::try_from("localhost").expect("a name");
+    StreamOwned::new(ClientConnection::new(config, name).expect("a TLS client"), connect(to))
+}
+
+/// A client over TLS with the demonstration's certificate.
+pub fn client(to: SocketAddr, data: &Path, dialect: &str) -> Client {
+    Client::over(Box::new(stream(to, config(data, Some(&Identity::demo(data))))), dialect)
+}
