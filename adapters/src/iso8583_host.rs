@@ -12,7 +12,7 @@ mod reply;
 
 use crate::settings::Settings;
 use crate::{Made, MakeContext, MakeError, Registration};
-use message::{Messages, Management};
+use message::{Management, Messages};
 use switchyard_core::adapter::{Fault, Heard, LinkNo, Order, Out, Unaskable, Wire};
 use switchyard_core::ids::Now;
 use switchyard_core::iso8583::{Role, View};
@@ -136,8 +136,7 @@ struct Link {
 }
 
 impl Link {
-    const DOWN: Self =
-        Self { phase: Phase::Down, broken: 0, stan: 0, heard_us: 0, turn: 0, awaiting: None };
+    const DOWN: Self = Self { phase: Phase::Down, broken: 0, stan: 0, heard_us: 0, turn: 0, awaiting: None };
 
     /// A token for the next wake-up of this link; wake-ups before it are void from now on.
     fn next_token(&mut self, link: LinkNo) -> u64 {

@@ -1,6 +1,6 @@
 //! Moments as messages and records write them.
 //!
-//! Owns: digits of the UTC calendar for DE7, DE12 and 13, record lines and expiry dates.
+//! Owns: digits of the UTC calendar for DE7, record lines and expiry dates.
 //! Deliberately absent: the calendar itself (`stamp`), zones, clocks, and reading a moment back.
 
 use switchyard_core::stamp;
@@ -46,13 +46,6 @@ impl Moment {
         for (place, part) in digits.chunks_exact_mut(2).zip(parts) {
             place.copy_from_slice(&two(part));
         }
-        digits
-    }
-
-    /// DE12 and DE13 behind each other, with UTC as the local zone: hhmmssMMDD.
-    pub fn local(self) -> [u8; 10] {
-        let mut digits = self.transmission();
-        digits.rotate_left(4);
         digits
     }
 
@@ -112,6 +105,5 @@ mod tests {
     fn message_digits_have_the_standard_order() {
         let moment = Moment::of(1_798_761_599_042);
         assert_eq!(&moment.transmission(), b"1231235959");
-        assert_eq!(&moment.local(), b"2359591231");
     }
 }

@@ -95,8 +95,7 @@ impl SimulatedSupplier {
     /// Decides a sale and appends the record's line.
     pub fn sale(&mut self, asked: &Asked<'_>, records: &mut Vec<u8>) -> Decision {
         let plan = behaviour::plan(asked.account, self.refuses_83);
-        let planned =
-            Decision { code: plan.code, delay_ms: plan.delay_ms, answering: plan.answering };
+        let planned = Decision { code: plan.code, delay_ms: plan.delay_ms, answering: plan.answering };
         let (action, decision) = match self.memory.known(asked.rrn) {
             Some(Known::Performed) => (Action::Ignore, planned),
             Some(_) => (Action::Refuse, at_once(Code::CANCELLED)),
@@ -125,7 +124,9 @@ impl SimulatedSupplier {
         write(asked, if performed { Action::Reverse } else { Action::Ignore }, records);
         let first = behaviour::plan(asked.account, self.refuses_83).reversal_answered_at;
         match arrivals {
-            Some(arrivals) if arrivals < first => Decision { answering: Answering::Silent, ..at_once(Code::APPROVED) },
+            Some(arrivals) if arrivals < first => {
+                Decision { answering: Answering::Silent, ..at_once(Code::APPROVED) }
+            }
             _ => at_once(Code::APPROVED),
         }
     }
@@ -429,7 +430,7 @@ mod tests {
 
     #[test]
     fn no_two_pins_are_the_same() {
-        let first = FlightNo::first(3);
+        let first = FlightNo::first(3, 1_800_000_000_000);
         let pins: HashSet<_> = (0..50_000)
             .flat_map(|at| [1, 2].map(|attempt| pin(9, FlightNo(first.0 + at).rrn(attempt))))
             .collect();

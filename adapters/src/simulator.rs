@@ -217,10 +217,9 @@ impl Simulator {
         if self.median_us == 0 || self.spread == 0.0 {
             return self.median_us;
         }
-        let mut state = rrn
-            .as_bytes()
-            .iter()
-            .fold(self.seed ^ to as u64, |state, byte| (state ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3));
+        let mut state = rrn.as_bytes().iter().fold(self.seed ^ to as u64, |state, byte| {
+            (state ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+        });
         // The sum of twelve uniform numbers less six is close to the normal distribution.
         let normal = (0..12).map(|_| uniform(&mut state)).sum::<f64>() - 6.0;
         ((self.median_us as f64) * (self.spread * normal).exp()).min(LATENCY_US_MAX) as u64
@@ -292,7 +291,9 @@ mod tests {
 
     #[test]
     fn behaviours_without_a_link() {
-        for (account, replies, faults) in [("0685", 0, 0), ("0687", 2, 0), ("0688", 0, 1), ("0689", 0, 0), ("0680", 1, 0)] {
+        for (account, replies, faults) in
+            [("0685", 0, 0), ("0687", 2, 0), ("0688", 0, 1), ("0689", 0, 0), ("0680", 1, 0)]
+        {
             let (mut simulator, mut out) = (simulator(0), Out::default());
             simulator.ask(Now::default(), &order(1, account), 0, &mut out).expect("any order will do");
             assert_eq!((out.replies.len(), out.faults.len()), (replies, faults), "{account}");

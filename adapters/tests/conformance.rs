@@ -65,16 +65,29 @@ enum Step {
     Up(u8),
     Down(u8),
     Leave(u8),
-    Ask { link: u8, order: u8, ask: u8 },
+    Ask {
+        link: u8,
+        order: u8,
+        ask: u8,
+    },
     /// An answer to an order, or to the adapter's own housekeeping: whole, cut short or changed.
-    Answer { link: u8, order: u8, mti: u16, code: u8, cut: Option<u8>, flip: Option<(u8, u8)> },
+    Answer {
+        link: u8,
+        order: u8,
+        mti: u16,
+        code: u8,
+        cut: Option<u8>,
+        flip: Option<(u8, u8)>,
+    },
     /// The same frame as before, perhaps on another link.
     Again(u8),
     Bytes(u8, Vec<u8>),
     /// One of the wake-ups asked for, due or not, or asked for by nobody.
     Wake(u8),
     Stray(u64),
-    Pass { ms: u32 },
+    Pass {
+        ms: u32,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -103,7 +116,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn order(number: u8, ask: u8) -> Order {
-    let service = [Service::Recharge, Service::Voucher, Service::Activation, Service::BillPayment][usize::from(number) % 4];
+    let service = [Service::Recharge, Service::Voucher, Service::Activation, Service::BillPayment]
+        [usize::from(number) % 4];
     let card = service == Service::Activation;
     let account = format!("06{:06}{:02}", 1_000 + u32::from(number), 80 + u32::from(number));
     let mut order = Order {
@@ -297,7 +311,11 @@ impl Driver {
             assert!(self.replies <= 2 * self.asked, "{}: more replies than questions", self.name);
         }
         self.wakes.extend(out.wakes.iter().map(|(_, token)| *token));
-        assert!(out.wakes.iter().all(|(at_us, _)| *at_us > self.now.mono_us), "{}: a wake-up in the past", self.name);
+        assert!(
+            out.wakes.iter().all(|(at_us, _)| *at_us > self.now.mono_us),
+            "{}: a wake-up in the past",
+            self.name
+        );
         for link in &out.ready {
             self.ready[usize::from(*link)] = true;
         }

@@ -143,11 +143,15 @@ enum Answers {
 
 impl SupplierArguments {
     pub(crate) fn hosts(&self) -> Result<Vec<SupplierHost>, String> {
-        self.suppliers.iter().map(|text| self.host(text).map_err(|error| format!("{text}: {error}"))).collect()
+        self.suppliers
+            .iter()
+            .map(|text| self.host(text).map_err(|error| format!("{text}: {error}")))
+            .collect()
     }
 
     fn host(&self, text: &str) -> Result<SupplierHost, String> {
-        let (name, rest) = text.split_once('=').ok_or("a supplier is NAME=ADDRESS:PORT, then options after commas")?;
+        let (name, rest) =
+            text.split_once('=').ok_or("a supplier is NAME=ADDRESS:PORT, then options after commas")?;
         let mut parts = rest.split(',');
         let listen = parts.next().unwrap_or_default();
         let mut host = SupplierHost {
@@ -170,7 +174,11 @@ impl SupplierArguments {
                 Some(("framing", toml)) => host.framing = framing(Some(toml))?,
                 Some(("record", path)) => host.record = Some(PathBuf::from(path)),
                 None if part == "refuses-83" => host.refuses_83 = true,
-                _ => return Err(format!("there is no option `{part}`; there are dialect, framing, record, refuses-83")),
+                _ => {
+                    return Err(format!(
+                        "there is no option `{part}`; there are dialect, framing, record, refuses-83"
+                    ));
+                }
             }
         }
         Ok(host)
@@ -181,8 +189,9 @@ impl SupplierArguments {
 fn dialect(name: &str) -> Result<Dialect, String> {
     let text = match Dialect::shipped(name) {
         Some(text) => text.to_owned(),
-        None => std::fs::read_to_string(name)
-            .map_err(|error| format!("`{name}` is neither a shipped dialect nor a file that can be read: {error}"))?,
+        None => std::fs::read_to_string(name).map_err(|error| {
+            format!("`{name}` is neither a shipped dialect nor a file that can be read: {error}")
+        })?,
     };
     let base = |base: &str| Dialect::shipped(base).map(str::to_owned);
     Dialect::parse(&text, base).map_err(|error| format!("dialect `{name}`: {error}"))
@@ -209,9 +218,15 @@ fn endings(text: &str) -> Result<RangeInclusive<u8>, String> {
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= 1e7).ok_or_else(|| "above 0, at most 10000000".into())
+    text.parse()
+        .ok()
+        .filter(|rate| *rate > 0.0 && *rate <= 1e7)
+        .ok_or_else(|| "above 0, at most 10000000".into())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|time| *time > 0.0 && *time <= 1e6).ok_or_else(|| "above 0, at most 1000000".into())
+    text.parse()
+        .ok()
+        .filter(|time| *time > 0.0 && *time <= 1e6)
+        .ok_or_else(|| "above 0, at most 1000000".into())
 }

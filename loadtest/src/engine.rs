@@ -155,7 +155,12 @@ impl Engine {
     }
 
     /// Reads every whole answer of the input; gives the bytes used and the requests answered.
-    pub(crate) fn hear(&mut self, connection: u32, now_ns: u64, input: &[u8]) -> Result<(usize, usize), NoFrame> {
+    pub(crate) fn hear(
+        &mut self,
+        connection: u32,
+        now_ns: u64,
+        input: &[u8],
+    ) -> Result<(usize, usize), NoFrame> {
         let dialect = Arc::clone(&self.dialect);
         let (mut used, mut answered) = (0, 0);
         while let Some(frame) = self.framing.next(&input[used..], FRAME_BYTES_MAX).map_err(|_| NoFrame)? {
@@ -250,9 +255,11 @@ mod tests {
     use switchyard_core::iso8583::{Build, Mti};
 
     fn engine(dialect: &Arc<Dialect>) -> Engine {
-        let frames = Frames::new(&Profile::demonstration(), dialect, &Framing::DEFAULT).unwrap_or_else(|e| panic!("{e}"));
+        let frames = Frames::new(&Profile::demonstration(), dialect, &Framing::DEFAULT)
+            .unwrap_or_else(|e| panic!("{e}"));
         let mut engine =
-            Engine::new(frames, Arc::clone(dialect), Framing::DEFAULT, 1, 5_000_000, Arc::default()).expect("bounds");
+            Engine::new(frames, Arc::clone(dialect), Framing::DEFAULT, 1, 5_000_000, Arc::default())
+                .expect("bounds");
         engine.set_clock(1_798_761_599_042);
         engine
     }
@@ -265,7 +272,8 @@ mod tests {
         let mut read = Vec::new();
         while let Ok(Some(frame)) = Framing::DEFAULT.next(bytes, 8_192) {
             let view = dialect.view(&bytes[frame.body]).unwrap_or_else(|broken| panic!("{broken}"));
-            let terminal = view.value(Role::Terminal).and_then(|value| value.text::<8>()).expect("a terminal");
+            let terminal =
+                view.value(Role::Terminal).and_then(|value| value.text::<8>()).expect("a terminal");
             let stan = view.value(Role::Stan).and_then(|stan| stan.number()).expect("a STAN");
             read.push((terminal.to_string(), stan));
             bytes = &bytes[frame.total..];

@@ -7,7 +7,9 @@
 
 use crate::profile::{Account, Item, Profile, Terminal};
 use std::ops::{Range, RangeInclusive};
-use switchyard_core::iso8583::{Build, BuildError, Dialect, FrameError, Framing, Mti, Role, Tag, Value, View};
+use switchyard_core::iso8583::{
+    Build, BuildError, Dialect, FrameError, Framing, Mti, Role, Tag, Value, View,
+};
 
 /// Why a profile cannot be asked for in a dialect.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +198,10 @@ impl Frames {
         if self.askers.iter().all(same) {
             return Ok(());
         }
-        Err(FramesError::Element { product: "terminals".into(), element: "terminal, merchant and network of one length" })
+        Err(FramesError::Element {
+            product: "terminals".into(),
+            element: "terminal, merchant and network of one length",
+        })
     }
 
     /// Appends a request.
@@ -271,7 +276,9 @@ fn template(
     let head = bytes.len();
     build(item, beginning, asker, dialect, &mut bytes)
         .map_err(|error| FramesError::Build { product: product.clone(), error })?;
-    framing.close(mark, &mut bytes).map_err(|error| FramesError::Frame { product: product.clone(), error })?;
+    framing
+        .close(mark, &mut bytes)
+        .map_err(|error| FramesError::Frame { product: product.clone(), error })?;
     let message = &bytes[head..];
     let missing = |element| FramesError::Element { product: product.clone(), element };
     let view = dialect.view(message).map_err(|_| missing("sale"))?;
@@ -394,7 +401,8 @@ mod tests {
         let profile = Profile::demonstration();
         for name in DIALECTS {
             let dialect = dialect(name);
-            let frames = Frames::new(&profile, &dialect, &Framing::DEFAULT).unwrap_or_else(|error| panic!("{error}"));
+            let frames =
+                Frames::new(&profile, &dialect, &Framing::DEFAULT).unwrap_or_else(|error| panic!("{error}"));
             for number in 0..2_000u64 {
                 let request = Request {
                     number,
@@ -423,7 +431,8 @@ mod tests {
 
     fn check_item(profile: &Profile, view: &View<'_>) {
         let product = shown(view.tag(Tag::Product));
-        let item = profile.items.iter().find(|item| item.product == product).expect("a product of the profile");
+        let item =
+            profile.items.iter().find(|item| item.product == product).expect("a product of the profile");
         let amount = view.value(Role::Amount).and_then(|amount| amount.number()).expect("an amount");
         assert!(item.amounts.contains(&amount), "{product} {amount}");
         let code = view.value(Role::ProcessingCode).and_then(|code| code.number());
@@ -433,7 +442,10 @@ mod tests {
             Account::Account { .. } => shown(view.tag(Tag::Account)),
             Account::Card { .. } => shown(view.value(Role::Pan)),
         };
-        assert!(beginnings(&item.account).iter().any(|beginning| account.starts_with(beginning)), "{account}");
+        assert!(
+            beginnings(&item.account).iter().any(|beginning| account.starts_with(beginning)),
+            "{account}"
+        );
         let ending: u8 = account[account.len() - 2..].parse().expect("digits");
         assert!(profile.endings.contains(&ending), "{account}");
     }
@@ -441,7 +453,8 @@ mod tests {
     #[test]
     fn the_mix_has_its_weights() {
         let profile = Profile::demonstration();
-        let frames = Frames::new(&profile, &dialect("prepaid87"), &Framing::DEFAULT).unwrap_or_else(|error| panic!("{error}"));
+        let frames = Frames::new(&profile, &dialect("prepaid87"), &Framing::DEFAULT)
+            .unwrap_or_else(|error| panic!("{error}"));
         let total: u32 = profile.items.iter().map(|item| item.weight).sum();
         let top_ups = frames.mix.iter().filter(|template| **template < 3).count();
         assert_eq!(top_ups * total as usize, frames.mix.len() * 50);
@@ -451,6 +464,9 @@ mod tests {
     fn a_profile_without_products_is_refused() {
         let mut profile = Profile::demonstration();
         let _ = profile.mix(&[]);
-        assert!(matches!(Frames::new(&profile, &dialect("prepaid87"), &Framing::DEFAULT), Err(FramesError::Empty)));
+        assert!(matches!(
+            Frames::new(&profile, &dialect("prepaid87"), &Framing::DEFAULT),
+            Err(FramesError::Empty)
+        ));
     }
 }

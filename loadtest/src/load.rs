@@ -123,7 +123,8 @@ pub async fn run(load: Load, stop: CancellationToken, live: Arc<LiveCounters>) -
     let frames = Frames::new(&load.profile, &load.dialect, &load.framing)?;
     let wall_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
     let dialect = Arc::clone(&load.dialect);
-    let engine = Engine::new(frames, dialect, load.framing, load.seed, wall_us, live).map_err(io::Error::other)?;
+    let engine =
+        Engine::new(frames, dialect, load.framing, load.seed, wall_us, live).map_err(io::Error::other)?;
     let mut streams = Vec::new();
     for _ in 0..load.connections {
         let connected = connection::connect(load.target).await;
@@ -181,7 +182,8 @@ impl Run {
 
     /// Sets the clocks for a turn; gives nanoseconds since the start.
     fn begin_turn(&self) -> u64 {
-        let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let wall_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         self.engine.borrow_mut().set_clock(wall_ms);
         self.now_ns()
     }
@@ -296,7 +298,11 @@ async fn conduct(run: &Run, stop: CancellationToken) -> Result<Report, LoadError
         last = Mark::now(run);
     }
     // A process that ended meanwhile has no figures; what was measured of the load still counts.
-    let last = last.unwrap_or_else(|_| Mark { at: Instant::now(), answered: run.engine.borrow().counts.answered, usage: None });
+    let last = last.unwrap_or_else(|_| Mark {
+        at: Instant::now(),
+        answered: run.engine.borrow().counts.answered,
+        usage: None,
+    });
     Ok(report(run, &first, &last))
 }
 

@@ -41,7 +41,9 @@ pub async fn show(live: &LiveCounters, length: Length, warm_up_ms: u64, stop: Ca
         });
         let open = live.open.load(Ordering::Relaxed);
         let lost = live.lost.load(Ordering::Relaxed);
-        bar.set_message(format!("{rate:.0}/s, mean {mean_us} µs, {open} open, {answered} answered, {lost} lost"));
+        bar.set_message(format!(
+            "{rate:.0}/s, mean {mean_us} µs, {open} open, {answered} answered, {lost} lost"
+        ));
     }
     bar.finish_and_clear();
 }

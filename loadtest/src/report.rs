@@ -129,9 +129,16 @@ pub struct ProcessFigures {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Percentiles { mean, p50, p90, p99, p999, max } = self.latency_us;
-        writeln!(f, "measured    {:.1} s; {} sent and {} answered in all", self.seconds, self.sent, self.answered)?;
+        writeln!(
+            f,
+            "measured    {:.1} s; {} sent and {} answered in all",
+            self.seconds, self.sent, self.answered
+        )?;
         writeln!(f, "throughput  {:.0} /s", self.throughput)?;
-        writeln!(f, "latency     µs: p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}, mean {mean:.0}")?;
+        writeln!(
+            f,
+            "latency     µs: p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}, mean {mean:.0}"
+        )?;
         let total: u64 = self.outcomes.values().sum();
         for (code, count) in &self.outcomes {
             writeln!(f, "outcome {code}  {count} ({:.2} %)", *count as f64 * 100.0 / total.max(1) as f64)?;

@@ -283,7 +283,8 @@ async fn read(stream: &mut TcpStream, input: &mut BytesMut) -> Result<(), End> {
 impl Host {
     /// Answers every whole frame of the input, then writes the record of all of them.
     fn take_turn(&mut self, input: &mut BytesMut, turn: &mut Turn) -> Result<(), End> {
-        let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let wall_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         while !turn.drop_link {
             let frame = match self.framing.next(input, FRAME_BYTES_MAX) {
                 Ok(Some(frame)) => frame,

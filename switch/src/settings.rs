@@ -52,6 +52,7 @@ impl Settings {
 
     /// Moves everything below the data folder to `data`, paths of keys, certificates and records too.
     pub fn relocate(&mut self, data: PathBuf) {
+        let data = std::path::absolute(&data).unwrap_or(data);
         let old = std::mem::replace(&mut self.data, data);
         let new = &self.data;
         let tls = self

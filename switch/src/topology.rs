@@ -225,10 +225,12 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let adapters = make_adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
     let admin = bind_admin(&settings)?;
+    // Port 0 was any free one.
+    let pages = admin.as_ref().and_then(|listener| listener.local_addr().ok());
     let (mut journal, log, reader, maker) = books.opening.start(&books.keyring)?;
     let now = clock.now();
     let epoch = KeyId::epoch(log.epoch());
-    let first_refusal = FlightNo::first_refusal(log.epoch());
+    let first_refusal = FlightNo::first_refusal(log.epoch(), now.wall_ms);
     let options = GateOptions {
         duplicates_max: settings.gate.duplicates_max as usize,
         key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,
@@ -284,7 +286,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let addresses = settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
     Ok(Running {
         addresses: addresses.collect(),
-        admin: settings.admin.listen,
+        admin: pages,
         board,
         replayed,
         recovered,
@@ -336,7 +338,11 @@ fn open_record(supplier: &SupplierSettings) -> std::io::Result<Option<File>> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    OpenOptions::new().create(true).append(true).open(path).map(Some)
+    let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    // A line that a kill cut in the middle was never answered: it goes, or the next one would be glued to it.
+    let whole = switchyard_adapters::record::whole_lines(&std::fs::read(path)?);
+    file.set_len(whole as u64)?;
+    Ok(Some(file))
 }
 
 fn bind_admin(settings: &Settings) -> Result<Option<TcpListener>, StartError> {

@@ -1,9 +1,11 @@
 //! What the end-to-end tests share: a switch on the shipped configuration with ports of its own, and a client that speaks a dialect over a real socket.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses its part")]
 
+pub mod demo;
 pub mod hosts;
 pub mod tls;
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -109,6 +111,8 @@ pub struct Ask {
     pub supplier: String,
     /// DE37.
     pub rrn: String,
+    /// Tags of DE48 that the dialect does not know.
+    pub unknown: Vec<([u8; 2], &'static str)>,
     /// Elements that are left out.
     pub omit: Vec<Role>,
 }
@@ -137,6 +141,7 @@ impl Ask {
             third_party: String::new(),
             supplier: String::new(),
             rrn: String::new(),
+            unknown: Vec::new(),
             omit: Vec::new(),
         }
     }
@@ -200,12 +205,18 @@ impl Ask {
         for (tag, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
             build.tag(tag, value.as_bytes());
         }
+        for (name, value) in &self.unknown {
+            build.raw_tag(*name, value.as_bytes());
+        }
         build.close_tags();
     }
 }
 
 /// One element of an answer.
 pub type Element = (u8, String);
+
+/// DE7.
+pub const TRANSMISSION_TIME: u8 = 7;
 
 /// An answer, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,6 +260,13 @@ impl Client {
         self.send_raw(&frame);
     }
 
+    /// Sends to a switch that may end meanwhile; whether it took the bytes.
+    pub fn offer(&mut self, body: &[u8]) -> bool {
+        let mut frame = (body.len() as u16).to_be_bytes().to_vec();
+        frame.extend_from_slice(body);
+        self.stream.write_all(&frame).and_then(|()| self.stream.flush()).is_ok()
+    }
+
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("bytes sent");
     }
@@ -262,7 +280,7 @@ impl Client {
             Err(_) => return None,
         }
         let mut body = vec![0; usize::from(u16::from_be_bytes(length))];
-        self.stream.read_exact(&mut body).expect("a whole answer");
+        self.stream.read_exact(&mut body).ok()?;
         Some(read_answer(&self.dialect, body))
     }
 
@@ -277,6 +295,30 @@ impl Client {
         build.finish().expect("a message that can be built");
         self.send(&out);
         self.receive().expect("an answer")
+    }
+
+    /// Asks all of them, so many at a time; the answers in the order of the requests, none where the switch ended.
+    pub fn ask_all(&mut self, asks: &[Ask], window: usize) -> Vec<Option<Answer>> {
+        let dialect = self.dialect();
+        let mut answers = vec![None; asks.len()];
+        let mut waiting = HashMap::new();
+        let mut next = asks.iter().enumerate();
+        loop {
+            while waiting.len() < window
+                && let Some((at, ask)) = next.next()
+            {
+                waiting.insert(ask.stan, at);
+                if !self.offer(&ask.message(&dialect)) {
+                    return answers;
+                }
+            }
+            if waiting.is_empty() {
+                return answers;
+            }
+            let Some(answer) = self.receive() else { return answers };
+            let at = waiting.remove(&answer.stan()).unwrap_or_else(|| panic!("nobody asked for {answer:?}"));
+            answers[at] = Some(answer);
+        }
     }
 
     pub fn ask(&mut self, ask: &Ask) -> Answer {
@@ -312,6 +354,11 @@ fn read_answer(dialect: &Dialect, body: Vec<u8>) -> Answer {
 }
 
 impl Answer {
+    /// Everything but DE7, which a repeat's answer has from the repeat (S-2).
+    pub fn lasting(&self) -> Vec<Element> {
+        self.elements.iter().filter(|(de, _)| *de != TRANSMISSION_TIME).cloned().collect()
+    }
+
     /// DE11.
     pub fn stan(&self) -> u32 {
         self.element(11).parse().expect("a STAN")

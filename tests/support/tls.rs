@@ -75,7 +75,7 @@ pub fn config(data: &Path, identity: Option<&Identity>) -> Arc<ClientConfig> {
     })
 }
 
-/// A TLS stream; the handshake is done by its first write.
+/// A TLS stream whose handshake is yet to be done, by its first read or write.
 pub fn stream(to: SocketAddr, config: Arc<ClientConfig>) -> StreamOwned<ClientConnection, std::net::TcpStream> {
     let name = ServerName::try_from("localhost").expect("a name");
     StreamOwned::new(ClientConnection::new(config, name).expect("a TLS client"), connect(to))
@@ -83,5 +83,7 @@ pub fn stream(to: SocketAddr, config: Arc<ClientConfig>) -> StreamOwned<ClientCo
 
 /// A client over TLS with the demonstration's certificate.
 pub fn client(to: SocketAddr, data: &Path, dialect: &str) -> Client {
-    Client::over(Box::new(stream(to, config(data, Some(&Identity::demo(data))))), dialect)
+    let mut stream = stream(to, config(data, Some(&Identity::demo(data))));
+    stream.conn.complete_io(&mut stream.sock).expect("a handshake");
+    Client::over(Box::new(stream), dialect)
 }

@@ -79,7 +79,13 @@ impl Messages {
     }
 
     /// The reversal names the original by what the supplier saw of it, and carries the time of its own sending.
-    fn write_reversal(&self, now: Now, order: &Order, repeat: bool, out: &mut Vec<u8>) -> Result<(), BuildError> {
+    fn write_reversal(
+        &self,
+        now: Now,
+        order: &Order,
+        repeat: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BuildError> {
         let mti = Mti::new(self.reversal.number() + u16::from(repeat));
         let mut build = Build::new(&self.dialect, mti, out);
         self.put_order(&mut build, order, &Moment::of(now.wall_ms).transmission());
@@ -174,7 +180,10 @@ impl Messages {
 
     /// Two digits in the edition of 1987, three and four in the later ones: the dialect knows.
     fn put_code(&self, build: &mut Build<'_, '_>, code: u64) {
-        let Some(element) = self.dialect.de(Role::ResponseCode).and_then(|de| self.dialect.element(de)) else { return };
+        let Some(element) = self.dialect.de(Role::ResponseCode).and_then(|de| self.dialect.element(de))
+        else {
+            return;
+        };
         let digits = digits::<4>(code);
         build.text(Role::ResponseCode, &digits[4 - element.max_len().min(4)..]);
     }

@@ -125,7 +125,8 @@ fn a_reversal_names_its_original_as_the_supplier_saw_it() {
 #[test]
 fn the_acquirer_and_the_reversal_type_are_settings() {
     let dialect = prepaid87();
-    let mut host = host("dialect = \"prepaid87\"\nacquirer = \"900001\"\nsign_on = false\nreversal_mti = \"0400\"");
+    let mut host =
+        host("dialect = \"prepaid87\"\nacquirer = \"900001\"\nsign_on = false\nreversal_mti = \"0400\"");
     let mut out = Out::default();
     host.heard(NOW, Heard::Up(0), &mut out);
     assert_eq!(out.ready, [0]);
@@ -230,7 +231,10 @@ fn a_reply_is_read_with_its_secrets_apart() {
     });
     host.heard(NOW, Heard::Frame(0, &reply), &mut out);
     let [reply] = &out.replies[..] else { panic!("one reply") };
-    assert_eq!((reply.to, reply.stan, reply.code.as_str(), reply.approval.as_str()), (ReplyTo::Sale, 42, "00", "A00001"));
+    assert_eq!(
+        (reply.to, reply.stan, reply.code.as_str(), reply.approval.as_str()),
+        (ReplyTo::Sale, 42, "00", "A00001")
+    );
     assert_eq!(reply.transmission, Some(*b"1231235900"));
     let clear = &out.details[reply.details.clone()];
     assert_eq!(details::find(clear, Detail::Serial), Some(&b"SN1"[..]));

@@ -100,7 +100,12 @@ pub(super) async fn serve(run: Rc<Run>, at: usize, stream: TcpStream) {
     }
 }
 
-async fn converse(run: &Run, at: usize, mut reader: OwnedReadHalf, writer: &OwnedWriteHalf) -> io::Result<()> {
+async fn converse(
+    run: &Run,
+    at: usize,
+    mut reader: OwnedReadHalf,
+    writer: &OwnedWriteHalf,
+) -> io::Result<()> {
     let connection = &run.connections[at];
     let mut input = BytesMut::with_capacity(READ_BYTES);
     top_up(run, at, run.begin_turn());

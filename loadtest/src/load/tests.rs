@@ -25,7 +25,11 @@ fn load(target: SocketAddr, name: &str, pace: Pace, count: u64) -> Load {
 
 /// Runs a load against a supplier that takes the place of the switch. (A blocked clock would hold the generator's own timer
 /// back, so time is real here; nothing waits for longer than the answers take.)
-fn run_against(mode: Mode, name: &'static str, make: impl FnOnce(SocketAddr) -> Load) -> (Report, Arc<LiveCounters>) {
+fn run_against(
+    mode: Mode,
+    name: &'static str,
+    make: impl FnOnce(SocketAddr) -> Load,
+) -> (Report, Arc<LiveCounters>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let live = Arc::new(LiveCounters::default());
     let report = runtime.unwrap_or_else(|error| panic!("{error}")).block_on(async {
@@ -62,8 +66,9 @@ fn run_against(mode: Mode, name: &'static str, make: impl FnOnce(SocketAddr) -> 
 #[test]
 fn a_closed_loop_gets_every_answer_in_every_dialect() {
     for name in ["prepaid87", "prepaid87-binbitmap", "prepaid87-bcd", "prepaid87-ebcdic"] {
-        let (report, live) =
-            run_against(Mode::Instant, name, |target| load(target, name, Pace::Closed { in_flight: 8 }, 2_000));
+        let (report, live) = run_against(Mode::Instant, name, |target| {
+            load(target, name, Pace::Closed { in_flight: 8 }, 2_000)
+        });
         assert_eq!((report.sent, report.answered), (2_000, 2_000), "{name}");
         assert_eq!(report.errors, Errors::default(), "{name}");
         assert_eq!(report.outcomes.get("00"), Some(&2_000), "{name}");
@@ -126,6 +131,10 @@ fn load_goes_to_this_machine_only() {
     let target = SocketAddr::from(([192, 0, 2, 1], 8_583));
     let load = load(target, "prepaid87", Pace::Closed { in_flight: 1 }, 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = runtime.unwrap_or_else(|error| panic!("{error}")).block_on(run(load, CancellationToken::new(), Arc::default()));
+    let result = runtime.unwrap_or_else(|error| panic!("{error}")).block_on(run(
+        load,
+        CancellationToken::new(),
+        Arc::default(),
+    ));
     assert!(matches!(result, Err(LoadError::Remote(address)) if address == target));
 }

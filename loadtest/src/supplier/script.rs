@@ -17,7 +17,8 @@ use switchyard_core::text::Text;
 /// How many RRNs a scripted supplier remembers at least.
 const RRNS_MIN: usize = 1 << 19;
 /// Services that a processing code can name at a supplier.
-const SERVICES: [Service; 4] = [Service::Voucher, Service::Recharge, Service::Activation, Service::BillPayment];
+const SERVICES: [Service; 4] =
+    [Service::Voucher, Service::Recharge, Service::Activation, Service::BillPayment];
 /// Bytes that are no message in any dialect.
 const GARBAGE: &[u8] = b"\x07this is no message\x07";
 /// Which elements a response echoes; in the reference dialect in ascending order.

@@ -51,7 +51,10 @@ fn with<F: Future<Output = ()>>(host: SupplierHost, talk: impl FnOnce(SocketAddr
                 let server = tokio::task::spawn_local(async move { bound.serve(served).await });
                 talk(address).await;
                 stop.cancel();
-                server.await.unwrap_or_else(|error| panic!("{error}")).unwrap_or_else(|error| panic!("{error}"));
+                server
+                    .await
+                    .unwrap_or_else(|error| panic!("{error}"))
+                    .unwrap_or_else(|error| panic!("{error}"));
             })
             .await;
     });
@@ -108,7 +111,8 @@ fn every_behaviour_answers_as_the_table_says_in_every_dialect() {
                 // An RRN of its own for each, so that none is a repeat; the STAN shown is the same.
                 let mut bytes = request(&dialect, 200, 7 + at, account);
                 let read = exchange(&mut stream, &dialect, &bytes, answers.len()).await;
-                let expected: Vec<_> = answers.iter().map(|text| text.replace(" 7 ", &format!(" {} ", 7 + at))).collect();
+                let expected: Vec<_> =
+                    answers.iter().map(|text| text.replace(" 7 ", &format!(" {} ", 7 + at))).collect();
                 assert_eq!(read, expected, "{name} {account}");
                 bytes.clear();
             }

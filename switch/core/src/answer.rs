@@ -7,7 +7,7 @@
 
 use crate::code::Code;
 use crate::details::{self, Detail};
-use crate::iso8583::{Build, BuildError, Dialect, Role, Tag, View};
+use crate::iso8583::{Build, BuildError, Dialect, Element, Role, Tag, View};
 use crate::outcome::{Outcome, Verdict, open_details};
 use crate::pack::Unpack;
 use crate::seal::Keyring;
@@ -44,6 +44,9 @@ const ECHOED: [Role; 11] = [
     Role::Original,
     Role::ManagementCode,
 ];
+
+/// Characters of prepaid data before an element's value: its tag and length.
+const TAG_HEAD_CHARACTERS: usize = 5;
 
 /// What a response has beside what it echoes.
 struct Addition<'a> {
@@ -85,13 +88,16 @@ pub fn answer(
         day: Some(outcome.day),
         rrn: outcome.rrn,
         approval: if outcome.verdict == Verdict::Approved { outcome.approval } else { Text::EMPTY },
-        transmission: Some(&ticket.request.transmission),
+        // Network management may come without DE7: then there is nothing to echo.
+        transmission: ticket.request.transmission[0].is_ascii_digit().then_some(&ticket.request.transmission),
         pan: if ticket.request.pan_echoed { ticket.pan.expose() } else { &[] },
         details: outcome.details,
         secret: secret.expose(),
     };
     let response = ticket.mti.response().ok_or(Unanswerable::Stored)?;
-    let written = respond(dialect, response, &view, &addition, out);
+    let written = respond(dialect, response, &view, &addition, out)
+        // What a supplier sent may not fit the terminal's dialect. Its clear words are dropped then: the answer is worth more than they are.
+        .or_else(|_| respond(dialect, response, &view, &Addition { details: &[], ..addition }, out));
     secret.clear();
     Ok(written?)
 }
@@ -172,7 +178,7 @@ fn respond(
     build.text(Role::ResponseCode, &addition.code.0);
     if !management {
         money_fields(&mut build, addition);
-        prepaid(&mut build, request, addition);
+        prepaid(dialect, &mut build, request, addition);
         texts(&mut build, addition);
     }
     build.finish()
@@ -189,24 +195,35 @@ fn money_fields(build: &mut Build<'_, '_>, addition: &Addition<'_>) {
 }
 
 /// The prepaid data: third-party identifiers, item reference and unknown elements of the request unaltered, then what the answer adds.
-fn prepaid(build: &mut Build<'_, '_>, request: &View<'_>, addition: &Addition<'_>) {
+fn prepaid(dialect: &Dialect, build: &mut Build<'_, '_>, request: &View<'_>, addition: &Addition<'_>) {
     let echoed = |name| {
         matches!(request.dialect().tag_meaning(name), None | Some(Tag::ThirdParty | Tag::ItemReference))
     };
-    let adds = |run| details::iter(run).any(|(detail, _)| tag(detail).is_some());
-    if !request.tags().any(|(name, _)| echoed(name)) && !adds(addition.details) && !adds(addition.secret) {
+    let used = request.tags().filter(|(name, _)| echoed(*name)).map(|(_, value)| TAG_HEAD_CHARACTERS + value.len()).sum();
+    let mut added = fitting(dialect, addition, used).peekable();
+    if used == 0 && added.peek().is_none() {
         return;
     }
     build.open_tags(Role::Prepaid);
     for (name, value) in request.tags().filter(|(name, _)| echoed(*name)) {
         build.copy_tag(name, &value);
     }
-    for (detail, value) in details::iter(addition.secret).chain(details::iter(addition.details)) {
-        if let Some(tag) = tag(detail) {
-            build.tag(tag, value);
-        }
+    for (tag, value) in added {
+        build.tag(tag, value);
     }
     build.close_tags();
+}
+
+/// What the answer adds to the prepaid data, secrets first, as far as there is room beside `used` characters: what does not fit is left out.
+fn fitting<'a>(dialect: &Dialect, addition: &Addition<'a>, mut used: usize) -> impl Iterator<Item = (Tag, &'a [u8])> {
+    let room = dialect.de(Role::Prepaid).and_then(|de| dialect.element(de)).map_or(0, Element::max_len);
+    let details = details::iter(addition.secret).chain(details::iter(addition.details));
+    details.filter_map(|(detail, value)| Some((tag(detail)?, value))).filter(move |(_, value)| {
+        let after = used + TAG_HEAD_CHARACTERS + value.len();
+        let fits = after <= room;
+        used = if fits { after } else { used };
+        fits
+    })
 }
 
 fn texts(build: &mut Build<'_, '_>, addition: &Addition<'_>) {

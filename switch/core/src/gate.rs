@@ -138,7 +138,7 @@ impl Gate {
         locals: Vec<(Text<12>, Box<dyn Local>)>,
         now: Now,
     ) -> Self {
-        let next_flight = FlightNo::first(log.epoch()).max(state.last_flight().next());
+        let next_flight = FlightNo::first(log.epoch(), now.wall_ms).max(state.last_flight().next());
         let mut gate = Self {
             state,
             log,

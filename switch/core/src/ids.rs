@@ -39,25 +39,33 @@ id!(
 
 /// The number of a flight: one prepaid item on its way, from admission to its end.
 ///
-/// The upper bits are the journal's epoch, so that a number is never given twice, even when the
-/// undurable end of a log was cut off.
+/// It begins with the second in which the process started, so that a number is never given twice.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlightNo(pub u64);
 
+/// 2026-01-01 in Unix seconds: flight numbers count from here.
+const BEGINNING_S: u64 = 1_767_225_600;
+
 impl FlightNo {
-    /// Bits that count within one epoch.
-    const COUNTER_BITS: u32 = 40;
+    /// Bits below the second of a start.
+    const SECOND_BITS: u32 = 28;
+    /// Of these, the bits below the journal's epoch.
+    const EPOCH_BITS: u32 = 24;
+    /// The bit that tells messages refused at a conduit from flights.
+    const REFUSAL_BIT: u64 = 1 << 58;
     /// Attempts that one flight may have; the RRN carries the attempt in three bits.
     pub const ATTEMPTS_MAX: u8 = 8;
 
-    /// The first number of an epoch.
-    pub fn first(epoch: u32) -> Self {
-        Self(u64::from(epoch) << Self::COUNTER_BITS)
+    /// The first number of a start: its second, then its epoch. No two starts share one, even when the data folder is lost or the undurable end of
+    /// the log was cut off, unless more than 268 million flights a second were made or the clock went back.
+    pub fn first(epoch: u32, wall_ms: u64) -> Self {
+        let second = (wall_ms / 1_000).saturating_sub(BEGINNING_S);
+        Self((second << Self::SECOND_BITS) + (u64::from(epoch & 15) << Self::EPOCH_BITS))
     }
 
-    /// The first number for messages that a conduit refuses, in the same epoch: the upper half of its numbers.
-    pub fn first_refusal(epoch: u32) -> Self {
-        Self(Self::first(epoch).0 + (1 << (Self::COUNTER_BITS - 1)))
+    /// The first number for messages that a conduit refuses: a range of its own.
+    pub fn first_refusal(epoch: u32, wall_ms: u64) -> Self {
+        Self(Self::first(epoch, wall_ms).0 | Self::REFUSAL_BIT)
     }
 
     /// The number after this one.

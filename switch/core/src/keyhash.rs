@@ -19,15 +19,40 @@ impl KeyHash {
         Self(key)
     }
 
-    /// The hash of `parts`, each with its length, under a `domain` of its own.
-    pub fn digest(&self, domain: u8, parts: &[&[u8]]) -> u128 {
+    /// A hash of parts that come one after the other, under a `domain` of its own.
+    pub fn begin(&self, domain: u8) -> Digest {
         let mut hasher = SipHasher13::new_with_key(&self.0);
         hasher.write_u8(domain);
-        for part in parts {
-            hasher.write_u16(part.len() as u16);
-            hasher.write(part);
-        }
-        hasher.finish128().as_u128()
+        Digest(hasher)
+    }
+
+    /// The hash of `parts`, each with its length, under a `domain` of its own.
+    pub fn digest(&self, domain: u8, parts: &[&[u8]]) -> u128 {
+        let mut digest = self.begin(domain);
+        parts.iter().for_each(|part| digest.add(part));
+        digest.end()
+    }
+}
+
+/// A hash under way.
+pub struct Digest(SipHasher13);
+
+impl Digest {
+    /// Adds a part, with its length.
+    pub fn add(&mut self, part: &[u8]) {
+        self.0.write_u16(part.len() as u16);
+        self.0.write(part);
+    }
+
+    /// The hash.
+    pub fn end(self) -> u128 {
+        self.0.finish128().as_u128()
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
     }
 }
 

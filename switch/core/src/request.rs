@@ -121,6 +121,9 @@ pub enum Read {
     Ignore(Ignored),
 }
 
+/// Most characters of prepaid data that are echoed, tags and lengths included; of the 999 of DE48 the rest is for PIN, serial, expiry and the like.
+const ECHOED_CHARACTERS_MAX: usize = 600;
+
 /// Slack for time zones around the window (S-3), in hours.
 const ZONES_H: u64 = 14;
 
@@ -137,6 +140,28 @@ const ECHOED: [Role; 11] = [
     Role::Terminal,
     Role::Merchant,
     Role::Currency,
+];
+
+/// Elements that may be stored as they came: none holds card data or a secret.
+const STORED: [Role; 18] = [
+    Role::ProcessingCode,
+    Role::Amount,
+    Role::TransmissionTime,
+    Role::Stan,
+    Role::LocalTime,
+    Role::LocalDate,
+    Role::MerchantType,
+    Role::EntryMode,
+    Role::ConditionCode,
+    Role::Network,
+    Role::Forwarder,
+    Role::Rrn,
+    Role::Terminal,
+    Role::Merchant,
+    Role::Prepaid,
+    Role::Currency,
+    Role::ManagementCode,
+    Role::Original,
 ];
 
 /// Reads a message into `ticket`.
@@ -228,7 +253,7 @@ fn sale_request(
     rules: &Rules<'_>,
     ticket: &mut Ticket,
 ) -> Result<Request, Code> {
-    let fields = Fields::of(view).ok_or(Code::FORMAT)?;
+    let fields = Fields::of(view).filter(|_| answer_fits(view)).ok_or(Code::FORMAT)?;
     let network = admitted_network(fields.network, rules, true)?;
     let catalogue = rules.catalogue;
     let (merchant, known) = catalogue.merchant(fields.merchant).ok_or(Code::MERCHANT)?;
@@ -355,7 +380,9 @@ fn read_pan(view: &View<'_>, ticket: &mut Ticket) {
 fn contents(view: &View<'_>, pan: &[u8], keys: &KeyHash) -> u64 {
     let raw = |value: Option<Value<'_>>| value.map_or(0, |value| value.number().unwrap_or(u64::MAX));
     let numbers = [Role::ProcessingCode, Role::Amount, Role::Currency].map(|role| raw(view.value(role)).to_be_bytes());
-    let mut digest = keys.digest(0x80, &[pan, &numbers[0], &numbers[1], &numbers[2]]);
+    let mut digest = keys.begin(0x80);
+    digest.add(pan);
+    numbers.iter().for_each(|number| digest.add(number));
     for (name, value) in view.tags() {
         if view.dialect().tag_meaning(name) == Some(Tag::ThirdParty) {
             continue;
@@ -363,15 +390,29 @@ fn contents(view: &View<'_>, pan: &[u8], keys: &KeyHash) -> u64 {
         // In its canonical form, so that a repeat through a conduit of another dialect is one.
         let text = value.text::<200>();
         let canonical = text.as_ref().map_or(value.raw(), Text::as_bytes);
-        digest = keys.digest(0x81, &[&digest.to_be_bytes(), &name, canonical]);
+        digest.add(&name);
+        digest.add(canonical);
     }
-    digest as u64
+    digest.end() as u64
+}
+
+/// Whether what the answer echoes of the prepaid data leaves room for what it adds. Too large is 30, before there is an intent (S-21): a sale whose answer cannot be
+/// built must not be made.
+fn answer_fits(view: &View<'_>) -> bool {
+    let echoed = |name| matches!(view.dialect().tag_meaning(name), None | Some(Tag::ThirdParty | Tag::ItemReference));
+    let characters: usize = view.tags().filter(|(name, _)| echoed(*name)).map(|(_, value)| 5 + value.len()).sum();
+    characters <= ECHOED_CHARACTERS_MAX
 }
 
 /// Copies what an answer may echo; false where it cannot be built, which is the message's fault.
 fn scrub(view: &View<'_>, frame: &mut Vec<u8>) -> bool {
     frame.clear();
     let dialect = view.dialect();
+    if view.numbers().all(|de| dialect.role(de).is_some_and(|role| STORED.contains(&role))) && view.tag(Tag::Pin).is_none() {
+        // The usual message has nothing that must not be stored: it is kept as it is.
+        frame.extend_from_slice(view.message());
+        return true;
+    }
     let mut build = Build::new(dialect, view.mti(), frame);
     for (de, value) in view.elements() {
         match dialect.role(de) {

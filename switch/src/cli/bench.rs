@@ -234,14 +234,14 @@ impl Bed {
         };
         let suppliers =
             spawn(Command::new(&own).arg("bench").arg("--suppliers").arg(a.to_string()).arg(b.to_string()))?;
-        listens(a)?;
+        let mut suppliers = suppliers;
+        listens(a, &mut suppliers)?;
         let log = std::fs::File::create(folder.0.join("switch.log")).map_err(|error| error.to_string())?;
         let mut switch =
             spawn(Command::new(&own).arg("run").arg("--config").arg(folder.0.join("switchyard.toml")).stderr(log))?;
-        if let Err(error) = listens(conduit) {
-            let ended = switch.0.try_wait().ok().flatten().is_some();
+        if let Err(error) = listens(conduit, &mut switch) {
             let log = std::fs::read_to_string(folder.0.join("switch.log")).unwrap_or_default();
-            return Err(if ended { log } else { error });
+            return Err(format!("{error}\n{log}"));
         }
         Ok(Self { switch, _suppliers: suppliers, _folder: folder, conduit })
     }
@@ -252,10 +252,13 @@ fn free_port() -> Result<SocketAddr, String> {
     listener.local_addr().map_err(|error| error.to_string())
 }
 
-/// Waits until something listens there.
-fn listens(address: SocketAddr) -> Result<(), String> {
+/// Waits until the process listens there.
+fn listens(address: SocketAddr, process: &mut Owned) -> Result<(), String> {
     let until = Instant::now() + START;
     while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
+        if let Ok(Some(status)) = process.0.try_wait() {
+            return Err(format!("a process that was started ended at once: {status}"));
+        }
         if Instant::now() > until {
             return Err(format!("nothing listens on {address} after {} s", START.as_secs()));
         }
@@ -276,8 +279,8 @@ fn configure(folder: &Path, relaxed: bool, conduit: SocketAddr, a: SocketAddr, b
         let text = match *name {
             "switchyard.toml" => main.clone(),
             "networks.toml" => text
-                .replace("opening = \"10_000_000.00\"", "opening = \"10_000_000_000_000.00\"")
-                .replace("\ncredit_line = \"500_000.00\"", "\ncredit_line = \"10_000_000_000_000.00\""),
+                .replace("opening = \"10_000_000.00\"", "opening = \"900_000_000_000.00\"")
+                .replace("\ncredit_line = \"500_000.00\"", "\ncredit_line = \"900_000_000_000.00\""),
             "suppliers/telco-a.toml" => bench_supplier(text, "9583", a),
             "suppliers/telco-b.toml" => bench_supplier(text, "9584", b),
             _ => (*text).to_owned(),

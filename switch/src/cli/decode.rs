@@ -285,7 +285,7 @@ impl Fault {
         self.show(&broken, args, io);
         let mut failure = Failure::new(
             Exit::Negative,
-            format!("{} is no message of {}: {}", self.form, dialect.name(), broken.error),
+            format!("this is no message of {} (read from {}): {}", dialect.name(), self.form, broken.error),
         );
         if self.begins > 0 {
             failure = failure.help(format!("the message begins at byte {} of the input", self.begins));

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_reading_that_is_possible_is_given() {
-        assert_eq!(forms(b"0800 8220\n0000"), [Form::Hex, Form::Raw]);
+        assert_eq!(forms(b"0800 8220\n00"), [Form::Hex, Form::Raw]);
         assert_eq!(forms(b"08008220"), [Form::Hex, Form::Base64, Form::Raw]);
         assert_eq!(forms(b"MDgwMA=="), [Form::Base64, Form::Raw]);
         assert_eq!(forms(b"0800\xff\x00"), [Form::Raw]);

@@ -107,7 +107,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         switchyard decode 30383030...                      # hex\n  \
         switchyard decode --file captured.bin              # framed messages, one after the other\n  \
-        xclip -o | switchyard decode --dialect prepaid87-bcd --show-secrets\n  \
+        cat message.b64 | switchyard decode --dialect prepaid87-bcd --show-secrets\n  \
         switchyard decode --dialects")]
     Decode(decode::DecodeArgs),
     /// Measure what a transaction costs on this machine: CPU time, throughput, latencies, memory.
@@ -231,7 +231,7 @@ mod tests {
         let mut command = command();
         let help = command.render_long_help().to_string();
         assert!(help.contains("switchyard demo") && help.contains("Exit codes:"), "{help}");
-        assert!(!help.contains("suppliers "), "the hidden command is shown");
+        assert!(!help.contains("\n  suppliers"), "the hidden command is shown");
         for name in ["demo", "run", "check", "send", "decode", "completions"] {
             let sub = command.find_subcommand_mut(name).unwrap_or_else(|| panic!("no {name}"));
             let help = sub.render_long_help().to_string();

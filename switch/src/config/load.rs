@@ -208,6 +208,8 @@ fn make(
     faults: &mut Faults<'_>,
 ) -> Settings {
     let data = beside.join(root.text("data"));
+    // Absolute, so that what is below it is found again from wherever it is joined.
+    let data = std::path::absolute(&data).unwrap_or(data);
     let empty = Table { at: root.at, items: Default::default() };
     let part = |key: &str| root.table(key).unwrap_or(&empty);
     Names::new("conduit", root.tables("conduit"), "name", faults);

@@ -58,7 +58,14 @@ const ANSWER_US_MAX: u64 = 9_000_000;
 
 impl Host {
     pub(crate) fn new(blocks: bool) -> Self {
-        Self { blocks, ledger: HashMap::new(), flows: Vec::new(), sendings: Vec::new(), mute: false, calm: false }
+        Self {
+            blocks,
+            ledger: HashMap::new(),
+            flows: Vec::new(),
+            sendings: Vec::new(),
+            mute: false,
+            calm: false,
+        }
     }
 
     /// A frame arrives.
@@ -68,7 +75,11 @@ impl Host {
         }
         let line = Line::decode(body).expect("the switch speaks the protocol");
         assert_eq!(line.code, Text::EMPTY);
-        if line.reversal { self.undo(now_us, random, connection, &line) } else { self.perform(now_us, random, connection, &line) }
+        if line.reversal {
+            self.undo(now_us, random, connection, &line)
+        } else {
+            self.perform(now_us, random, connection, &line)
+        }
     }
 
     fn send(&mut self, due_us: u64, connection: u64, body: Vec<u8>) {
@@ -105,7 +116,11 @@ impl Host {
         match random.below(100) {
             0..5 => self.send(due_us, connection, answer.encode()),
             5..8 => self.send(due_us, connection, b"no message at all".to_vec()),
-            8..11 => self.send(due_us, connection, Line { stan: answer.stan % 999_999 + 1, ..answer.clone() }.encode()),
+            8..11 => self.send(
+                due_us,
+                connection,
+                Line { stan: answer.stan % 999_999 + 1, ..answer.clone() }.encode(),
+            ),
             11..14 => {
                 let rrn = Text::new(b"NOTOURSATALL").unwrap_or_default();
                 self.send(due_us, connection, Line { rrn, ..answer.clone() }.encode());

@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use world::World;
 
 /// Seeds run by default.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 100;
 /// Steps a seed by default.
 const STEPS: u64 = 1_500;
 

@@ -1,13 +1,14 @@
 //! One life of the switch: gate, sessions, links and what lies in the rings between them. A crash drops it.
 
 use crate::host::{Flow, Host};
-use crate::support::scripted::Scripted;
+use crate::support::scripted::{Line, Scripted};
 use std::collections::{HashSet, VecDeque};
 use switchyard_core::adapter::{LinkNo, Order};
 use switchyard_core::catalogue::Supplier;
 use switchyard_core::gate::Gate;
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
 use switchyard_core::session::{Report, Session};
+use switchyard_core::text::Text;
 use switchyard_core::ticket::Ticket;
 
 /// Links a supplier.
@@ -36,8 +37,10 @@ pub(crate) struct Side {
     pub(crate) reports: VecDeque<Report>,
     /// Attempts that were reported.
     reported: HashSet<(FlightNo, u8)>,
+    /// RRNs of sales of which a byte was handed to a socket.
+    touched: HashSet<Text<12>>,
     /// RRNs of which no byte was handed over.
-    pub(crate) never_sent: Vec<switchyard_core::text::Text<12>>,
+    pub(crate) never_sent: Vec<Text<12>>,
 }
 
 impl Side {
@@ -52,6 +55,7 @@ impl Side {
             orders: VecDeque::new(),
             reports: VecDeque::new(),
             reported: HashSet::new(),
+            touched: HashSet::new(),
             never_sent: Vec::new(),
         }
     }
@@ -95,10 +99,14 @@ impl Side {
     fn collect(&mut self) {
         while let Some(report) = self.session.report() {
             match &report {
-                Report::Answered(order) | Report::TimedOut(order) | Report::Cut(order) | Report::NotSent(order) => {
+                Report::Answered(order)
+                | Report::TimedOut(order)
+                | Report::Cut(order)
+                | Report::NotSent(order) => {
                     let fresh = self.reported.insert((order.flight, order.attempt));
                     assert!(fresh, "an attempt is reported once: {report:?}");
                     if let Report::NotSent(order) = &report {
+                        assert!(!self.touched.contains(&order.rrn), "a partial write counts as sent (S-12)");
                         self.never_sent.push(order.rrn);
                     }
                 }
@@ -120,7 +128,12 @@ impl Side {
     pub(crate) fn hand_over(&mut self, now_us: u64, link: usize, bytes: u64, host: &mut Host) {
         let link = &mut self.links[link];
         link.handed = link.position.min(link.handed + bytes);
-        let Some(flow) = host.flows.iter_mut().find(|flow| flow.connection == link.connection) else { return };
+        let touched = link.queue.iter().take_while(|(start, _)| *start < link.handed);
+        let sales = touched.filter_map(|(_, body)| Line::decode(body)).filter(|line| !line.reversal);
+        self.touched.extend(sales.map(|line| line.rrn));
+        let Some(flow) = host.flows.iter_mut().find(|flow| flow.connection == link.connection) else {
+            return;
+        };
         while let Some((start, body)) = link.queue.pop_front() {
             if start + body.len() as u64 > link.handed {
                 return link.queue.push_front((start, body));

@@ -78,7 +78,10 @@ impl Stories {
                 let story = self.story(*flight, &[Stand::Asked]);
                 assert!(matches!(proof, Proof::NeverSent | Proof::Refused(_)));
                 assert_eq!(usize::from(attempt.number), story.tries.len() + 1);
-                assert!(story.tries.iter().all(|before| before.supplier != attempt.supplier), "nobody is asked twice");
+                assert!(
+                    story.tries.iter().all(|before| before.supplier != attempt.supplier),
+                    "nobody is asked twice"
+                );
                 let rrn = flight.rrn(attempt.number);
                 story.tries.push(Try { supplier: attempt.supplier, rrn, at });
             }
@@ -123,6 +126,14 @@ impl Stories {
         }
     }
 
+    /// How many flights a supplier has in a phase.
+    pub(crate) fn count(&self, supplier: SupplierId, stand: Stand) -> usize {
+        let there = |story: &&Story| {
+            story.stand == stand && story.tries.last().is_some_and(|t| t.supplier == supplier)
+        };
+        self.flights.values().filter(there).count()
+    }
+
     fn open(&mut self, at: Lsn, flight: &switchyard_core::flight::Flight, stand: Stand) {
         let before = self.keys.insert(flight.key, flight.number);
         assert_eq!(before, None, "performed-once: a key is admitted twice");
@@ -144,7 +155,11 @@ impl Stories {
 
     fn story(&mut self, flight: FlightNo, allowed: &[Stand]) -> &mut Story {
         let story = self.flights.get_mut(&flight).expect("the fact's flight was opened before");
-        assert!(allowed.contains(&story.stand), "one-terminal-outcome: {flight} is {:?}, not {allowed:?}", story.stand);
+        assert!(
+            allowed.contains(&story.stand),
+            "one-terminal-outcome: {flight} is {:?}, not {allowed:?}",
+            story.stand
+        );
         story
     }
 

@@ -103,7 +103,8 @@ impl Terminals {
         }
         assert_eq!(answer.transmission, waiting.transmission, "DE7 is the message's own");
         assert_eq!(answer.mti, 210);
-        let outcome = Outcome::unpack(&mut switchyard_core::pack::Unpack(&ticket.outcome)).expect("an outcome");
+        let outcome =
+            Outcome::unpack(&mut switchyard_core::pack::Unpack(&ticket.outcome)).expect("an outcome");
         assert_eq!(answer.code.as_bytes(), outcome.code.0);
         match story {
             Some(story) => self.stored(ticket, answer, &outcome, story),
@@ -116,13 +117,22 @@ impl Terminals {
         assert!(REFUSALS.contains(&&answer.code[..]), "a refusal with {}", answer.code);
         assert!(answer.tag(b"20").is_none() && answer.element(38).is_none());
         let key = (ticket.request.key, ticket.request.contents);
-        assert_eq!(self.flights.get(&key), None, "a repeat of a stored answer is refused with {}", answer.code);
+        assert_eq!(
+            self.flights.get(&key),
+            None,
+            "a repeat of a stored answer is refused with {}",
+            answer.code
+        );
     }
 
     /// An answer that the log has: the same to everybody, for ever.
     fn stored(&mut self, ticket: &Ticket, answer: Answer, outcome: &Outcome<'_>, story: &Story) {
         let flight = outcome.flight;
-        assert_eq!((story.key, story.contents), (ticket.request.key, ticket.request.contents), "another's answer");
+        assert_eq!(
+            (story.key, story.contents),
+            (ticket.request.key, ticket.request.contents),
+            "another's answer"
+        );
         let key = (story.key, story.contents);
         if let Some(before) = self.flights.insert(key, flight) {
             assert_eq!(before, flight, "performed-once: a key has two flights");
@@ -154,7 +164,10 @@ impl Terminals {
         let pin = pin_of(std::str::from_utf8(&serial).expect("ASCII"));
         assert_eq!(answer.tag(b"20"), Some(pin.as_bytes()), "the PIN of another voucher");
         let before = self.serials.insert(serial, outcome.flight);
-        assert!(before.is_none_or(|before| before == outcome.flight), "voucher-once: a voucher is told to two flights");
+        assert!(
+            before.is_none_or(|before| before == outcome.flight),
+            "voucher-once: a voucher is told to two flights"
+        );
     }
 
     /// A power cut took the answer of a flight back; whether some terminal was told it.

@@ -97,7 +97,12 @@ pub(crate) fn product(code: &str, service: Service, candidates: Vec<Candidate>) 
 }
 
 /// An account rule: digits only.
-pub(crate) fn account(source: AccountSource, length_min: u8, length_max: u8, prefixes: &[&str]) -> AccountRule {
+pub(crate) fn account(
+    source: AccountSource,
+    length_min: u8,
+    length_max: u8,
+    prefixes: &[&str],
+) -> AccountRule {
     let prefixes = prefixes.iter().map(|prefix| text(prefix)).collect();
     AccountRule { source, length_min, length_max, digits: true, prefixes }
 }
@@ -111,7 +116,11 @@ fn products() -> Vec<Product> {
         product("JIT", Service::Voucher, vec![candidate(ALPHA, 1), candidate(BETA, 2)]),
         Product {
             account: phone(),
-            ..product("TOPUP", Service::Recharge, vec![candidate(ALPHA, 1), candidate(BETA, 2), candidate(GAMMA, 3)])
+            ..product(
+                "TOPUP",
+                Service::Recharge,
+                vec![candidate(ALPHA, 1), candidate(BETA, 2), candidate(GAMMA, 3)],
+            )
         },
         Product {
             account: account(AccountSource::Card, 16, 19, &["600649"]),
@@ -135,9 +144,8 @@ pub(crate) fn catalogue() -> Catalogue {
         network("100002", Funding::Credit { line: Minor(300_000) }),
         Network { suspended: true, ..network("100003", Funding::Credit { line: Minor(1_000_000) }) },
     ];
-    catalogue.merchants = (0..3u32)
-        .map(|at| Merchant { code: text(&format!("MERCHANT{:07}", at + 1)), network: at })
-        .collect();
+    catalogue.merchants =
+        (0..3u32).map(|at| Merchant { code: text(&format!("MERCHANT{:07}", at + 1)), network: at }).collect();
     catalogue.terminals = (1..=9u32)
         .map(|at| Terminal { code: text(&format!("T{at:07}")), merchant: (at - 1) / 4, blocked: false })
         .chain([Terminal { code: text("TX"), merchant: 0, blocked: true }])

@@ -1,7 +1,9 @@
 //! The journal's file, in memory: what was written, and how much of it a power cut leaves.
 
 use switchyard_core::fact::Fact;
-use switchyard_core::log::{Batch, Expect, LogStart, Lsn, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, read_batch, read_fact};
+use switchyard_core::log::{
+    Batch, Expect, LogStart, Lsn, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, read_batch, read_fact,
+};
 use switchyard_core::pack::Pack;
 use switchyard_core::state::State;
 
@@ -91,7 +93,8 @@ impl Disk {
     /// The fact at a position.
     pub(crate) fn fact(&self, at: Lsn) -> &[u8] {
         let place = self.batches.partition_point(|batch| batch.end <= at);
-        let batch = self.batches.get(place).expect("a stored answer is looked for where something was written");
+        let batch =
+            self.batches.get(place).expect("a stored answer is looked for where something was written");
         read_fact(&batch.bytes[(at.0 - batch.at.0) as usize..], at).expect("a fact lies there")
     }
 

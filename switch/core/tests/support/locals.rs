@@ -5,9 +5,9 @@ use switchyard_core::adapter::{Local, LocalAsk, LocalEffect, LocalSale};
 use switchyard_core::code::Code;
 use switchyard_core::details::{Detail, put};
 use switchyard_core::ids::{Now, ProductId};
+use switchyard_core::log::Lsn;
 use switchyard_core::money::Minor;
 use switchyard_core::seal::{DataKey, KeyId, Keyring, Nonce};
-use switchyard_core::log::Lsn;
 use switchyard_core::shelf::Shelf;
 use switchyard_core::state::State;
 use switchyard_core::stock::StockBatch;
@@ -36,7 +36,14 @@ pub(crate) struct Stock {
 }
 
 impl Local for Stock {
-    fn decide(&self, _: Now, state: &State, _: &mut Shelf, ask: &LocalAsk, sale: &mut LocalSale) -> Result<(), Code> {
+    fn decide(
+        &self,
+        _: Now,
+        state: &State,
+        _: &mut Shelf,
+        ask: &LocalAsk,
+        sale: &mut LocalSale,
+    ) -> Result<(), Code> {
         sale.clear();
         let mut place = state.stock.next(ask.product).ok_or(Code::STOCK)?;
         if place.index % 7 == 3 {
@@ -51,7 +58,8 @@ impl Local for Stock {
         let key = self.keyring.key(id).ok_or(Code::FAULT)?;
         key.seal(nonce, serial.as_bytes(), &run, &mut sale.sealed).map_err(|_| Code::FAULT)?;
         sale.details.put(Detail::Serial, serial.as_bytes());
-        sale.effect = Some(LocalEffect::Voucher { product: ask.product, batch: place.batch, index: place.index });
+        sale.effect =
+            Some(LocalEffect::Voucher { product: ask.product, batch: place.batch, index: place.index });
         Ok(())
     }
 }
@@ -62,10 +70,18 @@ pub(crate) struct Wallet {
 }
 
 impl Local for Wallet {
-    fn decide(&self, _: Now, state: &State, _: &mut Shelf, ask: &LocalAsk, sale: &mut LocalSale) -> Result<(), Code> {
+    fn decide(
+        &self,
+        _: Now,
+        state: &State,
+        _: &mut Shelf,
+        ask: &LocalAsk,
+        sale: &mut LocalSale,
+    ) -> Result<(), Code> {
         sale.clear();
         let held = state.wallet(ask.account).unwrap_or_default();
-        let balance = held.plus(ask.amount).filter(|balance| *balance <= self.balance_max).ok_or(Code::LIMIT)?;
+        let balance =
+            held.plus(ask.amount).filter(|balance| *balance <= self.balance_max).ok_or(Code::LIMIT)?;
         sale.details.put(Detail::Balances, format!("0002{:03}C{:012}", ask.currency, balance.0).as_bytes());
         sale.effect = Some(LocalEffect::Load { account: ask.account, amount: ask.amount });
         Ok(())

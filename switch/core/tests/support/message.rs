@@ -85,7 +85,8 @@ impl Sale {
             build.text(Role::LocalDate, &self.local.as_bytes()[6..]);
         }
         build.open_tags(Role::Prepaid);
-        let tags = [(Tag::Product, &self.product), (Tag::Account, &self.account), (Tag::Supplier, &self.supplier)];
+        let tags =
+            [(Tag::Product, &self.product), (Tag::Account, &self.account), (Tag::Supplier, &self.supplier)];
         for (tag, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
             build.tag(tag, value.as_bytes());
         }

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each test target uses its own part")]
 
+pub(crate) mod bench;
 pub(crate) mod books;
 pub(crate) mod disk;
 pub(crate) mod locals;

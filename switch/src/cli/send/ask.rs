@@ -290,7 +290,7 @@ mod tests {
     const NOW: Moment = Moment {
         utc: date(2026, 11, 21).at(23, 0, 59, 0),
         local: date(2026, 11, 22).at(0, 0, 59, 0),
-        wall_ms: 1_795_302_059_123,
+        wall_ms: 41,
     };
 
     /// Elements and tags of the message that the options mean.
@@ -315,7 +315,7 @@ mod tests {
         ];
         for (product, wanted) in table {
             let asked = asked(&[product]).expect("a request");
-            let common = ["0200", "7=1121230059", "11=303019", "12=000059", "13=1122", "32=100001", "41=T0000001", "42=SHOP00000000001", "49=978"];
+            let common = ["0200", "7=1121230059", "11=000042", "12=000059", "13=1122", "32=100001", "41=T0000001", "42=SHOP00000000001", "49=978"];
             for wanted in wanted.iter().chain(&common) {
                 assert!(asked.iter().any(|asked| asked == wanted), "{product}: {wanted} is not in {asked:?}");
             }
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn network_management_needs_no_product() {
         let sent = asked(&["--sign-on"]).expect("a request");
-        assert_eq!(sent, ["0800", "7=1121230059", "11=303019", "32=100001", "70=001"]);
+        assert_eq!(sent, ["0800", "7=1121230059", "11=000042", "32=100001", "70=001"]);
         assert!(asked(&[]).expect_err("nothing to send").contains("no product"));
     }
 

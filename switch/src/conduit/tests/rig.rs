@@ -141,7 +141,7 @@ impl Rig {
             output: Arc::clone(&output),
             counters: Arc::clone(&counters),
             clock: Clock::start(),
-            refusals: Arc::new(AtomicU64::new(FlightNo::first_refusal(1).0)),
+            refusals: Arc::new(AtomicU64::new(FlightNo::first_refusal(1, 0).0)),
         });
         let conduit = conduit.expect("its dialect is there").start();
         door.open(&[conduit.clone().recipient()]).expect("listens");

@@ -1,0 +1,210 @@
+//! Facts read back as they were written; no bytes make reading panic; positions and reservations hold at the edges.
+
+use proptest::prelude::*;
+use switchyard_core::account::Account;
+use switchyard_core::adapter::LocalEffect;
+use switchyard_core::code::Code;
+use switchyard_core::fact::{Cause, Fact, NameKind, Proof, Settlement};
+use switchyard_core::flight::{Attempt, Flight, SealedPan};
+use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
+use switchyard_core::index::{Entry, Index, Standing};
+use switchyard_core::log::Lsn;
+use switchyard_core::money::Minor;
+use switchyard_core::outcome::{Outcome, Verdict};
+use switchyard_core::pack::Pack;
+use switchyard_core::stock::StockBatch;
+use switchyard_core::text::Text;
+
+/// Everything that facts are made of, drawn once.
+#[derive(Clone, Debug)]
+struct Drawn {
+    numbers: [u64; 6],
+    word: String,
+    bytes: Vec<u8>,
+    more: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+fn drawn() -> impl Strategy<Value = Drawn> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..300);
+    (any::<[u64; 6]>(), "[ -~]{0,10}", bytes(), bytes(), prop::collection::vec(any::<u8>(), 0..64))
+        .prop_map(|(numbers, word, bytes, more, sealed)| Drawn { numbers, word, bytes, more, sealed })
+}
+
+fn text<const N: usize>(word: &str) -> Text<N> {
+    Text::new(&word.as_bytes()[..word.len().min(N)]).expect("ASCII that fits")
+}
+
+fn flight(drawn: &Drawn) -> Flight {
+    let [a, b, c, d, ..] = drawn.numbers;
+    Flight {
+        number: FlightNo(a),
+        admitted_ms: b,
+        key: u128::from(c) << 64 | u128::from(d),
+        named: u128::from(d) << 64 | u128::from(a),
+        contents: c,
+        network: NetworkId(a as u16),
+        product: ProductId(b as u16),
+        service: c as u8,
+        amount: Minor(d as i64),
+        currency: a as u16,
+        account: text(&drawn.word),
+        terminal: text(&drawn.word),
+        merchant: text(&drawn.word),
+        acquirer: text(&drawn.word),
+        local: [b as u8; 10],
+        day: [c as u8; 4],
+        rrn: text(&drawn.word),
+        attempt: attempt(drawn),
+        pan: SealedPan::new(&drawn.sealed).expect("it fits"),
+        ..Flight::default()
+    }
+}
+
+fn attempt(drawn: &Drawn) -> Attempt {
+    let [a, b, c, ..] = drawn.numbers;
+    Attempt {
+        number: a as u8,
+        supplier: SupplierId(b as u16),
+        stan: c as u32,
+        transmission: [a as u8; 10],
+        product: text(&drawn.word),
+    }
+}
+
+fn outcome(drawn: &Drawn) -> Outcome<'_> {
+    let verdicts = [Verdict::Approved, Verdict::Declined, Verdict::Unknown, Verdict::Cancelled];
+    Outcome {
+        flight: FlightNo(drawn.numbers[0]),
+        verdict: verdicts[drawn.numbers[4] as usize % 4],
+        code: Code([drawn.numbers[1] as u8, 0]),
+        day: [3; 4],
+        rrn: text(&drawn.word),
+        approval: text(&drawn.word),
+        details: &drawn.bytes,
+        sealed: &drawn.more,
+    }
+}
+
+fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
+    let [a, b, c, d, e, _] = drawn.numbers;
+    let (number, at_ms, code) = (FlightNo(a), b, text(&drawn.word));
+    let accounts = [
+        Account::Network(NetworkId(a as u16)),
+        Account::Supplier(SupplierId(b as u16)),
+        Account::Suspense(SupplierId(c as u16)),
+        Account::Wallet(text(&drawn.word)),
+        Account::Contra,
+    ];
+    let voucher = LocalEffect::Voucher { product: ProductId(a as u16), batch: b as u32, index: c as u32 };
+    let load = LocalEffect::Load { account: text(&drawn.word), amount: Minor(d as i64) };
+    let sale = |effect| Fact::Sale {
+        flight: flight(drawn),
+        dialect: e as u16,
+        frame: &drawn.bytes,
+        outcome: outcome(drawn),
+        effect,
+    };
+    let mut all = vec![
+        Fact::Day { network: NetworkId(a as u16), date: b as u32, until_ms: c },
+        Fact::Stock(StockBatch {
+            product: ProductId(a as u16),
+            number: b as u32,
+            name: text(&drawn.word),
+            count: c as u32,
+            digest: [d as u8; 32],
+        }),
+        Fact::Intent { flight: flight(drawn), dialect: e as u16, frame: &drawn.bytes },
+        Fact::Moved { at_ms, flight: number, proof: Proof::NeverSent, attempt: attempt(drawn) },
+        Fact::Moved { at_ms, flight: number, proof: Proof::Refused(code), attempt: attempt(drawn) },
+        Fact::Outcome { at_ms, outcome: outcome(drawn) },
+        sale(voucher),
+        sale(load),
+        Fact::Parked { at_ms, flight: number, code },
+        Fact::Late { at_ms, flight: number, code, approved: e % 2 == 0 },
+        Fact::Replayed { at_ms, flight: number },
+    ];
+    all.extend(NameKind::ALL.map(|kind| Fact::Named { kind, id: a as u16, name: text(&drawn.word) }));
+    all.extend(accounts.map(|account| Fact::Deposit {
+        at_ms,
+        account,
+        amount: Minor(d as i64),
+        reason: text(&drawn.word),
+    }));
+    let causes = [Cause::TimedOut, Cause::LinkLost, Cause::Crash, Cause::Unmapped];
+    all.extend(causes.map(|cause| Fact::Doubt { at_ms, cause, outcome: outcome(drawn) }));
+    all.extend([Settlement::Reversed, Settlement::NotFound].map(|settlement| Fact::Settled {
+        at_ms,
+        flight: number,
+        settlement,
+    }));
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_fact_reads_back_and_no_part_of_one_does(drawn in drawn()) {
+        for fact in facts(&drawn) {
+            let mut bytes = Vec::new();
+            fact.pack(&mut bytes);
+            prop_assert_eq!(Fact::unpack(&bytes), Ok(fact));
+            for cut in 0..bytes.len() {
+                prop_assert!(Fact::unpack(&bytes[..cut]).is_err());
+            }
+            bytes.push(0);
+            prop_assert!(Fact::unpack(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 0u8..20) {
+        let mut bytes = bytes;
+        bytes.insert(0, kind);
+        let _ = Fact::unpack(&bytes);
+    }
+
+    #[test]
+    fn the_index_finds_what_a_plain_list_finds(
+        steps in prop::collection::vec((0u8..4, 0u64..12, 0u64..6), 1..200),
+    ) {
+        let (mut index, mut list) = (Index::default(), Vec::<Entry>::new());
+        for (at, (step, key, named)) in steps.into_iter().enumerate() {
+            let (key, named) = (u128::from(key) << 120 | 5, u128::from(named) << 121 | 9);
+            match step {
+                0 => {
+                    // Everything before a moment leaves, but not past what is open.
+                    let before = at as u64 / 2;
+                    let stays = list.iter().position(|entry| entry.admitted_ms >= before || entry.standing == Standing::InFlight);
+                    list.drain(..stays.unwrap_or(list.len()));
+                    index.expire(before);
+                }
+                _ if list.iter().any(|entry| entry.key == key) => {}
+                _ => {
+                    let standing = if step == 1 { Standing::InFlight } else { Standing::Answered };
+                    let entry = Entry {
+                        key,
+                        named,
+                        contents: 1,
+                        flight: FlightNo(at as u64),
+                        admitted_ms: at as u64,
+                        intent_at: Lsn(1),
+                        outcome_at: Lsn(2),
+                        standing,
+                        secret: false,
+                    };
+                    index.add(entry);
+                    list.push(entry);
+                }
+            }
+            prop_assert_eq!(index.len(), list.len());
+            prop_assert!(index.iter().eq(list.iter()));
+            let found = index.by_key(key).and_then(|at| index.entry(at));
+            prop_assert_eq!(found, list.iter().find(|entry| entry.key == key));
+            // Of several under one second key the newest is found.
+            let found = index.by_named(named).and_then(|at| index.entry(at));
+            prop_assert_eq!(found, list.iter().rev().find(|entry| entry.named == named));
+        }
+    }
+}

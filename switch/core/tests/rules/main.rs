@@ -1,0 +1,14 @@
+//! The rules of admission, routing, answers, sessions and recovery, one case a line.
+//!
+//! Deliberately absent: random runs (`simulation`), and everything around the core.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod credits;
+mod doubts;
+mod facts;
+mod order_of_checks;
+mod routing;
+mod sessions;

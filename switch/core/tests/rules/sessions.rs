@@ -1,0 +1,324 @@
+//! Sessions: an attempt is reported once, no answer is lost, a reversal goes on until it has an end (R-11, R-34, S-8, S-9, S-12).
+
+use crate::support::books::{supplier, text};
+use crate::support::scripted::{Line, Scripted, UNASKABLE, WELCOME};
+use switchyard_core::adapter::{Ask, Order};
+use switchyard_core::catalogue::{Meaning, ReversalMeaning, Supplier};
+use switchyard_core::ids::{FlightNo, Now};
+use switchyard_core::session::{Report, Session};
+
+/// A session with one link, and what went out on it.
+struct Rig {
+    session: Session,
+    now: Now,
+    position: u64,
+    sent: Vec<Line>,
+}
+
+impl Rig {
+    fn with(supplier: Supplier) -> Self {
+        let now = Now { mono_us: 1_000_000, wall_ms: 0 };
+        let session = Session::new(supplier, Box::new(Scripted), 1, now);
+        let mut rig = Self { session, now, position: 0, sent: Vec::new() };
+        rig.connect();
+        rig
+    }
+
+    fn new() -> Self {
+        Self::with(supplier("alpha", false))
+    }
+
+    fn connect(&mut self) {
+        self.session.up(self.now, 0);
+        self.session.frame(self.now, 0, WELCOME);
+        self.carry_out();
+        assert!(
+            std::iter::from_fn(|| self.session.report()).any(|report| matches!(report, Report::Ready(true)))
+        );
+    }
+
+    fn carry_out(&mut self) {
+        for send in 0..self.session.out().sends.len() {
+            let body = self.session.out().bytes[self.session.out().sends[send].1.clone()].to_vec();
+            self.session.queued(send, self.position);
+            self.position += body.len() as u64;
+            self.sent.extend(Line::decode(&body));
+        }
+        self.session.sent();
+    }
+
+    fn sale(&self, stan: u32) -> Box<Order> {
+        Box::new(Order {
+            flight: FlightNo(u64::from(stan)),
+            attempt: 1,
+            stan,
+            transmission: *b"1121120000",
+            rrn: text(&format!("RRN{stan:09}")),
+            deadline_us: self.now.mono_us + 3_000_000,
+            ..Order::default()
+        })
+    }
+
+    fn order(&mut self, order: Box<Order>) {
+        self.session.order(self.now, order);
+        self.carry_out();
+    }
+
+    /// Sends the sale with that STAN, and gives its line.
+    fn ask(&mut self, stan: u32) -> Line {
+        let sale = self.sale(stan);
+        self.order(sale);
+        self.sent.pop().expect("the sale went out")
+    }
+
+    fn hear(&mut self, line: &Line) {
+        self.session.frame(self.now, 0, &line.encode());
+        self.carry_out();
+    }
+
+    fn pass(&mut self, by_ms: u64) {
+        self.now.mono_us += by_ms * 1_000;
+        self.session.tick(self.now);
+        self.carry_out();
+    }
+
+    fn down(&mut self, written: u64) {
+        self.session.down(self.now, 0, written);
+        self.carry_out();
+    }
+
+    /// The next report that is not about readiness.
+    fn report(&mut self) -> Option<Report> {
+        std::iter::from_fn(|| self.session.report()).find(|report| !matches!(report, Report::Ready(_)))
+    }
+
+    /// The order whose sale timed out, as the gate makes its reversal.
+    fn doubt(&mut self, stan: u32) -> Line {
+        self.ask(stan);
+        self.pass(3_100);
+        let Some(Report::TimedOut(mut order)) = self.report() else { panic!("it timed out") };
+        order.ask = Ask::Reversal { repeat: false };
+        self.order(order);
+        self.sent.pop().expect("the reversal went out")
+    }
+}
+
+#[test]
+fn an_answer_is_reported_once_and_its_repeat_counted() {
+    let mut rig = Rig::new();
+    let line = rig.ask(1);
+    rig.hear(&line.answer("00"));
+    let Some(Report::Answered(order)) = rig.report() else { panic!("it was answered") };
+    assert_eq!((order.answer.sale, order.answer.code), (Some(Meaning::Approved), text("00")));
+    rig.hear(&line.answer("00"));
+    rig.pass(10_000);
+    assert!(rig.report().is_none());
+    assert_eq!(
+        (rig.session.counters.duplicate, rig.session.counters.unmatched, rig.session.open()),
+        (1, 0, 0)
+    );
+}
+
+#[test]
+fn what_belongs_to_nothing_is_counted_and_changes_nothing() {
+    let mut rig = Rig::new();
+    let line = rig.ask(1);
+    let strangers = [
+        Line { stan: 2, ..line.answer("00") },
+        Line { rrn: text("RRN999999999"), ..line.answer("00") },
+        Line { transmission: *b"1121120001", ..line.answer("00") },
+        Line { reversal: true, ..line.answer("00") },
+    ];
+    strangers.iter().for_each(|line| rig.hear(line));
+    rig.session.frame(rig.now, 0, b"garbage");
+    assert!(rig.report().is_none());
+    assert_eq!((rig.session.counters.unmatched, rig.session.counters.garbage), (4, 1));
+    rig.hear(&line.answer("05"));
+    assert!(matches!(rig.report(), Some(Report::Answered(_))));
+}
+
+#[test]
+fn a_late_answer_is_reported_through_the_late_window() {
+    let mut rig = Rig::new();
+    let line = rig.ask(1);
+    rig.pass(3_100);
+    assert!(matches!(rig.report(), Some(Report::TimedOut(_))));
+    rig.pass(19_000);
+    rig.hear(&line.answer("00"));
+    assert!(matches!(rig.report(), Some(Report::Late { approved: true, .. })));
+    rig.hear(&line.answer("05"));
+    assert!(matches!(rig.report(), Some(Report::Late { approved: false, .. })));
+    rig.pass(2_000);
+    rig.hear(&line.answer("00"));
+    assert!(rig.report().is_none());
+    assert_eq!((rig.session.counters.unmatched, rig.session.open()), (1, 0));
+}
+
+#[test]
+fn never_sent_is_proved_by_the_position_and_by_nothing_less() {
+    // Two sales; the link goes down when so many bytes were handed over.
+    let mut rig = Rig::new();
+    let first_at = rig.position;
+    rig.ask(1);
+    let second_at = rig.position;
+    rig.ask(2);
+    let end = rig.position;
+    for (written, cut) in [(first_at, 0), (first_at + 1, 1), (second_at, 1), (second_at + 1, 2), (end, 2)] {
+        let mut rig = Rig::new();
+        rig.ask(1);
+        rig.ask(2);
+        rig.down(written);
+        let reports: Vec<_> = std::iter::from_fn(|| rig.report()).collect();
+        let cuts = reports.iter().filter(|report| matches!(report, Report::Cut(_))).count();
+        assert_eq!((reports.len(), cuts), (2, cut), "{written} bytes were handed over");
+        let open = usize::from(rig.session.open() > 0);
+        assert_eq!(open, usize::from(cut > 0), "what was cut is matched on");
+    }
+}
+
+#[test]
+fn an_order_of_several_messages_was_sent_when_its_first_was() {
+    /// Says something of its own after each sale.
+    struct Talker;
+    impl switchyard_core::adapter::Wire for Talker {
+        fn ask(
+            &mut self,
+            now: Now,
+            order: &Order,
+            link: u8,
+            out: &mut switchyard_core::adapter::Out,
+        ) -> Result<(), switchyard_core::adapter::Unaskable> {
+            Scripted.ask(now, order, link, out)?;
+            out.send(link, |bytes| bytes.extend_from_slice(b"how are you"));
+            Ok(())
+        }
+
+        fn heard(
+            &mut self,
+            now: Now,
+            heard: switchyard_core::adapter::Heard<'_>,
+            out: &mut switchyard_core::adapter::Out,
+        ) {
+            Scripted.heard(now, heard, out);
+        }
+    }
+    let mut rig = Rig::new();
+    rig.session = Session::new(supplier("alpha", false), Box::new(Talker), 1, rig.now);
+    rig.position = 0;
+    rig.connect();
+    let at = rig.position;
+    let sale = rig.sale(1);
+    rig.order(sale);
+    rig.down(at + 1);
+    assert!(matches!(rig.report(), Some(Report::Cut(_))));
+}
+
+#[test]
+fn what_cannot_be_sent_was_never_sent() {
+    let mut rig = Rig::new();
+    let unaskable = Box::new(Order { account: text(UNASKABLE), ..*rig.sale(1) });
+    rig.order(unaskable);
+    let overdue = Box::new(Order { deadline_us: rig.now.mono_us, ..*rig.sale(2) });
+    rig.order(overdue);
+    rig.down(0);
+    let sale = rig.sale(3);
+    rig.order(sale);
+    for stan in 1..=3 {
+        assert!(matches!(rig.report(), Some(Report::NotSent(order)) if order.stan == stan));
+    }
+    assert!(rig.sent.is_empty() && rig.session.open() == 0);
+}
+
+#[test]
+fn a_reversal_is_repeated_with_backoff_until_it_is_answered() {
+    let mut rig = Rig::new();
+    let first = rig.doubt(1);
+    assert!(first.reversal && !first.repeat);
+    let mut waits = Vec::new();
+    let mut waited = 0;
+    while waits.len() < 6 {
+        rig.pass(10);
+        waited += 10;
+        if let Some(again) = rig.sent.pop() {
+            assert_eq!(again, Line { repeat: true, ..first.clone() });
+            waits.push(waited);
+            waited = 0;
+        }
+    }
+    for (wait, expected) in waits.iter().zip([500, 1_000, 2_000, 4_000, 4_000, 4_000]) {
+        assert!((expected..expected + 30).contains(wait), "{waits:?}");
+    }
+    rig.hear(&first.answer("96"));
+    assert!(rig.report().is_none(), "ask again is no end");
+    rig.hear(&first.answer("00"));
+    let Some(Report::Undone(order)) = rig.report() else { panic!("it is undone") };
+    assert_eq!(order.answer.reversal, Some(ReversalMeaning::Reversed));
+    rig.hear(&first.answer("00"));
+    rig.pass(60_000);
+    assert!(rig.report().is_none() && rig.sent.is_empty() && rig.session.open() == 0);
+}
+
+#[test]
+fn not_found_ends_a_reversal_where_it_blocks_or_after_the_late_window() {
+    let mut rig = Rig::with(Supplier { reversal_blocks_original: true, ..supplier("beta", false) });
+    let line = rig.doubt(1);
+    rig.hear(&line.answer("25"));
+    assert!(matches!(rig.report(), Some(Report::Undone(_))));
+    let mut rig = Rig::new();
+    let line = rig.doubt(1);
+    rig.hear(&line.answer("25"));
+    assert!(rig.report().is_none());
+    rig.pass(20_000);
+    rig.hear(&line.answer("25"));
+    let Some(Report::Undone(order)) = rig.report() else { panic!("it is over") };
+    assert_eq!(order.answer.reversal, Some(ReversalMeaning::NotFound));
+}
+
+#[test]
+fn a_reversal_that_nobody_answers_expires_link_or_no_link() {
+    for connected in [true, false] {
+        let mut rig = Rig::new();
+        rig.doubt(1);
+        if !connected {
+            rig.down(u64::MAX);
+        }
+        for _ in 0..70 {
+            rig.pass(1_000);
+        }
+        let reports: Vec<_> = std::iter::from_fn(|| rig.report()).collect();
+        let [Report::Undone(order)] = &reports[..] else {
+            panic!("expired once, link {connected}: {reports:?}")
+        };
+        assert_eq!(order.answer.reversal, None);
+        assert_eq!(rig.session.open(), 0);
+    }
+}
+
+#[test]
+fn a_reversal_waits_for_a_link_and_goes_first() {
+    let mut rig = Rig::new();
+    rig.ask(1);
+    rig.down(u64::MAX);
+    let Some(Report::Cut(mut order)) = rig.report() else { panic!("it was cut") };
+    order.ask = Ask::Reversal { repeat: false };
+    rig.order(order);
+    assert!(rig.sent.is_empty());
+    rig.pass(5_000);
+    rig.position = 0;
+    rig.connect();
+    assert!(rig.sent.pop().is_some_and(|line| line.reversal && !line.repeat));
+}
+
+#[test]
+fn a_reversal_of_another_life_still_notices_a_late_approval() {
+    let mut rig = Rig::new();
+    let mut order = rig.sale(7);
+    order.ask = Ask::Reversal { repeat: false };
+    rig.order(order);
+    let line = rig.sent.pop().expect("the reversal went out");
+    rig.hear(&line.answer("00"));
+    assert!(matches!(rig.report(), Some(Report::Undone(_))));
+    rig.pass(1_000);
+    rig.hear(&Line { reversal: false, ..line.answer("00") });
+    assert!(matches!(rig.report(), Some(Report::Late { approved: true, .. })));
+}

@@ -1,0 +1,149 @@
+//! The demonstration as a process of its own, on free ports: started, killed, started again.
+
+use super::hosts::{Line, read_record, record_path};
+use super::{Client, PATIENCE, tls, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_switchyard");
+
+/// A running demonstration without traffic of its own. It ends when it is dropped, with its suppliers.
+pub struct Demo {
+    child: Child,
+    addresses: HashMap<String, SocketAddr>,
+    /// How long it took until it was ready, as it says itself.
+    pub ready_s: f64,
+    data: PathBuf,
+    lines: Receiver<String>,
+}
+
+impl Demo {
+    /// Starts it on a data folder, and waits until it is ready.
+    pub fn start(data: &Path) -> Self {
+        Self::start_as(Command::new(PROGRAM), data)
+    }
+
+    /// Starts it by a command that ends in the program: a tracer may stand before it.
+    pub fn start_as(mut command: Command, data: &Path) -> Self {
+        command.args(["demo", "--no-traffic", "--port-base", "0", "--color", "never", "--data"]).arg(data);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program");
+        let lines = follow(child.stdout.take().expect("its output"));
+        let mut demo = Self { child, addresses: HashMap::new(), ready_s: 0.0, data: data.to_owned(), lines };
+        demo.await_ready();
+        demo
+    }
+
+    fn await_ready(&mut self) {
+        while self.addresses.len() < 4 {
+            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+                panic!("not ready: {:?}", std::fs::read_to_string(self.data.join("demo.log")))
+            };
+            if let Some(after) = line.strip_prefix("Switchyard is ready, after ") {
+                self.ready_s = after.split(' ').next().and_then(|s| s.parse().ok()).expect("seconds");
+            }
+            let mut words = line.split_whitespace();
+            if let (Some(name @ ("plain" | "tls" | "binbitmap" | "pages")), Some(at)) = (words.next(), words.next()) {
+                let address = at.trim_start_matches("http://").parse().expect("an address");
+                self.addresses.insert(name.to_owned(), address);
+            }
+        }
+    }
+
+    pub fn address(&self, name: &str) -> SocketAddr {
+        self.addresses[name]
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A client of the conduit of that name.
+    pub fn client(&self, conduit: &str) -> Client {
+        match conduit {
+            "tls" => tls::client(self.address("tls"), &self.data, "prepaid87"),
+            "binbitmap" => Client::connect(self.address("binbitmap"), "prepaid87-binbitmap"),
+            name => Client::connect(self.address(name), "prepaid87"),
+        }
+    }
+
+    /// What a page answers.
+    pub fn page(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.address("pages"));
+        let mut answer = ureq::get(&url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
+        answer.body_mut().read_to_string().expect("text")
+    }
+
+    /// Accounts with what is posted and what is reserved, minor units.
+    pub fn positions(&self) -> Vec<(String, i64, i64)> {
+        #[derive(serde::Deserialize)]
+        struct Position {
+            account: String,
+            posted_minor: i64,
+            reserved_minor: i64,
+        }
+        let positions: Vec<Position> = serde_json::from_str(&self.page("/api/positions")).expect("positions");
+        positions.into_iter().map(|p| (p.account, p.posted_minor, p.reserved_minor)).collect()
+    }
+
+    /// What a supplier did so far.
+    pub fn record(&self, name: &str) -> Vec<Line> {
+        read_record(&record_path(&self.data, name))
+    }
+
+    /// Kills it at once. Its suppliers live on.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a process to kill");
+        self.child.wait().expect("its end");
+    }
+
+    /// Ends it in order, with its suppliers.
+    pub fn end(mut self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("a process to end");
+        let mut status = None;
+        until("the demonstration ends", || {
+            status = self.child.try_wait().expect("its state");
+            status.is_some()
+        });
+        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        // A demonstration that was killed leaves its suppliers, and says where they are.
+        if std::thread::panicking() {
+            end_suppliers(&self.data);
+        }
+    }
+}
+
+/// Ends the suppliers that a killed demonstration has left.
+pub fn end_suppliers(data: &Path) {
+    let Ok(text) = std::fs::read_to_string(data.join("suppliers").join("host.json")) else { return };
+    let Ok(host) = serde_json::from_str::<serde_json::Value>(&text) else { return };
+    if let Some(pid) = host["pid"].as_i64() {
+        let _ = kill(Pid::from_raw(pid as i32), Signal::SIGTERM);
+    }
+}
+
+/// The lines of an output, as they come; read to its end so that the program never waits.
+fn follow(output: ChildStdout) -> Receiver<String> {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let _ = tell.send(line);
+        }
+    });
+    told
+}
