@@ -110,7 +110,8 @@ fn a_killed_demonstration_comes_back_with_its_answers_and_its_suppliers() {
     let (code, other) = second.send(&["VOUCHER10"]);
     assert_eq!(code, Some(Exit::Done.code().into()), "{other}");
     assert_ne!(part(&sold, "48.20"), part(&other, "48.20"), "a voucher was sold twice");
-    let (code, explained) = second.send(&["DATA5", "--explain", "--admin", second.told("pages").trim_start_matches("http://")]);
+    let (code, explained) =
+        second.send(&["DATA5", "--explain", "--admin", second.told("pages").trim_start_matches("http://")]);
     assert_eq!(code, Some(Exit::Done.code().into()), "{explained}");
     assert_eq!(explained["explanation"]["candidates"][0]["supplier"], "telco-a", "{explained}");
     assert!(second.signal(Signal::SIGTERM).success());

@@ -36,7 +36,11 @@ fn message(dialect: &str) -> Vec<u8> {
     let dialect = Dialect::open_shipped(dialect).expect("shipped");
     let mut out = Vec::new();
     let mut build = Build::new(&dialect, Mti::new(210), &mut out);
-    build.text(Role::Pan, PAN.as_bytes()).number(Role::Amount, 1_000).number(Role::Stan, 7).text(Role::ResponseCode, b"00");
+    build
+        .text(Role::Pan, PAN.as_bytes())
+        .number(Role::Amount, 1_000)
+        .number(Role::Stan, 7)
+        .text(Role::ResponseCode, b"00");
     build.open_tags(Role::Prepaid).tag(Tag::Pin, PIN.as_bytes()).tag(Tag::Serial, b"S1").close_tags();
     build.number(Role::Currency, 978);
     build.finish().expect("fits the dialect");
@@ -54,7 +58,10 @@ fn a_message_is_decoded_however_it_is_written() {
     for input in [raw.as_slice(), hex.as_bytes(), base64.as_bytes(), &framed, &twice] {
         let (out, _) = check(&["decode"], input, Exit::Done);
         assert!(out.starts_with("0210 sale response\n"), "{out}");
-        assert!(out.contains("10.00 EUR") && out.contains("approved") && out.contains("600649******7890"), "{out}");
+        assert!(
+            out.contains("10.00 EUR") && out.contains("approved") && out.contains("600649******7890"),
+            "{out}"
+        );
         assert!(!out.contains(PIN) && !out.contains(PAN), "a secret is shown: {out}");
     }
     let (out, _) = check(&["decode", &hex, "--show-secrets"], b"", Exit::Done);
@@ -90,7 +97,10 @@ fn a_fault_is_shown_where_it_is_and_nothing_secret_with_it() {
     let shown = format!("{out}{err}");
     assert!(!shown.contains(PIN) && !shown.contains(PAN), "a secret is shown: {shown}");
     let digits: String = PIN.bytes().map(|digit| format!("{digit:02X} ")).collect();
-    assert!(!shown.contains(digits.trim()) && !shown.contains(&digits[..12]), "a secret is shown in hex: {shown}");
+    assert!(
+        !shown.contains(digits.trim()) && !shown.contains(&digits[..12]),
+        "a secret is shown in hex: {shown}"
+    );
 }
 
 #[test]
@@ -111,7 +121,11 @@ fn what_is_mistyped_is_named_with_what_was_meant() {
 fn a_wrong_configuration_is_said_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("switchyard.toml");
-    std::fs::write(&file, "windw = 1\n[[conduit]]\nname = \"a\"\nlisten = \"nowhere\"\ndialect = \"prepaid78\"\n").expect("own folder");
+    std::fs::write(
+        &file,
+        "windw = 1\n[[conduit]]\nname = \"a\"\nlisten = \"nowhere\"\ndialect = \"prepaid78\"\n",
+    )
+    .expect("own folder");
     let (_, err) = check(&["check", "--config", &file.to_string_lossy()], b"", Exit::Usage);
     for wanted in ["switchyard.toml:1:1: error", ":4:", ":5:", "errors"] {
         assert!(err.contains(wanted), "{wanted} is not in {err}");

@@ -46,7 +46,10 @@ pub fn run(args: &CheckArgs, io: &mut Io) -> Result<Exit, Failure> {
     let settings = read(&args.config, io)?;
     if args.values {
         for value in &settings.values {
-            let set = value.set.as_ref().map_or_else(|| "default".to_owned(), |(file, line)| format!("{file}:{line}"));
+            let set = value
+                .set
+                .as_ref()
+                .map_or_else(|| "default".to_owned(), |(file, line)| format!("{file}:{line}"));
             io.line(format!("{} = {}  {}# {set}{}", value.key, value.value, io.paint.quiet, io.paint.end));
         }
         return Ok(Exit::Done);
@@ -60,18 +63,29 @@ pub fn run(args: &CheckArgs, io: &mut Io) -> Result<Exit, Failure> {
         counted(catalogue.suppliers.len(), "supplier"),
         counted(settings.conduits.len(), "conduit"),
     ];
-    io.line(format!("{}{} is right{}: {}", io.paint.good, args.config.display(), io.paint.end, counts.join(", ")));
+    io.line(format!(
+        "{}{} is right{}: {}",
+        io.paint.good,
+        args.config.display(),
+        io.paint.end,
+        counts.join(", ")
+    ));
     for conduit in &settings.conduits {
         let dialect = settings.dialect_of(conduit).map_or("", |dialect| dialect.name());
         let secure = if conduit.tls.is_some() { ", TLS" } else { "" };
         line(io, &format!("conduit {}", conduit.name), format!("{}, {dialect}{secure}", conduit.listen));
     }
     for supplier in &settings.suppliers {
-        let links: Vec<_> = supplier.links.iter().map(|link| format!("{}:{}", link.host, link.port)).collect();
+        let links: Vec<_> =
+            supplier.links.iter().map(|link| format!("{}:{}", link.host, link.port)).collect();
         let links = if links.is_empty() { String::new() } else { format!(" at {}", links.join(", ")) };
         line(io, &format!("supplier {}", supplier.code), format!("{}{links}", supplier.adapter));
     }
-    line(io, "pages", settings.admin.listen.map_or_else(|| "not served".to_owned(), |listen| format!("http://{listen}")));
+    line(
+        io,
+        "pages",
+        settings.admin.listen.map_or_else(|| "not served".to_owned(), |listen| format!("http://{listen}")),
+    );
     line(io, "data", settings.data.display());
     Ok(Exit::Done)
 }

@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 /// Longest input, in bytes.
 const INPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Options of `decode`.
-#[derive(Clone, Debug, Args)]
+/// Options of `decode`. They may hold a message in clear, so they do not print.
+#[derive(Clone, Args)]
 pub struct DecodeArgs {
     /// The message: hex, base64 or plain text. Without it and --file, standard input is read.
     #[arg(conflicts_with = "file")]
@@ -107,7 +107,8 @@ pub fn open_dialect(name: &str) -> Result<Arc<Dialect>, Failure> {
         let shipped = Dialect::shipped_names().collect::<Vec<_>>().join(", ");
         return Err(failure.help(format!("shipped are {shipped}; or give the path of a dialect file")));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let base = |base: &str| {
         let beside = std::fs::read_to_string(folder.join(format!("{base}.toml"))).ok();
@@ -129,7 +130,8 @@ pub fn run(args: &DecodeArgs, io: &mut Io) -> Result<Exit, Failure> {
     let readings = readings(&input, args.form);
     if readings.is_empty() {
         let form = args.form.map_or_else(|| "a message".to_owned(), |form| form.to_string());
-        return Err(Failure::usage(format!("the input is not {form}")).help("give hex, base64 or the bytes themselves"));
+        return Err(Failure::usage(format!("the input is not {form}"))
+            .help("give hex, base64 or the bytes themselves"));
     }
     match Decoded::find(&readings, &dialect, args) {
         Ok(decoded) => decoded.print(&dialect, args, io),
@@ -156,14 +158,17 @@ fn input(args: &DecodeArgs) -> Result<Zeroizing<Vec<u8>>, Failure> {
             let read = opened.and_then(|opened| opened.take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes));
             (file.display().to_string(), read)
         }
-        None => ("standard input".to_owned(), std::io::stdin().take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes)),
+        None => {
+            ("standard input".to_owned(), std::io::stdin().take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes))
+        }
     };
     read.map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
     if bytes.len() as u64 > INPUT_BYTES_MAX {
         return Err(Failure::usage(format!("{name} is longer than {INPUT_BYTES_MAX} bytes")));
     }
     if bytes.trim_ascii().is_empty() {
-        return Err(Failure::usage(format!("there is nothing in {name}")).help("give the message as an argument, with --file, or on standard input"));
+        return Err(Failure::usage(format!("there is nothing in {name}"))
+            .help("give the message as an argument, with --file, or on standard input"));
     }
     Ok(bytes)
 }
@@ -207,7 +212,12 @@ impl Decoded {
         }
         match worst {
             Some((_, fault)) => Err(fault),
-            None => Err(Fault { form: Form::Raw, frames: Some("nothing to read".into()), begins: 0, message: Vec::new() }),
+            None => Err(Fault {
+                form: Form::Raw,
+                frames: Some("nothing to read".into()),
+                begins: 0,
+                message: Vec::new(),
+            }),
         }
     }
 
@@ -234,7 +244,12 @@ impl Decoded {
             let Paint { bold, quiet, end, .. } = io.paint;
             let framed = if self.framed { ", framed" } else { "" };
             io.line(format!("{bold}{}{end} {}", view.mti(), kind(view.mti())));
-            io.line(format!("{quiet}{}, {} bytes, from {}{framed}{end}", dialect.name(), message.len(), self.form));
+            io.line(format!(
+                "{quiet}{}, {} bytes, from {}{framed}{end}",
+                dialect.name(),
+                message.len(),
+                self.form
+            ));
             io.text(table(&fields, true, &io.paint));
             if args.hex {
                 io.text(dump(message, &visible(&view, args.show_secrets), &io.paint));
@@ -250,7 +265,9 @@ fn read(reading: &Reading, way: Frames, dialect: &Dialect, header_bytes: u8) -> 
         Frames::None => vec![(0, reading.bytes.to_vec())],
         _ => cut(&reading.bytes, &way.framing(header_bytes)).map_err(|error| Fault {
             form,
-            frames: Some(error.map_or_else(|| "the input ends within a frame".to_owned(), |error| error.to_string())),
+            frames: Some(
+                error.map_or_else(|| "the input ends within a frame".to_owned(), |error| error.to_string()),
+            ),
             begins: 0,
             message: Vec::new(),
         })?,
@@ -259,7 +276,12 @@ fn read(reading: &Reading, way: Frames, dialect: &Dialect, header_bytes: u8) -> 
         return Err(Fault { form, frames: None, begins: *begins, message: message.clone() });
     }
     if messages.is_empty() {
-        return Err(Fault { form, frames: Some("there are only keep-alives".into()), begins: 0, message: Vec::new() });
+        return Err(Fault {
+            form,
+            frames: Some("there are only keep-alives".into()),
+            begins: 0,
+            message: Vec::new(),
+        });
     }
     let messages = messages.into_iter().map(|(_, message)| message).collect();
     Ok(Decoded { form, framed: way != Frames::None, messages })
@@ -291,7 +313,8 @@ impl Fault {
             failure = failure.help(format!("the message begins at byte {} of the input", self.begins));
         }
         let others = Dialect::shipped_names().filter(|name| *name != dialect.name());
-        let fitting = others.filter(|name| open_dialect(name).is_ok_and(|other| other.view(&self.message).is_ok()));
+        let fitting =
+            others.filter(|name| open_dialect(name).is_ok_and(|other| other.view(&self.message).is_ok()));
         match fitting.collect::<Vec<_>>().as_slice() {
             [] => failure,
             fitting => failure.help(format!("it can be read as {}: give --dialect", fitting.join(" or "))),
@@ -319,7 +342,13 @@ impl Fault {
             return;
         }
         if let Some(view) = read {
-            io.line(format!("{}{}{} {}, up to the fault:", io.paint.bold, view.mti(), io.paint.end, kind(view.mti())));
+            io.line(format!(
+                "{}{}{} {}, up to the fault:",
+                io.paint.bold,
+                view.mti(),
+                io.paint.end,
+                kind(view.mti())
+            ));
             io.text(table(&fields, true, &io.paint));
         }
         let visible = visible_broken(broken, &self.message, args.show_secrets);

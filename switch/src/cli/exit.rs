@@ -62,13 +62,17 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done; for send: approved (00), or approved in part (10)",
-            Self::Negative => "send: answered with any other code than 00, 10 and 68; decode: the message has a fault",
+            Self::Negative => {
+                "send: answered with any other code than 00, 10 and 68; decode: the message has a fault"
+            }
             Self::Usage => "the command line, the configuration or an input file is wrong",
             Self::Unknown => "send: the outcome is unknown (68), or no answer came in time",
             Self::Unreachable => "send: nobody listens there, or TLS refused",
             Self::Data => "the data folder is in use by another process, damaged, or sealed with another key",
             Self::Failed => "the system refused something: an address in use, a full disk, no permission",
-            Self::Stopped => "the switch stopped by itself to protect its journal: start it again, it recovers",
+            Self::Stopped => {
+                "the switch stopped by itself to protect its journal: start it again, it recovers"
+            }
             Self::Aborted => "ended at once by a second Ctrl-C or SIGTERM; safe, the next start recovers",
         }
     }

@@ -70,7 +70,9 @@ fn tags(view: &View<'_>, within: &str, tags: Tags<'_>, secrets: bool) -> Vec<Fie
             name: meaning.map_or_else(|| "(unknown tag)".into(), |tag| tag.name().replace('-', " ")),
             format: String::new(),
             value: if parts.is_empty() { shown(mask, &value) } else { String::new() },
-            note: meaning.filter(|_| mask == Mask::Clear).map_or_else(String::new, |tag| tag_note(view, tag, &value)),
+            note: meaning
+                .filter(|_| mask == Mask::Clear)
+                .map_or_else(String::new, |tag| tag_note(view, tag, &value)),
             id,
             parts,
         });
@@ -89,7 +91,9 @@ fn positional(view: &View<'_>, role: Role, de: u8, mask: Mask) -> Vec<Field> {
             let value = view.part(role, index)?;
             Some(Field {
                 id: format!("{de}.{}", index + 1),
-                name: names.get(index).map_or_else(|| format!("part {}", index + 1), |name| (*name).to_owned()),
+                name: names
+                    .get(index)
+                    .map_or_else(|| format!("part {}", index + 1), |name| (*name).to_owned()),
                 format: String::new(),
                 value: shown(mask, &value),
                 note: String::new(),
@@ -137,7 +141,10 @@ fn tag_note(view: &View<'_>, tag: Tag, value: &Value<'_>) -> String {
     let digits = text(value);
     match tag {
         Tag::ItemAmount => value.number().map_or_else(String::new, |amount| money(amount, currency(view))),
-        Tag::FaceValue => match (digits.get(..12).and_then(|d| d.parse().ok()), digits.get(12..).and_then(|d| d.parse().ok())) {
+        Tag::FaceValue => match (
+            digits.get(..12).and_then(|d| d.parse().ok()),
+            digits.get(12..).and_then(|d| d.parse().ok()),
+        ) {
             (Some(amount), Some(currency)) => money(amount, currency),
             _ => String::new(),
         },
@@ -205,12 +212,15 @@ fn currency(view: &View<'_>) -> u16 {
 }
 
 fn currency_name(numeric: u16) -> String {
-    iso_currency::Currency::from_numeric(numeric).map_or_else(String::new, |currency| currency.code().to_owned())
+    iso_currency::Currency::from_numeric(numeric)
+        .map_or_else(String::new, |currency| currency.code().to_owned())
 }
 
 fn money(minor: u64, numeric: u16) -> String {
     let Some(currency) = iso_currency::Currency::from_numeric(numeric) else { return String::new() };
-    let (Ok(minor), Some(exponent)) = (i64::try_from(minor), currency.exponent()) else { return String::new() };
+    let (Ok(minor), Some(exponent)) = (i64::try_from(minor), currency.exponent()) else {
+        return String::new();
+    };
     format!("{} {}", Minor(minor).display(exponent as u8), currency.code())
 }
 
@@ -240,7 +250,8 @@ fn spread(digits: &str, pattern: &str) -> String {
         return String::new();
     }
     let mut digits = digits.chars();
-    let filled: String = format.chars().map(|c| if places(&c) { digits.next().unwrap_or(c) } else { c }).collect();
+    let filled: String =
+        format.chars().map(|c| if places(&c) { digits.next().unwrap_or(c) } else { c }).collect();
     filled + unit
 }
 
@@ -252,10 +263,20 @@ mod tests {
     fn answer(dialect: &Dialect) -> Vec<u8> {
         let mut out = Vec::new();
         let mut build = Build::new(dialect, Mti::new(210), &mut out);
-        build.text(Role::Pan, b"6006491234567890").text(Role::ProcessingCode, b"000000").number(Role::Amount, 1_000);
-        build.text(Role::TransmissionTime, b"1121230059").number(Role::Stan, 7).text(Role::ResponseCode, b"00");
+        build
+            .text(Role::Pan, b"6006491234567890")
+            .text(Role::ProcessingCode, b"000000")
+            .number(Role::Amount, 1_000);
+        build
+            .text(Role::TransmissionTime, b"1121230059")
+            .number(Role::Stan, 7)
+            .text(Role::ResponseCode, b"00");
         build.number(Role::Currency, 978);
-        build.open_tags(Role::Prepaid).tag(Tag::Pin, b"1234567890123456").tag(Tag::Expiry, b"20281121").close_tags();
+        build
+            .open_tags(Role::Prepaid)
+            .tag(Tag::Pin, b"1234567890123456")
+            .tag(Tag::Expiry, b"20281121")
+            .close_tags();
         build.finish().expect("fits the dialect");
         out
     }
@@ -289,7 +310,13 @@ mod tests {
 
     #[test]
     fn message_types_have_names() {
-        let table = [(200, "sale request"), (201, "sale request, repeat"), (210, "sale response"), (430, "reversal advice response"), (800, "network management request")];
+        let table = [
+            (200, "sale request"),
+            (201, "sale request, repeat"),
+            (210, "sale response"),
+            (430, "reversal advice response"),
+            (800, "network management request"),
+        ];
         for (mti, name) in table {
             assert_eq!(kind(Mti::new(mti)), name);
         }

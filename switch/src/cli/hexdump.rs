@@ -99,7 +99,11 @@ pub fn dump_around(message: &[u8], visible: &[bool], fault: usize, paint: &Paint
         }
         if number == fault_line {
             let column = 3 * (fault % LINE_BYTES);
-            let _ = writeln!(out, "{}      |{} {:column$}{}^^{}", paint.quiet, paint.end, "", paint.bad, paint.end);
+            let _ = writeln!(
+                out,
+                "{}      |{} {:column$}{}^^{}",
+                paint.quiet, paint.end, "", paint.bad, paint.end
+            );
         }
     }
     out
@@ -108,18 +112,18 @@ pub fn dump_around(message: &[u8], visible: &[bool], fault: usize, paint: &Paint
 fn line(message: &[u8], visible: &[bool], start: usize, paint: &Paint, out: &mut String) {
     let end = (start + LINE_BYTES).min(message.len());
     let (mut hex, mut ascii) = (String::new(), String::new());
-    for at in start..end {
-        let byte = message[at];
+    for (at, byte) in (start..end).zip(&message[start.min(end)..end]) {
         if visible.get(at).copied().unwrap_or(false) {
             let _ = write!(hex, "{byte:02X} ");
-            ascii.push(if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '.' });
+            ascii.push(if byte.is_ascii_graphic() || byte == b' ' { char::from(*byte) } else { '.' });
         } else {
             hex.push_str("** ");
             ascii.push('*');
         }
     }
     let Paint { quiet, end, .. } = paint;
-    let _ = writeln!(out, "{quiet} {start:04} |{end} {hex:<width$} {quiet}{ascii}{end}", width = 3 * LINE_BYTES);
+    let _ =
+        writeln!(out, "{quiet} {start:04} |{end} {hex:<width$} {quiet}{ascii}{end}", width = 3 * LINE_BYTES);
 }
 
 #[cfg(test)]
@@ -172,7 +176,10 @@ mod tests {
     #[test]
     fn a_fault_behind_the_end_has_its_caret() {
         let shown = dump_around(b"0200", &[true; 4], 4, &Paint::NONE);
-        assert_eq!(shown, " 0000 | 30 32 30 30                                      0200\n      |             ^^\n");
+        assert_eq!(
+            shown,
+            " 0000 | 30 32 30 30                                      0200\n      |             ^^\n"
+        );
         assert!(dump_around(&[0; 16], &[true; 16], 16, &Paint::NONE).ends_with("      | ^^\n"));
     }
 }

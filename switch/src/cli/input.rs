@@ -42,14 +42,16 @@ pub struct Reading {
 
 /// What an input may be, likeliest first; only `form` where that is known. Empty where it cannot be that.
 pub fn readings(input: &[u8], form: Option<Form>) -> Vec<Reading> {
-    let all = [(Form::Hex, hex(input)), (Form::Base64, base64(input)), (Form::Raw, raw(input, form.is_some()))];
+    let all =
+        [(Form::Hex, hex(input)), (Form::Base64, base64(input)), (Form::Raw, raw(input, form.is_some()))];
     let wanted = all.into_iter().filter(|(found, _)| form.is_none_or(|form| form == *found));
     wanted.filter_map(|(form, bytes)| Some(Reading { form, bytes: Zeroizing::new(bytes?) })).collect()
 }
 
 fn hex(input: &[u8]) -> Option<Vec<u8>> {
-    let digits: Zeroizing<Vec<u8>> =
-        Zeroizing::new(input.iter().copied().filter(|byte| !byte.is_ascii_whitespace() && *byte != b':').collect());
+    let digits: Zeroizing<Vec<u8>> = Zeroizing::new(
+        input.iter().copied().filter(|byte| !byte.is_ascii_whitespace() && *byte != b':').collect(),
+    );
     let digits = digits.strip_prefix(b"0x").unwrap_or(&digits);
     if digits.is_empty() { None } else { hex::decode(digits).ok() }
 }
@@ -61,7 +63,8 @@ fn base64(input: &[u8]) -> Option<Vec<u8>> {
     let text: Zeroizing<Vec<u8>> =
         Zeroizing::new(input.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
     let standard = GeneralPurpose::new(&alphabet::STANDARD, config).decode(text.as_slice());
-    let decoded = standard.or_else(|_| GeneralPurpose::new(&alphabet::URL_SAFE, config).decode(text.as_slice()));
+    let decoded =
+        standard.or_else(|_| GeneralPurpose::new(&alphabet::URL_SAFE, config).decode(text.as_slice()));
     decoded.ok().filter(|bytes| !bytes.is_empty())
 }
 

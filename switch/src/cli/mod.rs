@@ -48,7 +48,7 @@ const STYLES: Styles = Styles::styled()
 ///
 /// New here? `switchyard demo` starts a whole switch with suppliers, products and traffic on this machine; it prints a command
 /// to try in a second shell.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "switchyard", version, styles = STYLES, max_term_width = 110, arg_required_else_help = true)]
 pub struct Cli {
     /// When to colour the output.
@@ -60,7 +60,7 @@ pub struct Cli {
 }
 
 /// What can be done.
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Clone, Subcommand)]
 pub enum Command {
     /// Start a whole switch with suppliers, products and traffic, to try things out.
     ///

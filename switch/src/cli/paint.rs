@@ -53,7 +53,9 @@ impl Paint {
             Colour::Always => true,
             Colour::Never => false,
             // An empty NO_COLOR counts as not set (no-color.org).
-            Colour::Auto => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Colour::Auto => {
+                stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
         };
         if wanted { Self::ANSI } else { Self::NONE }
     }

@@ -68,7 +68,9 @@ pub fn stop(running: Running) -> Result<Exit, Failure> {
 /// Whose fault it is that the switch does not start.
 pub fn not_started(error: StartError) -> Failure {
     let exit = match &error {
-        StartError::Journal(JournalError::Options(_)) | StartError::Tls { .. } | StartError::Adapter { .. } => Exit::Usage,
+        StartError::Journal(JournalError::Options(_))
+        | StartError::Tls { .. }
+        | StartError::Adapter { .. } => Exit::Usage,
         StartError::Door(DoorError::Tls { .. }) => Exit::Usage,
         StartError::Journal(JournalError::Io { .. }) | StartError::Data { .. } => Exit::Failed,
         StartError::Journal(_) | StartError::Key(_) | StartError::Stock(_) => Exit::Data,

@@ -115,10 +115,14 @@ pub fn run(args: &SuppliersArgs) -> Result<Exit, Failure> {
     let folder = HostFolder::new(&args.data).map_err(Failure::system)?;
     let lock = folder.lock().map_err(Failure::system)?;
     if lock.try_lock().is_err() {
-        return Err(Failure::new(Exit::Data, format!("suppliers are served for {} already", args.data.display())));
+        return Err(Failure::new(
+            Exit::Data,
+            format!("suppliers are served for {} already", args.data.display()),
+        ));
     }
     let hosts = hosts(&folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::system)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::system)?;
     runtime.block_on(serve_all(hosts, &folder))?;
     let _ = std::fs::remove_file(folder.json());
     Ok(Exit::Done)
@@ -128,8 +132,11 @@ pub fn run(args: &SuppliersArgs) -> Result<Exit, Failure> {
 fn hosts(folder: &HostFolder) -> Result<Vec<SupplierHost>, Failure> {
     let settings = load_shipped(&super::adapter_keys()).map_err(Failure::system)?;
     let mut hosts = Vec::new();
-    for (seed, supplier) in (1..).zip(settings.suppliers.iter().filter(|supplier| supplier.adapter == HOST_ADAPTER)) {
-        let dialect = supplier.adapter_settings.get("dialect").and_then(|name| name.as_str()).unwrap_or("prepaid87");
+    for (seed, supplier) in
+        (1..).zip(settings.suppliers.iter().filter(|supplier| supplier.adapter == HOST_ADAPTER))
+    {
+        let dialect =
+            supplier.adapter_settings.get("dialect").and_then(|name| name.as_str()).unwrap_or("prepaid87");
         hosts.push(SupplierHost {
             name: supplier.code.clone(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

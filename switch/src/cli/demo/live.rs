@@ -35,7 +35,8 @@ impl Live {
         let now = Instant::now();
         let bar = is_terminal.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-            let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = ProgressStyle::with_template("{wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             bar.with_style(style)
         });
         Self { bar, began: now, shown_at: now, rate: Rate { at: now, answers: 0, per_second: 0.0 } }
@@ -82,7 +83,8 @@ impl Rate {
 }
 
 fn line(figures: &Figures, per_second: f64, elapsed: Duration) -> String {
-    let ms = |us: Option<u64>| us.map_or_else(|| "-".to_owned(), |us| format!("{:.1} ms", us as f64 / 1_000.0));
+    let ms =
+        |us: Option<u64>| us.map_or_else(|| "-".to_owned(), |us| format!("{:.1} ms", us as f64 / 1_000.0));
     let seconds = elapsed.as_secs();
     format!(
         "{}:{:02}  {} tx  {per_second:.1}/s  approved {}  declined {}  unknown {}  refused {}  in flight {}  p50 {}  p99 {}",

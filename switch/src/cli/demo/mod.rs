@@ -68,7 +68,8 @@ fn rate(text: &str) -> Result<f64, String> {
 pub fn run(args: &DemoArgs, io: &mut Io) -> Result<Exit, Failure> {
     let signals = Signals::listen()?;
     let data = &args.data;
-    std::fs::create_dir_all(data).map_err(|error| Failure::system(format!("cannot make {}: {error}", data.display())))?;
+    std::fs::create_dir_all(data)
+        .map_err(|error| Failure::system(format!("cannot make {}: {error}", data.display())))?;
     logging::to_file(&data.join("demo.log"))?;
     let mut settings = load_shipped(&super::adapter_keys()).map_err(Failure::system)?;
     settings.relocate(data.clone());
@@ -127,7 +128,8 @@ fn reach_suppliers(settings: &mut Settings, suppliers: &SupplierProcess) {
 }
 
 fn dialects(settings: &Settings) -> Vec<String> {
-    let name = |conduit| settings.dialect_of(conduit).map_or_else(String::new, |dialect| dialect.name().to_owned());
+    let name =
+        |conduit| settings.dialect_of(conduit).map_or_else(String::new, |dialect| dialect.name().to_owned());
     settings.conduits.iter().map(name).collect()
 }
 
@@ -155,9 +157,18 @@ fn address(running: &Running, name: &str) -> Option<SocketAddr> {
 }
 
 /// What a newcomer needs to know.
-fn page(running: &Running, suppliers: &SupplierProcess, dialects: &[String], args: &DemoArgs, io: &Io) -> String {
+fn page(
+    running: &Running,
+    suppliers: &SupplierProcess,
+    dialects: &[String],
+    args: &DemoArgs,
+    io: &Io,
+) -> String {
     let (bold, quiet, good, end) = (io.paint.bold, io.paint.quiet, io.paint.good, io.paint.end);
-    let mut page = format!("{good}Switchyard is ready{end}, after {:.2} s. Ctrl-C ends it.\n\n", running.ready_after.as_secs_f64());
+    let mut page = format!(
+        "{good}Switchyard is ready{end}, after {:.2} s. Ctrl-C ends it.\n\n",
+        running.ready_after.as_secs_f64()
+    );
     let mut line = |what: &str, value: String| {
         let _ = writeln!(page, "  {bold}{what:<10}{end} {value}");
     };
@@ -214,7 +225,9 @@ mod tests {
     fn ports_move_in_the_documented_order() {
         let mut settings = load_shipped(&crate::cli::adapter_keys()).expect("shipped");
         move_ports(&mut settings, 9_000);
-        let port = |name: &str| settings.conduits.iter().find(|conduit| conduit.name == name).expect("a conduit").listen.port();
+        let port = |name: &str| {
+            settings.conduits.iter().find(|conduit| conduit.name == name).expect("a conduit").listen.port()
+        };
         let pages = settings.admin.listen.expect("served").port();
         assert_eq!([port("plain"), port("tls"), pages, port("binbitmap")], [9_000, 9_001, 9_002, 9_003]);
         move_ports(&mut settings, 0);
@@ -225,6 +238,9 @@ mod tests {
     fn the_default_ports_are_those_of_the_configuration() {
         let settings = load_shipped(&crate::cli::adapter_keys()).expect("shipped");
         let ports: Vec<_> = settings.conduits.iter().map(|conduit| conduit.listen.port()).collect();
-        assert_eq!((ports, settings.admin.listen.map(|listen| listen.port())), (vec![8_583, 8_584, 8_585], Some(8_080)));
+        assert_eq!(
+            (ports, settings.admin.listen.map(|listen| listen.port())),
+            (vec![8_583, 8_584, 8_585], Some(8_080))
+        );
     }
 }

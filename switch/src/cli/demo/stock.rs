@@ -31,7 +31,9 @@ pub(super) fn ensure(settings: &Settings) -> Result<(), Failure> {
     let closed = books.close().map_err(Failure::system);
     loaded.and(closed)?;
     // The batches are durable; this file only saves the next start from looking.
-    File::create(&done).map(drop).map_err(|error| Failure::system(format!("cannot write {}: {error}", done.display())))
+    File::create(&done)
+        .map(drop)
+        .map_err(|error| Failure::system(format!("cannot write {}: {error}", done.display())))
 }
 
 fn done_file(settings: &Settings) -> PathBuf {

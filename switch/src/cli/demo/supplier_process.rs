@@ -41,7 +41,9 @@ impl SupplierProcess {
     /// # Errors
     /// It cannot be started.
     pub(super) fn find_or_start(data: &Path) -> Result<Self, Failure> {
-        let fail = |error: io::Error| Failure::system(format!("the suppliers of {} cannot be started: {error}", data.display()));
+        let fail = |error: io::Error| {
+            Failure::system(format!("the suppliers of {} cannot be started: {error}", data.display()))
+        };
         let folder = HostFolder::new(data).map_err(fail)?;
         let in_use = folder.use_lock().map_err(fail)?;
         in_use.lock_shared().map_err(fail)?;
@@ -77,7 +79,9 @@ impl SupplierProcess {
     /// # Errors
     /// It does not end.
     pub(super) fn end(mut self) -> Result<(), Failure> {
-        let fail = |error: io::Error| Failure::system(format!("the supplier process {} does not end: {error}", self.host.pid));
+        let fail = |error: io::Error| {
+            Failure::system(format!("the supplier process {} does not end: {error}", self.host.pid))
+        };
         end(self.host.pid, &self.folder).map_err(fail)?;
         if let Some(child) = &mut self.child {
             child.wait().map_err(fail)?;
@@ -130,8 +134,12 @@ fn wait_for_host(mut child: Child, folder: &HostFolder) -> Result<(HostFile, Chi
                 let _ = child.kill().and_then(|()| child.wait());
                 return Err(Failure::system("the supplier process does not listen in time").help(see));
             }
-            Ok(Some(status)) => return Err(Failure::system(format!("the supplier process ended: {status}")).help(see)),
-            Err(error) => return Err(Failure::system(format!("the supplier process is lost: {error}")).help(see)),
+            Ok(Some(status)) => {
+                return Err(Failure::system(format!("the supplier process ended: {status}")).help(see));
+            }
+            Err(error) => {
+                return Err(Failure::system(format!("the supplier process is lost: {error}")).help(see));
+            }
         }
     }
 }

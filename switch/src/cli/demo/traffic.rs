@@ -55,13 +55,17 @@ impl Traffic {
             drain_ms: DRAIN_MS,
             watch: None,
         };
-        let (good, bad) = (load(profile(false), 1.0 - MISBEHAVING_SHARE), load(profile(true), MISBEHAVING_SHARE));
+        let (good, bad) =
+            (load(profile(false), 1.0 - MISBEHAVING_SHARE), load(profile(true), MISBEHAVING_SHARE));
         let stop = CancellationToken::new();
         let ended = stop.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fail)?;
         let work = move || {
             let (good, bad) = runtime.block_on(async {
-                tokio::join!(run(good, ended.clone(), Arc::default()), run(bad, ended, Arc::<LiveCounters>::default()))
+                tokio::join!(
+                    run(good, ended.clone(), Arc::default()),
+                    run(bad, ended, Arc::<LiveCounters>::default())
+                )
             });
             for error in [good.err(), bad.err()].into_iter().flatten() {
                 tracing::error!(%error, "the demonstration's traffic ended");
@@ -98,7 +102,9 @@ mod tests {
 
     #[test]
     fn terminals_are_shared_out_once() {
-        let of = |misbehaves| profile(misbehaves).terminals.into_iter().map(|terminal| terminal.terminal).collect::<Vec<_>>();
+        let of = |misbehaves| {
+            profile(misbehaves).terminals.into_iter().map(|terminal| terminal.terminal).collect::<Vec<_>>()
+        };
         let (good, bad) = (of(false), of(true));
         assert_eq!(good.len() + bad.len(), 999 - TERMINALS_LEFT);
         assert!(good.iter().all(|terminal| !bad.contains(terminal) && terminal.as_str() > "T0000010"));

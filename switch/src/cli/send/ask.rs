@@ -37,7 +37,8 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no place: give an element's number such as 4, or a tag such as 48.02");
+        let wrong =
+            || format!("`{text}` is no place: give an element's number such as 4, or a tag such as 48.02");
         let (element, tag) = text.split_once('.').map_or((text, None), |(element, tag)| (element, Some(tag)));
         let element = element.parse().ok().filter(|de| (2..=192).contains(de)).ok_or_else(wrong)?;
         match tag {
@@ -96,7 +97,12 @@ pub(super) struct Ask {
 ///
 /// # Errors
 /// Options that contradict each other, an amount or time that is none.
-pub(super) fn ask(args: &SendArgs, catalogue: &Catalogue, dialect: &Dialect, now: Moment) -> Result<Ask, Failure> {
+pub(super) fn ask(
+    args: &SendArgs,
+    catalogue: &Catalogue,
+    dialect: &Dialect,
+    now: Moment,
+) -> Result<Ask, Failure> {
     let stan = args.stan.unwrap_or((now.wall_ms % u64::from(STAN_MAX)) as u32 + 1);
     let mut ask = Ask { stan, ..Ask::default() };
     ask.put(dialect, Role::TransmissionTime, now.utc.strftime("%m%d%H%M%S").to_string());
@@ -121,18 +127,28 @@ pub(super) fn ask(args: &SendArgs, catalogue: &Catalogue, dialect: &Dialect, now
     Ok(ask)
 }
 
-fn sale(ask: &mut Ask, args: &SendArgs, catalogue: &Catalogue, dialect: &Dialect, now: Moment) -> Result<(), Failure> {
+fn sale(
+    ask: &mut Ask,
+    args: &SendArgs,
+    catalogue: &Catalogue,
+    dialect: &Dialect,
+    now: Moment,
+) -> Result<(), Failure> {
     let Some(code) = &args.product else {
-        let products = catalogue.products.iter().map(|product| product.code.to_string()).collect::<Vec<_>>().join(", ");
+        let products =
+            catalogue.products.iter().map(|product| product.code.to_string()).collect::<Vec<_>>().join(", ");
         return Err(Failure::usage("no product was named, and neither --echo nor --sign-on nor --sign-off")
             .help(format!("for example: switchyard send {products}").replacen(", ", "    # or ", 1)));
     };
-    let product = Text::new(code.as_bytes()).and_then(|code| catalogue.product(code)).map(|(_, product)| product);
+    let product =
+        Text::new(code.as_bytes()).and_then(|code| catalogue.product(code)).map(|(_, product)| product);
     let local = args.time.unwrap_or(now.local);
     ask.mti = Mti::new(args.mti.unwrap_or(if args.repeat { 201 } else { 200 }));
     let processing = match &args.processing_code {
         Some(code) => code.clone(),
-        None => format!("{:02}0000", product.map_or(Service::Recharge, |product| product.service).processing()),
+        None => {
+            format!("{:02}0000", product.map_or(Service::Recharge, |product| product.service).processing())
+        }
     };
     ask.put(dialect, Role::ProcessingCode, processing);
     ask.put(dialect, Role::Amount, format!("{:012}", amount(args, product)?));
@@ -140,7 +156,11 @@ fn sale(ask: &mut Ask, args: &SendArgs, catalogue: &Catalogue, dialect: &Dialect
     ask.put(dialect, Role::LocalDate, local.strftime("%m%d").to_string());
     ask.put(dialect, Role::Terminal, &args.terminal);
     ask.put(dialect, Role::Merchant, &args.merchant);
-    ask.put(dialect, Role::Currency, format!("{:03}", args.currency.or(product.map(|product| product.currency)).unwrap_or(978)));
+    ask.put(
+        dialect,
+        Role::Currency,
+        format!("{:03}", args.currency.or(product.map(|product| product.currency)).unwrap_or(978)),
+    );
     if let Some(rrn) = &args.rrn {
         ask.put(dialect, Role::Rrn, rrn);
     }
@@ -164,7 +184,9 @@ fn amount(args: &SendArgs, product: Option<&Product>) -> Result<i64, Failure> {
     let exponent = product.map_or(2, |product| u32::from(product.exponent));
     if let Some(text) = &args.amount {
         return minor(text, exponent).ok_or_else(|| {
-            Failure::usage(format!("`{text}` is no amount")).help(format!("an amount has at most {exponent} decimal places and 12 digits in all, such as 10.00"))
+            Failure::usage(format!("`{text}` is no amount")).help(format!(
+                "an amount has at most {exponent} decimal places and 12 digits in all, such as 10.00"
+            ))
         });
     }
     let units = AMOUNT_UNITS * 10i64.pow(exponent.min(6));
@@ -181,7 +203,8 @@ fn minor(text: &str, exponent: u32) -> Option<i64> {
         return None;
     }
     let decimals: i64 = format!("{decimals:0<width$}0", width = exponent as usize).parse::<i64>().ok()? / 10;
-    let minor = units.parse::<i64>().ok()?.checked_mul(10i64.checked_pow(exponent)?)?.checked_add(decimals)?;
+    let minor =
+        units.parse::<i64>().ok()?.checked_mul(10i64.checked_pow(exponent)?)?.checked_add(decimals)?;
     (minor <= AMOUNT_MAX).then_some(minor)
 }
 
@@ -190,7 +213,12 @@ fn made_up(rule: &AccountRule) -> String {
     let wanted = if rule.source == AccountSource::Card { CARD_LENGTH } else { ACCOUNT_LENGTH };
     let length = usize::from(wanted.clamp(rule.length_min, rule.length_max.max(rule.length_min)));
     let prefix = rule.prefixes.first().map_or(&b""[..], |prefix| prefix.as_bytes());
-    let mut made: Vec<u8> = prefix.iter().chain(ACCOUNT_DIGITS).copied().take(length.saturating_sub(ACCOUNT_ENDING.len())).collect();
+    let mut made: Vec<u8> = prefix
+        .iter()
+        .chain(ACCOUNT_DIGITS)
+        .copied()
+        .take(length.saturating_sub(ACCOUNT_ENDING.len()))
+        .collect();
     made.extend_from_slice(ACCOUNT_ENDING);
     String::from_utf8_lossy(&made).into_owned()
 }
@@ -239,7 +267,9 @@ impl Ask {
                     None => self.tags.push((name, value)),
                 }
             }
-            Place::Tag(de, _) => return Err(Failure::usage(format!("DE{de} of {} holds no tags", dialect.name()))),
+            Place::Tag(de, _) => {
+                return Err(Failure::usage(format!("DE{de} of {} holds no tags", dialect.name())));
+            }
         }
         Ok(())
     }
@@ -263,7 +293,8 @@ impl Ask {
             build.close_tags();
         }
         build.finish().map_err(|error| {
-            Failure::usage(error).help("to send something that the dialect cannot express, give its bytes: --raw HEX")
+            Failure::usage(error)
+                .help("to send something that the dialect cannot express, give its bytes: --raw HEX")
         })?;
         Ok(out)
     }
@@ -301,7 +332,9 @@ mod tests {
         let view = dialect.view(&message).map_err(|broken| broken.to_string())?;
         let fields = crate::cli::fields::fields(&view, true);
         let all = fields.iter().flat_map(|field| std::iter::once(field).chain(&field.parts));
-        Ok(std::iter::once(view.mti().to_string()).chain(all.map(|field| format!("{}={}", field.id, field.value))).collect())
+        Ok(std::iter::once(view.mti().to_string())
+            .chain(all.map(|field| format!("{}={}", field.id, field.value)))
+            .collect())
     }
 
     #[test]
@@ -315,7 +348,17 @@ mod tests {
         ];
         for (product, wanted) in table {
             let asked = asked(&[product]).expect("a request");
-            let common = ["0200", "7=1121230059", "11=000042", "12=000059", "13=1122", "32=100001", "41=T0000001", "42=SHOP00000000001", "49=978"];
+            let common = [
+                "0200",
+                "7=1121230059",
+                "11=000042",
+                "12=000059",
+                "13=1122",
+                "32=100001",
+                "41=T0000001",
+                "42=SHOP00000000001",
+                "49=978",
+            ];
             for wanted in wanted.iter().chain(&common) {
                 assert!(asked.iter().any(|asked| asked == wanted), "{product}: {wanted} is not in {asked:?}");
             }
@@ -324,13 +367,28 @@ mod tests {
 
     #[test]
     fn options_come_before_defaults_and_settings_before_both() {
-        let line = ["TOPUP", "--amount", "12.5", "--account", "0711111180", "--stan", "7", "--supplier", "telco-b", "--repeat"];
+        let line = [
+            "TOPUP",
+            "--amount",
+            "12.5",
+            "--account",
+            "0711111180",
+            "--stan",
+            "7",
+            "--supplier",
+            "telco-b",
+            "--repeat",
+        ];
         let sent = asked(&line).expect("a request");
         for wanted in ["0201", "4=000000001250", "11=000007", "48.02=0711111180", "48.03=telco-b"] {
             assert!(sent.iter().any(|sent| sent == wanted), "{wanted} is not in {sent:?}");
         }
-        let sent = asked(&["TOPUP", "--set", "48.02=1", "--set", "4=1", "--drop", "49", "--drop", "48.01"]).expect("a request");
-        assert!(sent.contains(&"48.02=1".to_owned()) && sent.contains(&"4=000000000001".to_owned()), "{sent:?}");
+        let sent = asked(&["TOPUP", "--set", "48.02=1", "--set", "4=1", "--drop", "49", "--drop", "48.01"])
+            .expect("a request");
+        assert!(
+            sent.contains(&"48.02=1".to_owned()) && sent.contains(&"4=000000000001".to_owned()),
+            "{sent:?}"
+        );
         assert!(!sent.iter().any(|sent| sent.starts_with("49=") || sent.starts_with("48.01=")), "{sent:?}");
         let sent = asked(&["TOPUP", "--drop", "48"]).expect("a request");
         assert!(!sent.iter().any(|sent| sent.starts_with("48")), "{sent:?}");
@@ -345,7 +403,16 @@ mod tests {
 
     #[test]
     fn amounts_are_exact() {
-        let table = [("10.00", Some(1_000)), ("10", Some(1_000)), ("0.5", Some(50)), ("1.005", None), ("-1", None), ("", None), ("9999999999.99", Some(999_999_999_999)), ("10000000000", None)];
+        let table = [
+            ("10.00", Some(1_000)),
+            ("10", Some(1_000)),
+            ("0.5", Some(50)),
+            ("1.005", None),
+            ("-1", None),
+            ("", None),
+            ("9999999999.99", Some(999_999_999_999)),
+            ("10000000000", None),
+        ];
         for (text, wanted) in table {
             assert_eq!(minor(text, 2), wanted, "{text}");
         }

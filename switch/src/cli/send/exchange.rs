@@ -98,7 +98,9 @@ impl Conversation {
         let mut input = Vec::new();
         let mut passed_over = 0;
         loop {
-            while let Some(frame) = framing.next(&input, FRAME_BYTES_MAX).map_err(|error| self.not_understood(&error))? {
+            while let Some(frame) =
+                framing.next(&input, FRAME_BYTES_MAX).map_err(|error| self.not_understood(&error))?
+            {
                 let message = input[frame.body].to_vec();
                 input.drain(..frame.total);
                 if is_answer(&message) {
@@ -135,7 +137,9 @@ impl Conversation {
                 "closed the connection without an answer".to_owned()
             }
             // With TLS 1.3 a refused client certificate shows only now.
-            _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => return self.refused(error),
+            _ if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                return self.refused(error);
+            }
             _ => format!("did not answer: {error}"),
         };
         Failure::new(Exit::Unknown, format!("{} {what}: the outcome is unknown", self.target))
@@ -163,7 +167,10 @@ fn limit(socket: &TcpStream, deadline: Instant) -> io::Result<()> {
 fn connect(target: &str, timeout: Duration) -> Result<TcpStream, Failure> {
     let addresses: Vec<SocketAddr> = target
         .to_socket_addrs()
-        .map_err(|error| Failure::usage(format!("`{target}` is no address: {error}")).help("give HOST:PORT, such as 127.0.0.1:8583"))?
+        .map_err(|error| {
+            Failure::usage(format!("`{target}` is no address: {error}"))
+                .help("give HOST:PORT, such as 127.0.0.1:8583")
+        })?
         .collect();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
@@ -175,8 +182,9 @@ fn connect(target: &str, timeout: Duration) -> Result<TcpStream, Failure> {
             Err(error) => last = error,
         }
     }
-    Err(Failure::new(Exit::Unreachable, format!("cannot connect to {target}: {last}"))
-        .help("is the switch running? `switchyard demo` starts one on 127.0.0.1:8583; --to names another address"))
+    Err(Failure::new(Exit::Unreachable, format!("cannot connect to {target}: {last}")).help(
+        "is the switch running? `switchyard demo` starts one on 127.0.0.1:8583; --to names another address",
+    ))
 }
 
 fn handshake(
@@ -186,7 +194,8 @@ fn handshake(
     deadline: Instant,
 ) -> Result<StreamOwned<ClientConnection, TcpStream>, Failure> {
     let files = |error: &dyn std::fmt::Display| {
-        Failure::usage(error).help("the demonstration's are in DIR/tls: ca.pem, client-100001.pem, client-100001.key")
+        Failure::usage(error)
+            .help("the demonstration's are in DIR/tls: ca.pem, client-100001.pem, client-100001.key")
     };
     let link = LinkTls::new(tls, Path::new("")).map_err(|error| files(&error))?;
     let mut connection = ClientConnection::new(link.config, link.name).map_err(|error| files(&error))?;

@@ -29,14 +29,19 @@ struct Candidate {
 /// # Errors
 /// The pages are not reached, or answer something else.
 pub(super) fn fetch(admin: &str, terminal: &str, stan: u32) -> Result<Option<Explanation>, Failure> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(WAIT)).http_status_as_error(false).proxy(None);
+    let config =
+        ureq::Agent::config_builder().timeout_global(Some(WAIT)).http_status_as_error(false).proxy(None);
     let agent = ureq::Agent::new_with_config(config.build());
     let fail = |what: &dyn std::fmt::Display| {
         Failure::new(Exit::Unreachable, format!("no explanation from {admin}: {what}"))
             .help("--admin names the address of the pages; the demonstration's is the third port, 8080")
     };
     let stan = stan.to_string();
-    let asked = agent.get(format!("http://{admin}/api/explain")).query("terminal", terminal).query("stan", &stan).call();
+    let asked = agent
+        .get(format!("http://{admin}/api/explain"))
+        .query("terminal", terminal)
+        .query("stan", &stan)
+        .call();
     let mut response = asked.map_err(|error| fail(&error))?;
     let status = response.status();
     if status.as_u16() == 404 {

@@ -33,8 +33,8 @@ use switchyard_core::iso8583::{Dialect, Role, View};
 const PLAIN: &str = "127.0.0.1:8583";
 const TLS: &str = "127.0.0.1:8584";
 
-/// Options of `send`.
-#[derive(Clone, Debug, Args)]
+/// Options of `send`. They may hold a card number, so they do not print.
+#[derive(Clone, Args)]
 pub struct SendArgs {
     /// What to buy, by its code: TOPUP, DATA5, VOUCHER10, VOUCHER20, VOUCHERJIT, GIFT25, ENERGY, WALLET of the demonstration,
     /// or any other: it is sent as asked.
@@ -119,10 +119,20 @@ pub struct SendArgs {
     #[arg(long, value_name = "FILE", default_value = "data/demo/tls/ca.pem", help_heading = "Connection")]
     pub ca: PathBuf,
     /// The client's certificate, PEM; `none` shows none.
-    #[arg(long, value_name = "FILE", default_value = "data/demo/tls/client-100001.pem", help_heading = "Connection")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "data/demo/tls/client-100001.pem",
+        help_heading = "Connection"
+    )]
     pub cert: PathBuf,
     /// Its private key, PEM.
-    #[arg(long, value_name = "FILE", default_value = "data/demo/tls/client-100001.key", help_heading = "Connection")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "data/demo/tls/client-100001.key",
+        help_heading = "Connection"
+    )]
     pub key: PathBuf,
     /// The name that the switch's certificate must carry.
     #[arg(long, value_name = "NAME", default_value = "localhost", help_heading = "Connection")]
@@ -153,7 +163,9 @@ pub struct SendArgs {
 impl SendArgs {
     /// The network management code that is asked for, if one is (DE70).
     fn management(&self) -> Option<&'static str> {
-        [(self.echo, "301"), (self.sign_on, "001"), (self.sign_off, "002")].into_iter().find_map(|(is, code)| is.then_some(code))
+        [(self.echo, "301"), (self.sign_on, "001"), (self.sign_off, "002")]
+            .into_iter()
+            .find_map(|(is, code)| is.then_some(code))
     }
 
     fn target(&self) -> &str {
@@ -198,7 +210,12 @@ pub fn run(args: &SendArgs, io: &mut Io) -> Result<Exit, Failure> {
         .exchange(&framing, &question.message, is_answer)
         .map_err(|failure| with_repeat(failure, args, &question))?;
     let exit = show_answer(&answer, &question, &dialect, args, io)?;
-    if let Some(said) = args.product.as_deref().and_then(|code| ask::unknown_product(code, &catalogue)).filter(|_| exit != Exit::Done) {
+    if let Some(said) = args
+        .product
+        .as_deref()
+        .and_then(|code| ask::unknown_product(code, &catalogue))
+        .filter(|_| exit != Exit::Done)
+    {
         io.note(said);
     }
     if args.explain && !args.json {
@@ -218,7 +235,8 @@ fn shipped_catalogue() -> Result<Arc<Catalogue>, Failure> {
 fn question(args: &SendArgs, catalogue: &Catalogue, dialect: &Dialect) -> Result<Question, Failure> {
     if let Some(raw) = &args.raw {
         let digits: String = raw.chars().filter(|character| !character.is_whitespace()).collect();
-        let message = hex::decode(digits).map_err(|_| Failure::usage("--raw takes hex digits, two a byte"))?;
+        let message =
+            hex::decode(digits).map_err(|_| Failure::usage("--raw takes hex digits, two a byte"))?;
         return Ok(Question { message, stan: 0, time: None });
     }
     let zoned = jiff::Zoned::now();
@@ -266,14 +284,23 @@ fn show_question(question: &Question, dialect: &Dialect, args: &SendArgs, io: &m
     }
 }
 
-fn show_answer(answer: &Answer, question: &Question, dialect: &Dialect, args: &SendArgs, io: &mut Io) -> Result<Exit, Failure> {
+fn show_answer(
+    answer: &Answer,
+    question: &Question,
+    dialect: &Dialect,
+    args: &SendArgs,
+    io: &mut Io,
+) -> Result<Exit, Failure> {
     let message = &answer.message;
     let view = dialect.view(message).map_err(|broken| {
         if !args.json {
             io.text(dump(message, &visible_broken(&broken, message, args.show_secrets), &io.paint));
         }
-        Failure::new(Exit::Unknown, format!("the answer is no message of {}: {}", dialect.name(), broken.error))
-            .help("see --dialect, and `switchyard decode`")
+        Failure::new(
+            Exit::Unknown,
+            format!("the answer is no message of {}: {}", dialect.name(), broken.error),
+        )
+        .help("see --dialect, and `switchyard decode`")
     })?;
     let code = view.value(Role::ResponseCode).and_then(|value| value.text::<2>());
     let code = code.map_or_else(|| "--".to_owned(), |code| code.to_string());
@@ -307,7 +334,11 @@ fn show_answer(answer: &Answer, question: &Question, dialect: &Dialect, args: &S
         _ => io.paint.bad,
     };
     let (bold, end) = (io.paint.bold, io.paint.end);
-    io.line(format!("{bold}{}{end} {} ← {colour}{code} {meaning}{end}, after {elapsed_ms:.1} ms", view.mti(), kind(view.mti())));
+    io.line(format!(
+        "{bold}{}{end} {} ← {colour}{code} {meaning}{end}, after {elapsed_ms:.1} ms",
+        view.mti(),
+        kind(view.mti())
+    ));
     io.text(table(&fields(&view, args.show_secrets), false, &io.paint));
     if args.hex {
         io.text(dump(message, &visible(&view, args.show_secrets), &io.paint));
@@ -346,7 +377,12 @@ fn repeat_command(args: &SendArgs, question: &Question) -> Option<String> {
     for (name, value) in options.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
         let _ = write!(line, " --{name} {value}");
     }
-    let defaults = [("network", &args.network, "100001"), ("merchant", &args.merchant, "SHOP00000000001"), ("terminal", &args.terminal, "T0000001"), ("dialect", &args.dialect, "prepaid87")];
+    let defaults = [
+        ("network", &args.network, "100001"),
+        ("merchant", &args.merchant, "SHOP00000000001"),
+        ("terminal", &args.terminal, "T0000001"),
+        ("dialect", &args.dialect, "prepaid87"),
+    ];
     for (name, value, _) in defaults.into_iter().filter(|(_, value, default)| value.as_str() != *default) {
         let _ = write!(line, " --{name} {value}");
     }
