@@ -80,6 +80,11 @@ impl Demo {
         answer.body_mut().read_to_string().expect("text")
     }
 
+    /// Everything that it printed since it was ready, and was not asked for yet.
+    pub fn printed(&self) -> String {
+        self.lines.try_iter().map(|line| line + "\n").collect()
+    }
+
     /// Accounts with what is posted and what is reserved, minor units.
     pub fn positions(&self) -> Vec<(String, i64, i64)> {
         #[derive(serde::Deserialize)]

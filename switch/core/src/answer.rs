@@ -30,22 +30,7 @@ pub enum Unanswerable {
     Sealed(#[from] crate::outcome::Unopenable),
 }
 
-/// Elements that a response echoes, beside DE2, DE7, DE37 and the prepaid data.
-const ECHOED: [Role; 11] = [
-    Role::ProcessingCode,
-    Role::Amount,
-    Role::Stan,
-    Role::LocalTime,
-    Role::LocalDate,
-    Role::Network,
-    Role::Terminal,
-    Role::Merchant,
-    Role::Currency,
-    Role::Original,
-    Role::ManagementCode,
-];
-
-/// Characters of prepaid data before an element's value: its tag and length.
+/// Characters before the value of an element of prepaid data: its tag and its length.
 const TAG_HEAD_CHARACTERS: usize = 5;
 
 /// What a response has beside what it echoes.
@@ -164,34 +149,36 @@ fn respond(
 ) -> Result<usize, BuildError> {
     let management = response.class_digit() == 8;
     let mut build = Build::new(dialect, response, out);
+    // In the order of the reference dialect's elements: what comes in another order is moved into place.
     if !addition.pan.is_empty() {
         build.text(Role::Pan, addition.pan);
     }
-    for role in ECHOED {
-        if let (Some(value), Some(de)) = (request.value(role), dialect.de(role)) {
-            build.copy(de, &value);
-        }
-    }
+    build.echo(request, Role::ProcessingCode).echo(request, Role::Amount);
     if let Some(transmission) = addition.transmission {
         build.text(Role::TransmissionTime, transmission);
     }
-    build.text(Role::ResponseCode, &addition.code.0);
-    if !management {
-        money_fields(&mut build, addition);
-        prepaid(dialect, &mut build, request, addition);
-        texts(&mut build, addition);
-    }
-    build.finish()
-}
-
-fn money_fields(build: &mut Build<'_, '_>, addition: &Addition<'_>) {
-    if let Some(day) = addition.day {
+    build.echo(request, Role::Stan).echo(request, Role::LocalTime).echo(request, Role::LocalDate);
+    if let (Some(day), false) = (addition.day, management) {
         build.text(Role::SettlementDate, &day);
     }
-    build.text(Role::Rrn, addition.rrn.as_bytes());
-    if !addition.approval.is_empty() {
-        build.text(Role::ApprovalCode, addition.approval.as_bytes());
+    build.echo(request, Role::Network);
+    if !management {
+        build.text(Role::Rrn, addition.rrn.as_bytes());
+        if !addition.approval.is_empty() {
+            build.text(Role::ApprovalCode, addition.approval.as_bytes());
+        }
     }
+    build.text(Role::ResponseCode, &addition.code.0);
+    build.echo(request, Role::Terminal).echo(request, Role::Merchant);
+    if !management {
+        prepaid(dialect, &mut build, request, addition);
+    }
+    build.echo(request, Role::Currency);
+    if !management {
+        texts(&mut build, addition);
+    }
+    build.echo(request, Role::ManagementCode).echo(request, Role::Original);
+    build.finish()
 }
 
 /// The prepaid data: third-party identifiers, item reference and unknown elements of the request unaltered, then what the answer adds.

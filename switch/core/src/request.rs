@@ -379,10 +379,11 @@ fn read_pan(view: &View<'_>, ticket: &mut Ticket) {
 /// Digest of the contents that a repeat must share: DE2, 3, 4, 49, 48 without the third-party identifiers (S-1).
 fn contents(view: &View<'_>, pan: &[u8], keys: &KeyHash) -> u64 {
     let raw = |value: Option<Value<'_>>| value.map_or(0, |value| value.number().unwrap_or(u64::MAX));
-    let numbers = [Role::ProcessingCode, Role::Amount, Role::Currency].map(|role| raw(view.value(role)).to_be_bytes());
     let mut digest = keys.begin(0x80);
     digest.add(pan);
-    numbers.iter().for_each(|number| digest.add(number));
+    for role in [Role::ProcessingCode, Role::Amount, Role::Currency] {
+        digest.add(&raw(view.value(role)).to_be_bytes());
+    }
     for (name, value) in view.tags() {
         if view.dialect().tag_meaning(name) == Some(Tag::ThirdParty) {
             continue;

@@ -115,7 +115,7 @@ fn line(message: &[u8], visible: &[bool], start: usize, paint: &Paint, out: &mut
     for (at, byte) in (start..end).zip(&message[start.min(end)..end]) {
         if visible.get(at).copied().unwrap_or(false) {
             let _ = write!(hex, "{byte:02X} ");
-            ascii.push(if byte.is_ascii_graphic() || byte == b' ' { char::from(*byte) } else { '.' });
+            ascii.push(if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' });
         } else {
             hex.push_str("** ");
             ascii.push('*');

@@ -108,6 +108,31 @@ impl<'d, 'o> Build<'d, 'o> {
         self.put(de, Source::Value(value))
     }
 
+    /// Puts the element with this role as a message has it, or nothing where it has none. Within one dialect its bytes are taken over as they are: the view has
+    /// checked them.
+    pub fn echo(&mut self, view: &View<'_>, role: Role) -> &mut Self {
+        let (Some(de), Some(from)) = (self.dialect.de(role), view.dialect().de(role)) else { return self };
+        if !std::ptr::eq(self.dialect, view.dialect()) {
+            return match view.element(from) {
+                Some(value) => self.copy(de, &value),
+                None => self,
+            };
+        }
+        let Some(extent) = view.extent(de) else { return self };
+        if self.error.is_some() {
+            return self;
+        }
+        if let Err(rule) = self.may_put(de) {
+            self.fail(Some(de), None, rule);
+            return self;
+        }
+        self.make_bitmap(de);
+        let at = self.out.len();
+        self.out.extend_from_slice(extent);
+        self.settle(de, at);
+        self
+    }
+
     /// Opens an element that holds tags, to be filled by [`Build::tag`] and its like.
     pub fn open_tags(&mut self, role: Role) -> &mut Self {
         if self.error.is_some() {

@@ -140,7 +140,7 @@ pub(super) fn in_charset(encoding: Encoding, ascii: u8) -> u8 {
 }
 
 pub(super) fn tag_length(length: usize) -> [u8; TAG_LENGTH_DIGITS] {
-    [length / 100 % 10, length / 10 % 10, length % 10].map(|digit| b'0' + digit as u8)
+    [b'0' + (length / 100 % 10) as u8, b'0' + (length / 10 % 10) as u8, b'0' + (length % 10) as u8]
 }
 
 pub(super) fn write_mti(encoding: Encoding, mti: Mti, out: &mut Vec<u8>) {

@@ -255,6 +255,22 @@ impl<'a> View<'a> {
         Some(field.value(bytes, units))
     }
 
+    /// The bytes of an element with its prefix, as they lie in the message.
+    #[inline]
+    pub(super) fn extent(&self, de: u8) -> Option<&'a [u8]> {
+        if !self.has_element(de) {
+            return None;
+        }
+        let field = self.dialect.field(de)?;
+        let start = usize::from(self.starts[usize::from(de)]);
+        let begin = start - field.prefix.width();
+        let units = match field.is_fixed() {
+            true => usize::from(field.units_max),
+            false => field.prefix.read(self.message.get(begin..start)?)?,
+        };
+        self.message.get(begin..start + field.encoding.bytes(units))
+    }
+
     /// Every element, in ascending order.
     pub fn elements(&self) -> impl Iterator<Item = (u8, Value<'a>)> + '_ {
         self.numbers().filter_map(|de| Some((de, self.element(de)?)))
