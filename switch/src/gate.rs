@@ -197,6 +197,7 @@ impl GateActor {
             let _ = told.send(());
         }
         self.gate.release(journal.written(), durable, &mut self.released);
+        journal.set_awaited(self.gate.awaits_sync() || !self.arrivals.is_empty());
         if self.released.tickets.is_empty() && self.released.orders.is_empty() {
             return;
         }

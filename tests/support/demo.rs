@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_switchyard");
@@ -32,18 +32,26 @@ impl Demo {
 
     /// Starts it by a command that ends in the program: a tracer may stand before it.
     pub fn start_as(mut command: Command, data: &Path) -> Self {
+        let demo = Self::try_start(&mut command, data);
+        demo.unwrap_or_else(|| panic!("not ready: {:?}", std::fs::read_to_string(data.join("demo.log"))))
+    }
+
+    /// Starts one that may end before it is ready: then none.
+    pub fn try_start(command: &mut Command, data: &Path) -> Option<Self> {
         command.args(["demo", "--no-traffic", "--port-base", "0", "--color", "never", "--data"]).arg(data);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program");
         let lines = follow(child.stdout.take().expect("its output"));
         let mut demo = Self { child, addresses: HashMap::new(), ready_s: 0.0, data: data.to_owned(), lines };
-        demo.await_ready();
-        demo
+        demo.is_ready().then_some(demo)
     }
 
-    fn await_ready(&mut self) {
+    /// Waits until it has printed where it listens; false when it ended before.
+    fn is_ready(&mut self) -> bool {
         while self.addresses.len() < 4 {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
-                panic!("not ready: {:?}", std::fs::read_to_string(self.data.join("demo.log")))
+            let line = match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("neither ready nor over"),
             };
             if let Some(after) = line.strip_prefix("Switchyard is ready, after ") {
                 self.ready_s = after.split(' ').next().and_then(|s| s.parse().ok()).expect("seconds");
@@ -54,6 +62,7 @@ impl Demo {
                 self.addresses.insert(name.to_owned(), address);
             }
         }
+        true
     }
 
     pub fn address(&self, name: &str) -> SocketAddr {
@@ -108,6 +117,35 @@ impl Demo {
         self.child.wait().expect("its end");
     }
 
+    /// The process behind a tracer.
+    fn traced(&self) -> Pid {
+        let tracer = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).expect("a tracer's child");
+        Pid::from_raw(children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a process"))
+    }
+
+    /// Kills the process behind a tracer; the tracer ends with it.
+    pub fn kill_traced(&mut self) {
+        kill(self.traced(), Signal::SIGKILL).expect("a process to kill");
+        self.wait();
+    }
+
+    /// Ends the process behind a tracer in order, with its suppliers.
+    pub fn end_traced(mut self) {
+        kill(self.traced(), Signal::SIGTERM).expect("a process to end");
+        assert_eq!(self.wait(), Some(0));
+    }
+
+    /// Waits until it ends by itself; its exit code, none where a signal ended it.
+    pub fn wait(&mut self) -> Option<i32> {
+        let mut status = None;
+        until("it ends by itself", || {
+            status = self.child.try_wait().expect("its state");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
     /// Ends it in order, with its suppliers.
     pub fn end(mut self) {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("a process to end");
@@ -123,6 +161,12 @@ impl Demo {
 impl Drop for Demo {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
+            // Behind a tracer the program is its child, and would live on.
+            let tracer = self.child.id();
+            let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).unwrap_or_default();
+            for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

@@ -60,14 +60,15 @@ pub fn answer(
     if !outcome.sealed.is_empty() {
         open_details(&outcome, keyring, secret)?;
     }
-    let (frame, source) = if ticket.original.is_empty() {
-        (&ticket.frame, ticket.dialect)
-    } else {
-        (&ticket.original, ticket.original_dialect)
-    };
-    let source = dialects.get(usize::from(source)).ok_or(Unanswerable::Stored)?;
     let dialect = dialects.get(usize::from(ticket.dialect)).ok_or(Unanswerable::Stored)?;
-    let view = source.view(frame).map_err(|_| Unanswerable::Stored)?;
+    let view = match (&ticket.layout, ticket.original.is_empty()) {
+        (Some(layout), true) => View::again(dialect, &ticket.frame, layout),
+        (None, true) => dialect.view(&ticket.frame).map_err(|_| Unanswerable::Stored)?,
+        (_, false) => {
+            let source = dialects.get(usize::from(ticket.original_dialect)).ok_or(Unanswerable::Stored)?;
+            source.view(&ticket.original).map_err(|_| Unanswerable::Stored)?
+        }
+    };
     let addition = Addition {
         code: outcome.code,
         day: Some(outcome.day),

@@ -899,6 +899,11 @@ impl Gate {
         order
     }
 
+    /// Whether anything waits for the log to be durable, and not just written.
+    pub fn awaits_sync(&self) -> bool {
+        self.releases.awaits_sync()
+    }
+
     /// Hands out what may leave: strict effects up to `durable`, relaxed ones up to `written`.
     pub fn release(&mut self, written: Lsn, durable: Lsn, released: &mut Released) {
         let before = released.tickets.len();

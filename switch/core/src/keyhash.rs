@@ -23,7 +23,7 @@ impl KeyHash {
     pub fn begin(&self, domain: u8) -> Digest {
         let mut hasher = SipHasher13::new_with_key(&self.0);
         hasher.write_u8(domain);
-        Digest(hasher)
+        Digest::new(hasher)
     }
 
     /// The hash of `parts`, each with its length, under a `domain` of its own.
@@ -34,19 +34,45 @@ impl KeyHash {
     }
 }
 
-/// A hash under way.
-pub struct Digest(SipHasher13);
+/// Bytes gathered before they are hashed: the hash is quickest with many at a time.
+const GATHERED_BYTES: usize = 128;
+
+/// A hash under way; a copy goes its own way from here.
+#[derive(Clone)]
+pub struct Digest {
+    hasher: SipHasher13,
+    gathered: [u8; GATHERED_BYTES],
+    length: usize,
+}
 
 impl Digest {
+    fn new(hasher: SipHasher13) -> Self {
+        Self { hasher, gathered: [0; GATHERED_BYTES], length: 0 }
+    }
+
     /// Adds a part, with its length.
     pub fn add(&mut self, part: &[u8]) {
-        self.0.write_u16(part.len() as u16);
-        self.0.write(part);
+        let end = self.length + 2 + part.len();
+        if end > GATHERED_BYTES {
+            return self.add_large(part);
+        }
+        self.gathered[self.length..self.length + 2].copy_from_slice(&(part.len() as u16).to_le_bytes());
+        self.gathered[self.length + 2..end].copy_from_slice(part);
+        self.length = end;
+    }
+
+    /// Parts that do not fit beside what is gathered.
+    fn add_large(&mut self, part: &[u8]) {
+        self.hasher.write(&self.gathered[..self.length]);
+        self.hasher.write(&(part.len() as u16).to_le_bytes());
+        self.hasher.write(part);
+        self.length = 0;
     }
 
     /// The hash.
-    pub fn end(self) -> u128 {
-        self.0.finish128().as_u128()
+    pub fn end(mut self) -> u128 {
+        self.hasher.write(&self.gathered[..self.length]);
+        self.hasher.finish128().as_u128()
     }
 }
 

@@ -142,8 +142,8 @@ const ECHOED: [Role; 11] = [
     Role::Currency,
 ];
 
-/// Elements that may be stored as they came: none holds card data or a secret.
-const STORED: [Role; 18] = [
+/// Elements that may be stored as they came: none holds card data or a secret. One bit a role.
+const STORED: u64 = roles(&[
     Role::ProcessingCode,
     Role::Amount,
     Role::TransmissionTime,
@@ -162,7 +162,16 @@ const STORED: [Role; 18] = [
     Role::Currency,
     Role::ManagementCode,
     Role::Original,
-];
+]);
+
+const fn roles(list: &[Role]) -> u64 {
+    let (mut bits, mut at) = (0, 0);
+    while at < list.len() {
+        bits |= 1 << list[at] as u32;
+        at += 1;
+    }
+    bits
+}
 
 /// Reads a message into `ticket`.
 pub fn read(dialect: &Dialect, body: &[u8], now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
@@ -229,7 +238,7 @@ fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &m
     ticket.request = Request { kind: Kind::CutOver, network, ..Request::default() };
     ticket.request.transmission = digits(view, Role::TransmissionTime).unwrap_or_default();
     ticket.catalogue = Some(Arc::clone(rules.catalogue));
-    match scrub(view, &mut ticket.frame) {
+    match scrub(view, Prepaid::of(view).has_pin, ticket) {
         true => Read::Gate,
         false => Read::Refuse(Code::FORMAT),
     }
@@ -253,7 +262,10 @@ fn sale_request(
     rules: &Rules<'_>,
     ticket: &mut Ticket,
 ) -> Result<Request, Code> {
-    let fields = Fields::of(view).filter(|_| answer_fits(view)).ok_or(Code::FORMAT)?;
+    let prepaid = Prepaid::of(view);
+    // An answer that cannot be built must be known before there is an intent (S-21): what it echoes must leave room for what it adds.
+    let fields =
+        Fields::of(view, &prepaid).filter(|_| prepaid.echoed <= ECHOED_CHARACTERS_MAX).ok_or(Code::FORMAT)?;
     let network = admitted_network(fields.network, rules, true)?;
     let catalogue = rules.catalogue;
     let (merchant, known) = catalogue.merchant(fields.merchant).ok_or(Code::MERCHANT)?;
@@ -265,13 +277,14 @@ fn sale_request(
         return Err(Code::TERMINAL);
     }
     read_pan(view, ticket);
-    if !scrub(view, &mut ticket.frame) {
+    if !scrub(view, prepaid.has_pin, ticket) {
         return Err(Code::FORMAT);
     }
+    let (key, named) = fields.keys(2, rules.keys);
     let mut request = Request {
         kind: Kind::Sale,
-        key: fields.key(2, rules.keys),
-        named: fields.named(2, rules.keys),
+        key,
+        named,
         contents: contents(view, ticket.pan.expose(), rules.keys),
         network,
         merchant,
@@ -279,8 +292,8 @@ fn sale_request(
         product: 0,
         amount: Minor(fields.amount as i64),
         currency: fields.currency,
-        account: view.tag(Tag::Account).and_then(|value| value.text()).unwrap_or_default(),
-        supplier: view.tag(Tag::Supplier).and_then(|value| value.text()).unwrap_or_default(),
+        account: prepaid.account.and_then(|value| value.text()).unwrap_or_default(),
+        supplier: prepaid.supplier.and_then(|value| value.text()).unwrap_or_default(),
         stan: fields.stan,
         transmission: fields.transmission,
         local: fields.local,
@@ -307,6 +320,38 @@ fn admitted_network(code: Text<11>, rules: &Rules<'_>, signed_on: bool) -> Resul
     Ok(at)
 }
 
+/// What a sale's prepaid data say, found in one walk.
+#[derive(Default)]
+struct Prepaid<'a> {
+    product: Option<Value<'a>>,
+    account: Option<Value<'a>>,
+    supplier: Option<Value<'a>>,
+    /// Whether there is a PIN, which a request has no use for and must not be stored.
+    has_pin: bool,
+    /// Characters that the answer echoes.
+    echoed: usize,
+}
+
+impl<'a> Prepaid<'a> {
+    fn of(view: &View<'a>) -> Self {
+        let mut prepaid = Self::default();
+        for (name, value) in view.tags() {
+            match view.dialect().tag_meaning(name) {
+                Some(Tag::Product) => prepaid.product = Some(value),
+                Some(Tag::Account) => prepaid.account = Some(value),
+                Some(Tag::Supplier) => prepaid.supplier = Some(value),
+                Some(Tag::Pin) => prepaid.has_pin = true,
+                None | Some(Tag::ThirdParty | Tag::ItemReference) => prepaid.echoed += TAG_HEAD_CHARACTERS + value.len(),
+                _ => {}
+            }
+        }
+        prepaid
+    }
+}
+
+/// Characters before the value of an element of prepaid data: its tag and its length.
+const TAG_HEAD_CHARACTERS: usize = 5;
+
 /// The mandatory elements of a sale.
 struct Fields {
     processing: u32,
@@ -324,7 +369,7 @@ struct Fields {
 
 impl Fields {
     /// `None` where one is missing or is not of its form.
-    fn of(view: &View<'_>) -> Option<Self> {
+    fn of(view: &View<'_>, prepaid: &Prepaid<'_>) -> Option<Self> {
         let stan_digits = digits::<6>(view, Role::Stan)?;
         let time: [u8; 6] = digits(view, Role::LocalTime)?;
         let date: [u8; 4] = digits(view, Role::LocalDate)?;
@@ -341,21 +386,22 @@ impl Fields {
             network: view.value(Role::Network)?.text()?,
             terminal: view.value(Role::Terminal)?.text::<8>()?.trimmed(),
             merchant: view.value(Role::Merchant)?.text::<15>()?.trimmed(),
-            product: view.tag(Tag::Product)?.text::<20>()?.trimmed(),
+            product: prepaid.product?.text::<20>()?.trimmed(),
             currency: view.value(Role::Currency)?.number()? as u16,
         })
     }
 
-    /// The key of S-1: message class, DE32, 42, 41, 11, 12, 13.
-    fn key(&self, class: u8, keys: &KeyHash) -> u128 {
+    /// Both keys: that of S-1 (message class, DE32, 42, 41, 11, 12, 13) and that of S-5 (message class, DE32, 42, 41, STAN, DE7).
+    fn keys(&self, class: u8, keys: &KeyHash) -> (u128, u128) {
+        let mut shared = keys.begin(class);
         let place = [self.network.as_bytes(), self.merchant.as_bytes(), self.terminal.as_bytes()];
-        keys.digest(class, &[place[0], place[1], place[2], &self.stan_digits, &self.local])
-    }
-
-    /// The key of S-5: DE32, 42, 41, message class, STAN, DE7.
-    fn named(&self, class: u8, keys: &KeyHash) -> u128 {
-        let place = [self.network.as_bytes(), self.merchant.as_bytes(), self.terminal.as_bytes()];
-        keys.digest(class | 0x40, &[place[0], place[1], place[2], &self.stan_digits, &self.transmission])
+        place.iter().for_each(|part| shared.add(part));
+        shared.add(&self.stan_digits);
+        let (mut key, mut named) = (shared.clone(), shared);
+        key.add(&self.local);
+        named.add(b"DE7");
+        named.add(&self.transmission);
+        (key.end(), named.end())
     }
 }
 
@@ -370,9 +416,9 @@ fn read_pan(view: &View<'_>, ticket: &mut Ticket) {
         pan.append_to(ticket.pan.buffer());
     } else if let Some(track) = view.value(Role::Track2) {
         track.append_to(ticket.pan.buffer());
-        let buffer = ticket.pan.buffer();
-        let length = buffer.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(buffer.len());
-        buffer.truncate(length.min(19));
+        let track = ticket.pan.expose();
+        let length = track.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(track.len());
+        ticket.pan.shorten(length.min(19));
     }
 }
 
@@ -397,24 +443,19 @@ fn contents(view: &View<'_>, pan: &[u8], keys: &KeyHash) -> u64 {
     digest.end() as u64
 }
 
-/// Whether what the answer echoes of the prepaid data leaves room for what it adds. Too large is 30, before there is an intent (S-21): a sale whose answer cannot be
-/// built must not be made.
-fn answer_fits(view: &View<'_>) -> bool {
-    let echoed = |name| matches!(view.dialect().tag_meaning(name), None | Some(Tag::ThirdParty | Tag::ItemReference));
-    let characters: usize = view.tags().filter(|(name, _)| echoed(*name)).map(|(_, value)| 5 + value.len()).sum();
-    characters <= ECHOED_CHARACTERS_MAX
-}
-
 /// Copies what an answer may echo; false where it cannot be built, which is the message's fault.
-fn scrub(view: &View<'_>, frame: &mut Vec<u8>) -> bool {
-    frame.clear();
+fn scrub(view: &View<'_>, has_pin: bool, ticket: &mut Ticket) -> bool {
+    ticket.frame.clear();
     let dialect = view.dialect();
-    if view.numbers().all(|de| dialect.role(de).is_some_and(|role| STORED.contains(&role))) && view.tag(Tag::Pin).is_none() {
+    let stored = |de| dialect.role(de).is_some_and(|role| STORED & (1 << role as u32) != 0);
+    if !has_pin && view.numbers().all(stored) {
         // The usual message has nothing that must not be stored: it is kept as it is.
-        frame.extend_from_slice(view.message());
+        ticket.frame.extend_from_slice(view.message());
+        ticket.layout = Some(view.layout());
         return true;
     }
-    let mut build = Build::new(dialect, view.mti(), frame);
+    ticket.layout = None;
+    let mut build = Build::new(dialect, view.mti(), &mut ticket.frame);
     for (de, value) in view.elements() {
         match dialect.role(de) {
             Some(Role::Prepaid) => scrub_tags(view, &mut build),

@@ -27,6 +27,14 @@ impl Secret {
         &mut self.0
     }
 
+    /// Keeps the first `length` bytes, wiping the rest.
+    pub fn shorten(&mut self, length: usize) {
+        if let Some(rest) = self.0.get_mut(length..) {
+            rest.zeroize();
+            self.0.truncate(length);
+        }
+    }
+
     /// Whether there is anything in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -38,8 +46,11 @@ impl Secret {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Wipes the bytes and keeps the buffer.
+    /// Wipes the bytes and keeps the buffer. An empty one is clean already: whoever shortens it wipes first.
     pub fn clear(&mut self) {
+        if self.0.is_empty() {
+            return;
+        }
         let capacity = self.0.capacity();
         self.0.resize(capacity, 0);
         self.0.as_mut_slice().zeroize();

@@ -35,7 +35,8 @@ impl Day {
     /// MMDD digits, as in DE15.
     pub fn digits(self) -> [u8; 4] {
         let number = self.date % 10_000;
-        [1_000, 100, 10, 1].map(|unit| b'0' + (number / unit % 10) as u8)
+        let digit = |unit: u32| b'0' + (number / unit % 10) as u8;
+        [digit(1_000), digit(100), digit(10), digit(1)]
     }
 }
 

@@ -6,7 +6,7 @@
 //! Deliberately absent: what the gate remembers of a flight (`state`), and connections themselves.
 
 use crate::catalogue::Catalogue;
-use crate::iso8583::Mti;
+use crate::iso8583::{Layout, Mti};
 use crate::request::Request;
 use crate::secret::Secret;
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub struct Ticket {
     pub header: Vec<u8>,
     /// The message without its secrets, in its dialect.
     pub frame: Vec<u8>,
+    /// Where everything lies in `frame`, when it is the message as it came.
+    pub layout: Option<Layout>,
     /// The frame that the stored answer was made for; empty where that is `frame` itself.
     pub original: Vec<u8>,
     /// The card number, from DE2 or the track; empty where there is none.
@@ -80,6 +82,7 @@ impl Ticket {
     pub fn clear(&mut self) {
         self.header.clear();
         self.frame.clear();
+        self.layout = None;
         self.original.clear();
         self.pan.clear();
         self.outcome.clear();

@@ -149,6 +149,13 @@ impl Journal {
         Ok(())
     }
 
+    /// Says whether anybody waits for what is written to be durable. While nobody does, syncs are made at leisure.
+    pub fn set_awaited(&self, awaited: bool) {
+        if self.shared.set_awaited(awaited) {
+            self.unpark();
+        }
+    }
+
     /// Everything below this position is written: it survives a kill of the process.
     pub fn written(&self) -> Lsn {
         self.written

@@ -29,6 +29,10 @@ use super::error::{JournalError, io_error};
 /// How many segments may wait for their sync: the disk is then gigabytes behind.
 pub(super) const ENTERED_MAX: usize = 16;
 
+/// While nobody waits for durability (relaxed conduits alone are busy), a sync begins so much later: what a power cut may lose is bounded by it, and syncs cost
+/// next to nothing.
+const UNAWAITED: Duration = Duration::from_millis(10);
+
 /// The system call, so that a test can watch it and make it fail.
 pub(super) type SyncCall = Box<dyn FnMut(&File) -> io::Result<()> + Send>;
 
@@ -47,6 +51,8 @@ pub(super) struct Shared {
     /// The thread is to be woken once so many facts were written: 0 when it is idle, never (the greatest
     /// number) while it works.
     wake_at: CachePadded<AtomicU64>,
+    /// Whether somebody waits for what is written to be durable.
+    awaited: AtomicBool,
     stop: AtomicBool,
     failure: OnceLock<JournalError>,
     waker: AtomicWaker,
@@ -60,6 +66,7 @@ impl Shared {
             facts: CachePadded::new(AtomicU64::new(0)),
             durable: CachePadded::new(AtomicU64::new(durable.0)),
             wake_at: CachePadded::new(AtomicU64::new(u64::MAX)),
+            awaited: AtomicBool::new(true),
             stop: AtomicBool::new(false),
             failure: OnceLock::new(),
             waker: AtomicWaker::new(),
@@ -101,6 +108,12 @@ impl Shared {
         self.facts.store(facts, SeqCst);
         facts >= self.wake_at.load(SeqCst)
     }
+
+    /// Says whether somebody waits for durability; true when that has just begun, and the sync thread is to be woken.
+    pub(super) fn set_awaited(&self, awaited: bool) -> bool {
+        self.awaited.load(SeqCst) != awaited && !self.awaited.swap(awaited, SeqCst) && awaited
+    }
+
 
     pub(super) fn stop(&self) {
         self.stop.store(true, SeqCst);
@@ -186,8 +199,11 @@ impl SyncThread {
         if self.shared.written.load(SeqCst) == self.shared.durable.load(SeqCst) {
             return if stop { Next::End } else { Next::Idle };
         }
+        let awaited = self.shared.awaited.load(SeqCst);
+        let due = if awaited { due } else { due + UNAWAITED };
         let waiting = self.shared.facts.load(SeqCst) - facts_synced;
         let pause = due.saturating_duration_since(Instant::now());
-        if stop || waiting >= self.facts_min || pause.is_zero() { Next::Sync } else { Next::Pause(pause) }
+        let enough = awaited && waiting >= self.facts_min;
+        if stop || enough || pause.is_zero() { Next::Sync } else { Next::Pause(pause) }
     }
 }

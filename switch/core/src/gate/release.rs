@@ -54,6 +54,11 @@ impl Releases {
         queue.push_back((at, effect));
     }
 
+    /// Whether anything waits for the sync.
+    pub(super) fn awaits_sync(&self) -> bool {
+        !self.strict.is_empty()
+    }
+
     /// Whether anything waits.
     pub fn is_empty(&self) -> bool {
         self.strict.is_empty() && self.relaxed.is_empty() && self.now.is_empty()

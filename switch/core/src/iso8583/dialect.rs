@@ -151,8 +151,9 @@ impl Dialect {
         self.tag_index(name).map(|index| &self.tags[index])
     }
 
+    #[inline]
     fn tag_index(&self, name: [u8; 2]) -> Option<usize> {
-        let [tens, ones] = name.map(|b| usize::from(b.wrapping_sub(b'0')));
+        let (tens, ones) = (usize::from(name[0].wrapping_sub(b'0')), usize::from(name[1].wrapping_sub(b'0')));
         if tens < 10 && ones < 10 {
             return usize::from(self.numeric_tags[tens * 10 + ones]).checked_sub(1);
         }

@@ -147,10 +147,12 @@ pub(super) fn write_mti(encoding: Encoding, mti: Mti, out: &mut Vec<u8>) {
     let digits = mti.digits();
     match encoding {
         Encoding::Bcd => {
-            let [a, b, c, d] = digits.map(|digit| digit & 0x0F);
+            let [a, b, c, d] = digits;
+            let (a, b, c, d) = (a & 0x0F, b & 0x0F, c & 0x0F, d & 0x0F);
             out.extend_from_slice(&[a << 4 | b, c << 4 | d]);
         }
-        _ => out.extend(digits.map(|digit| in_charset(encoding, digit))),
+        Encoding::Ascii => out.extend_from_slice(&digits),
+        _ => out.extend(digits.iter().map(|digit| in_charset(encoding, *digit))),
     }
 }
 

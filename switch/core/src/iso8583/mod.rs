@@ -40,7 +40,7 @@ pub use mti::{Mti, Version};
 pub use role::{Mask, Role, Tag};
 pub use tags::{Ber, Tags};
 pub use value::Value;
-pub use view::View;
+pub use view::{Layout, View};
 
 /// Longest message, in bytes, that a view reads and a build writes. Positions are held in 16 bits.
 pub const MESSAGE_BYTES_MAX: usize = 65_535;

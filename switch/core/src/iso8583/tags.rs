@@ -154,7 +154,7 @@ struct Seen {
 
 impl Seen {
     fn add(&mut self, name: [u8; TAG_CHARACTERS]) -> Result<(), Rule> {
-        let [tens, ones] = name.map(|b| b.wrapping_sub(b'0'));
+        let (tens, ones) = (name[0].wrapping_sub(b'0'), name[1].wrapping_sub(b'0'));
         if tens > 9 || ones > 9 {
             self.has_others = true;
             return Ok(());

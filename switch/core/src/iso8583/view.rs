@@ -34,6 +34,21 @@ pub struct View<'a> {
     starts: [u16; ELEMENT_MAX as usize + 1],
 }
 
+/// Where everything lies in a message that was read, so that the same bytes need not be read again.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    mti: Mti,
+    bitmaps: u8,
+    present: [u64; BITMAP_COUNT],
+    starts: [u16; ELEMENT_MAX as usize + 1],
+}
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Layout({})", self.mti)
+    }
+}
+
 /// A fault met at an element. `next` is where the element after it begins, when the fault leaves that known.
 struct Fault {
     offset: usize,
@@ -59,6 +74,17 @@ impl<'a> View<'a> {
             result = Err(view.broken(error));
         }
         result
+    }
+
+    /// Where everything lies.
+    pub fn layout(&self) -> Layout {
+        Layout { mti: self.mti, bitmaps: self.bitmaps, present: self.present, starts: self.starts }
+    }
+
+    /// The view of a message that was read before. With bytes of another message it would find the wrong values or none; it stays within them.
+    pub fn again(dialect: &'a Dialect, message: &'a [u8], layout: &Layout) -> View<'a> {
+        let Layout { mti, bitmaps, present, starts } = *layout;
+        View { dialect, message, mti, bitmaps, present, starts }
     }
 
     fn fill(&mut self) -> Result<(), FormatError> {
