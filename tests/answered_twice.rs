@@ -38,7 +38,8 @@ fn repeats_in_flight_wait_and_each_gets_its_answer_on_its_own_connection() {
     let mut settings = settings(data.path());
     let hosts = Hosts::start(&mut settings, &["telco-a"]);
     let running = start(settings);
-    let ask = Ask { third_party: "till 7; cashier 12".into(), ..Ask::sale("TOPUP", "210000", 1_000, "0612345684") };
+    let ask =
+        Ask { third_party: "till 7; cashier 12".into(), ..Ask::sale("TOPUP", "210000", 1_000, "0612345684") };
     let mut first = plain(&running);
     first.send(&ask.message(&first.dialect()));
     until("the request is in flight", || running.figures().in_flight == 1);
@@ -72,7 +73,10 @@ fn repeats_afterwards_get_the_stored_answer_through_any_conduit_and_after_a_rest
     let mut card = Ask::sale("GIFT25", "280000", 2_500, "");
     card.card = "6006491234567890".into();
     let asks = [
-        Ask { unknown: vec![(*b"77", "kept"), (*b"ZZ", "too")], ..Ask::sale("VOUCHER10", "000000", 1_000, "") },
+        Ask {
+            unknown: vec![(*b"77", "kept"), (*b"ZZ", "too")],
+            ..Ask::sale("VOUCHER10", "000000", 1_000, "")
+        },
         Ask { rrn: "NETWORKSRRN1".into(), ..Ask::sale("VOUCHERJIT", "000000", 1_500, "") },
         Ask::sale("TOPUP", "210000", 1_000, "0612345600"),
         Ask::sale("TOPUP", "210000", 1_000, "0712345680"),
@@ -164,7 +168,11 @@ fn a_refusal_before_admission_is_not_stored() {
     let mut client = plain(&running);
     let ask = Ask::sale("WALLET", "210000", 500, "W1");
     assert_eq!(client.ask(&ask).code, "31");
-    assert_eq!(client.ask(&Ask { account: "W2".into(), ..ask.clone() }).code, "31", "not 94: there is nothing under the key");
+    assert_eq!(
+        client.ask(&Ask { account: "W2".into(), ..ask.clone() }).code,
+        "31",
+        "not 94: there is nothing under the key"
+    );
     assert_eq!(client.manage(1, "100001").code, "00");
     assert_eq!(client.ask(&ask).code, "00", "a new attempt");
     stop(running);
@@ -203,9 +211,12 @@ fn the_same_requests_at_once_on_many_connections_sell_each_voucher_once() {
     let running = start(settings);
     let asks: Vec<_> = (0..REQUESTS).map(|_| Ask::sale("VOUCHER10", "000000", 1_000, "")).collect();
     let told: Vec<Vec<Answer>> = std::thread::scope(|scope| {
-        let askers: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(|| plain(&running).ask_all(&asks, REQUESTS))).collect();
+        let askers: Vec<_> =
+            (0..CONNECTIONS).map(|_| scope.spawn(|| plain(&running).ask_all(&asks, REQUESTS))).collect();
         let answers = askers.into_iter().map(|asker| asker.join().expect("answers"));
-        answers.map(|answers| answers.into_iter().map(|answer| answer.expect("an answer")).collect()).collect()
+        answers
+            .map(|answers| answers.into_iter().map(|answer| answer.expect("an answer")).collect())
+            .collect()
     });
     assert!(told.iter().all(|answers| answers.iter().all(|answer| answer.code == "00")));
     assert!(told.iter().all(|answers| answers.iter().map(|a| &a.raw).eq(told[0].iter().map(|a| &a.raw))));

@@ -122,7 +122,9 @@ fn bitmaps_that_promise_absent_elements_get_30_once_the_stan_is_there() {
         }
         client.send(&promising(&whole, de));
         match client.receive() {
-            Some(answer) if answer.mti == 210 => assert_eq!(answer.code, "30", "DE{de} is promised and absent"),
+            Some(answer) if answer.mti == 210 => {
+                assert_eq!(answer.code, "30", "DE{de} is promised and absent")
+            }
             other => panic!("DE{de}: {other:?}"),
         }
     }
@@ -160,7 +162,8 @@ fn promising(message: &[u8], de: u8) -> Vec<u8> {
 /// An element's format: whether its length stands before it in so many digits, and its most characters as sent.
 fn format_of(dialect: &Dialect, de: u8) -> Option<(usize, usize)> {
     let format = dialect.element(de)?.format().to_owned();
-    let (kind, prefix) = format.split_once(' ').map_or((format.as_str(), 0), |(kind, prefix)| (kind, prefix.len()));
+    let (kind, prefix) =
+        format.split_once(' ').map_or((format.as_str(), 0), |(kind, prefix)| (kind, prefix.len()));
     let digits: String = kind.chars().skip_while(|c| !c.is_ascii_digit()).collect();
     let units: usize = digits.parse().expect("a length");
     let each = if kind.starts_with('b') { 2 } else { 1 };
@@ -286,7 +289,9 @@ fn messages_in_another_dialect_perform_nothing() {
 fn assert_closed(stream: &mut impl Read, what: &str) {
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => panic!("{what}: not closed"),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            panic!("{what}: not closed")
+        }
         // An alert of TLS may come before the end.
         _ => assert!(rest.len() < 64, "{what}: {} bytes", rest.len()),
     }
@@ -302,7 +307,8 @@ fn plain_text_on_the_tls_port_and_tls_on_the_plain_port_are_closed() {
     assert_closed(&mut plain, "plain text on the TLS port");
 
     let data = rig._data.path().to_owned();
-    let mut secure = tls::stream(address(&rig.running, "plain"), tls::config(&data, Some(&Identity::demo(&data))));
+    let mut secure =
+        tls::stream(address(&rig.running, "plain"), tls::config(&data, Some(&Identity::demo(&data))));
     assert!(secure.conn.complete_io(&mut secure.sock).is_err(), "TLS on the plain port");
     rig.others_are_served();
     rig.end(1);
@@ -355,7 +361,8 @@ fn dribble(stream: &mut TcpStream, bytes: &[u8]) -> bool {
 
 #[test]
 fn a_message_that_never_ends_is_closed_at_its_deadline() {
-    let mut rig = Rig::new(|conduit| (conduit.frame_ms, conduit.first_byte_ms, conduit.handshake_ms) = (300, 300, 300));
+    let mut rig =
+        Rig::new(|conduit| (conduit.frame_ms, conduit.first_byte_ms, conduit.handshake_ms) = (300, 300, 300));
     let body = message(&good());
     let framed = [&(body.len() as u16).to_be_bytes()[..], &body].concat();
     let mut slow = connect(address(&rig.running, "plain"));

@@ -41,11 +41,16 @@ enum Call {
     Out,
 }
 
+/// Text as the tracer shows it, in names of files too.
+fn shown(text: &str) -> String {
+    text.bytes().map(|byte| format!("\\x{byte:02x}")).collect()
+}
+
 /// The two bytes of a length, then the MTI's digits, as the tracer shows them.
 fn has_mti(line: &str) -> bool {
-    let Some((_, data)) = line.split_once(", \"") else { return false };
+    let Some((_, data)) = line.split_once('"') else { return false };
     let mti = data.get(2 * 4..6 * 4).unwrap_or_default();
-    [r"\x30\x32\x30\x30", r"\x30\x32\x31\x30"].contains(&mti)
+    [shown("0200"), shown("0210")].iter().any(|known| known == mti)
 }
 
 fn calls(line: &str) -> Vec<Call> {
@@ -55,7 +60,7 @@ fn calls(line: &str) -> Vec<Call> {
     let begun = !call.starts_with("<...");
     let ended = !call.ends_with("<unfinished ...>");
     let good = !call.contains(" = -1");
-    let journal = call.contains(".segment>");
+    let journal = call.contains(&(shown(".segment") + ">"));
     match name {
         "fdatasync" => {
             let begins = (begun && journal).then_some(Call::SyncBegins(thread));
@@ -63,7 +68,11 @@ fn calls(line: &str) -> Vec<Call> {
         }
         "pwrite64" if begun && journal => vec![Call::Written],
         "recvfrom" | "read" if ended && good && has_mti(call) => vec![Call::In],
-        "sendto" | "write" | "writev" if begun && (has_mti(call) || call.contains(".jsonl>")) => vec![Call::Out],
+        "sendto" | "write" | "writev"
+            if begun && (has_mti(call) || call.contains(&(shown(".jsonl") + ">"))) =>
+        {
+            vec![Call::Out]
+        }
         _ => Vec::new(),
     }
 }
@@ -121,7 +130,6 @@ fn nothing_leaves_before_what_it_says_is_synced() {
     drop(client);
     demo.end_traced();
     let trace = std::fs::read_to_string(&log).expect("a trace");
-    std::fs::write("/tmp/h10c/trace.log", &trace).unwrap();
     // An answer each; for two of five a request to telco-a, for one of five a line of the simulator.
     let left = check_order(&trace);
     assert!(left >= asks.len() + asks.len() * 3 / 5, "{left} times something left");
@@ -129,11 +137,14 @@ fn nothing_leaves_before_what_it_says_is_synced() {
 
 #[test]
 fn the_check_of_the_order_finds_what_is_wrong() {
-    let arrived = r#"7 recvfrom(9<TCP:[1->2]>, "\x00\x63\x30\x32\x30\x30\x41\x42"..., 8192, 0, NULL, NULL) = 101"#;
-    let written = r#"7 pwrite64(5</d/journal/0.segment>, "\x01"..., 512, 4096) = 512"#;
-    let begins = "8 fdatasync(5</d/journal/0.segment> <unfinished ...>";
+    let arrived =
+        r#"7 recvfrom(9<TCP:[1->2]>, "\x00\x63\x30\x32\x30\x30\x41\x42"..., 8192, 0, NULL, NULL) = 101"#;
+    let segment = format!("5<{}>", shown("/journal/0.segment"));
+    let written = &format!(r#"7 pwrite64({segment}, "\x01"..., 512, 4096) = 512"#)[..];
+    let begins = &format!("8 fdatasync({segment} <unfinished ...>")[..];
     let ends = "8 <... fdatasync resumed>) = 0";
-    let left = r#"7 sendto(9<TCP:[1->2]>, "\x00\x63\x30\x32\x31\x30\x41\x42"..., 101, MSG_NOSIGNAL, NULL, 0) = 101"#;
+    let left =
+        r#"7 sendto(9<TCP:[1->2]>, "\x00\x63\x30\x32\x31\x30\x41\x42"..., 101, MSG_NOSIGNAL, NULL, 0) = 101"#;
     assert_eq!(check_order(&[arrived, written, begins, ends, left].join("\n")), 1);
     let wrong = [
         vec![arrived, left],
@@ -180,7 +191,9 @@ fn answers_stand_whichever_write_or_sync_fails_or_is_the_last() {
         for at in [4, 12, 25, 43] {
             let inject = format!("inject={call}:{fault}:when={at}");
             let trace = format!("trace={call}");
-            let Some(mut demo) = Demo::try_start(&mut traced(&["-e", &trace, "-e", &inject], &log), data.path()) else {
+            let Some(mut demo) =
+                Demo::try_start(&mut traced(&["-e", &trace, "-e", &inject], &log), data.path())
+            else {
                 continue;
             };
             let asked = ask_until_gone(&demo);
@@ -200,7 +213,9 @@ fn answers_stand_whichever_write_or_sync_fails_or_is_the_last() {
     }
     assert!(gone >= 8, "only {gone} faults were met while requests were under way");
     let demo = Demo::start(data.path());
-    until("every unknown outcome is settled", || demo.positions().iter().all(|(_, _, reserved)| *reserved == 0));
+    until("every unknown outcome is settled", || {
+        demo.positions().iter().all(|(_, _, reserved)| *reserved == 0)
+    });
     assert_eq!(demo.positions().iter().map(|(_, posted, _)| posted).sum::<i64>(), 0);
     demo.end();
 }

@@ -130,10 +130,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Everything that can be looked at: name and contents.
 fn places(demo: &Demo, data: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut places: Vec<_> = files(data)
-        .into_iter()
-        .map(|file| (file.display().to_string(), read(&file)))
-        .collect();
+    let mut places: Vec<_> =
+        files(data).into_iter().map(|file| (file.display().to_string(), read(&file))).collect();
     for page in ["/", "/metrics", "/api/figures", "/api/positions"] {
         places.push((page.to_owned(), demo.page(page).into_bytes()));
     }
@@ -142,8 +140,10 @@ fn places(demo: &Demo, data: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 fn assert_nowhere(canaries: &[Canary], places: &[(String, Vec<u8>)]) {
-    let needles: Vec<_> =
-        canaries.iter().flat_map(|canary| forms(&canary.digits).into_iter().map(move |form| (canary, form))).collect();
+    let needles: Vec<_> = canaries
+        .iter()
+        .flat_map(|canary| forms(&canary.digits).into_iter().map(move |form| (canary, form)))
+        .collect();
     let mut begins = vec![false; 1 << 16];
     for (_, form) in &needles {
         begins[start_of(form)] = true;
@@ -154,7 +154,11 @@ fn assert_nowhere(canaries: &[Canary], places: &[(String, Vec<u8>)]) {
                 continue;
             }
             let found = needles.iter().find(|(_, form)| contents[at..].starts_with(form));
-            assert!(found.is_none(), "{} is in {place} at {at}", found.map_or("", |(canary, _)| &canary.what));
+            assert!(
+                found.is_none(),
+                "{} is in {place} at {at}",
+                found.map_or("", |(canary, _)| &canary.what)
+            );
         }
     }
 }
@@ -191,7 +195,8 @@ fn no_card_number_and_no_pin_is_in_clear_outside_the_wire() {
     let demo = talkative(data.path());
     assert_nowhere(&canaries, &places(&demo, data.path()));
     demo.end();
-    let left: Vec<_> = files(data.path()).into_iter().map(|file| (file.display().to_string(), read(&file))).collect();
+    let left: Vec<_> =
+        files(data.path()).into_iter().map(|file| (file.display().to_string(), read(&file))).collect();
     assert_nowhere(&canaries, &left);
 }
 
@@ -200,7 +205,9 @@ fn keys_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let data = tempfile::tempdir().expect("a folder");
     let demo = Demo::start(data.path());
-    for file in ["keys/kek", "keys/index", "tls/ca.key", "tls/server.key", "tls/client-100001.key", "control.sock"] {
+    for file in
+        ["keys/kek", "keys/index", "tls/ca.key", "tls/server.key", "tls/client-100001.key", "control.sock"]
+    {
         let mode = std::fs::metadata(data.path().join(file)).expect("a file").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file}: {mode:o}");
     }

@@ -47,7 +47,10 @@ fn request(number: u64) -> Ask {
         3 => Ask::sale("TOPUP", "210000", 100 + number % 1_000, &phone("06")),
         4 => Ask::sale("TOPUP", "210000", 100 + number % 1_000, &phone("07")),
         5 => Ask::sale("DATA5", "210000", 500, &phone("08")),
-        6 => Ask { card: format!("600649{number:08}{behaviour:02}"), ..Ask::sale("GIFT25", "280000", 2_500, "") },
+        6 => Ask {
+            card: format!("600649{number:08}{behaviour:02}"),
+            ..Ask::sale("GIFT25", "280000", 2_500, "")
+        },
         7 => Ask::sale("ENERGY", "500000", 500 + number % 1_000, &format!("{number:09}{behaviour:02}")),
         _ => Ask::sale("WALLET", "210000", 100 + number % 1_000, &format!("W{}", number % 50)),
     };
@@ -157,7 +160,8 @@ fn code(asked: &Asked) -> &str {
 fn assert_vouchers_sold_once(asked: &[Asked]) {
     let mut pins = HashSet::new();
     let mut serials = HashSet::new();
-    for asked in asked.iter().filter(|asked| asked.ask.product.starts_with("VOUCHER") && code(asked) == "00") {
+    for asked in asked.iter().filter(|asked| asked.ask.product.starts_with("VOUCHER") && code(asked) == "00")
+    {
         let answer = asked.answer.as_ref().expect("an answer");
         assert_eq!(answer.pin.len(), 16);
         assert!(pins.insert(&answer.pin) && serials.insert(&answer.serial), "sold twice: {}", answer.serial);
@@ -204,7 +208,9 @@ fn assert_money(demo: &Demo, asked: &[Asked]) {
     const OPENING: i64 = 1_000_000_000;
     let approved: u64 = asked.iter().filter(|asked| code(asked) == "00").map(|asked| asked.ask.amount).sum();
     let positions = demo.positions();
-    let posted = |name: &str| positions.iter().find(|(account, ..)| account == name).map_or(0, |(_, posted, _)| *posted);
+    let posted = |name: &str| {
+        positions.iter().find(|(account, ..)| account == name).map_or(0, |(_, posted, _)| *posted)
+    };
     assert_eq!(posted("network/100001"), OPENING - approved as i64);
     assert_eq!(positions.iter().map(|(_, posted, _)| posted).sum::<i64>(), 0, "{positions:?}");
     let codes: HashSet<_> = asked.iter().map(code).collect();

@@ -114,7 +114,11 @@ fn a_silent_supplier_holds_half_of_a_connection_and_no_other_product_waits_for_i
     let refused = codes.iter().filter(|code| *code == "91").count();
     assert_eq!(unknown + refused, SILENT);
     assert!((1..=WINDOW as usize / 2).contains(&unknown), "{unknown} of a window of {WINDOW}");
-    assert_eq!(client.ask(&Ask::sale("TOPUP", "210000", 1_000, "0612345600")).code, "00", "its credits are back");
+    assert_eq!(
+        client.ask(&Ask::sale("TOPUP", "210000", 1_000, "0612345600")).code,
+        "00",
+        "its credits are back"
+    );
     running.stop().unwrap_or_else(|error| panic!("{error}"));
 }
 

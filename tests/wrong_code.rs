@@ -44,7 +44,8 @@ fn tight_settings(data: &Path) -> Settings {
     let catalogue = Arc::make_mut(&mut settings.catalogue);
     let other = catalogue.network(text("100002")).expect("a network").0;
     catalogue.networks[0].funding = Funding::Prefunded { opening: POSITION };
-    let voucher = catalogue.products.iter_mut().find(|product| product.code == text("VOUCHER10")).expect("a product");
+    let voucher =
+        catalogue.products.iter_mut().find(|product| product.code == text("VOUCHER10")).expect("a product");
     voucher.networks = vec![other];
     settings
 }
@@ -150,7 +151,8 @@ fn suppliers_out_of_reach_and_an_empty_stock_come_last() {
             let named = Ask { supplier: supplier.into(), account: "0812345600".into(), ..top_up() };
             assert_eq!(client.ask(&named).code, "91", "both are down, {conduit}");
         }
-        let early: &[Fault] = &[FAULTS[0], FAULTS[1], FAULTS[3], FAULTS[5], FAULTS[7], FAULTS[9], FAULTS[10], FAULTS[11]];
+        let early: &[Fault] =
+            &[FAULTS[0], FAULTS[1], FAULTS[3], FAULTS[5], FAULTS[7], FAULTS[9], FAULTS[10], FAULTS[11]];
         for base in [&voucher, &nobody] {
             for (what, code, fault) in early {
                 let mut ask = base.renewed();
@@ -253,7 +255,10 @@ const BEHAVIOURS: [(u8, &str); 11] = [
 
 fn behaving(product: &str, digits: u8, stem: &str) -> Ask {
     match product {
-        "GIFT25" => Ask { card: format!("6006491234567{stem}{digits:02}"), ..Ask::sale("GIFT25", "280000", 2_500, "") },
+        "GIFT25" => Ask {
+            card: format!("6006491234567{stem}{digits:02}"),
+            ..Ask::sale("GIFT25", "280000", 2_500, "")
+        },
         "ENERGY" => Ask::sale("ENERGY", "500000", 2_000, &format!("12345678{stem}{digits:02}")),
         "DATA5" => Ask::sale("DATA5", "210000", 500, &format!("0812345{stem}{digits:02}")),
         "telco-b" => Ask::sale("TOPUP", "210000", 1_000, &format!("0712345{stem}{digits:02}")),
@@ -272,15 +277,23 @@ fn every_behaviour_of_a_supplier_gives_its_code_through_every_conduit() {
         .zip(clients(&running, data.path()))
         .map(|(stem, (conduit, mut client))| {
             std::thread::spawn(move || {
-                let cases: Vec<_> = products.iter().flat_map(|p| BEHAVIOURS.map(|(digits, code)| (*p, digits, code))).collect();
-                let asks: Vec<_> = cases.iter().map(|(p, digits, _)| behaving(p, *digits, &stem.to_string())).collect();
+                let cases: Vec<_> = products
+                    .iter()
+                    .flat_map(|p| BEHAVIOURS.map(|(digits, code)| (*p, digits, code)))
+                    .collect();
+                let asks: Vec<_> =
+                    cases.iter().map(|(p, digits, _)| behaving(p, *digits, &stem.to_string())).collect();
                 let answers = client.ask_all(&asks, asks.len());
                 for ((product, digits, code), answer) in cases.iter().zip(answers) {
                     assert_eq!(answer.expect("an answer").code, *code, "{product} …{digits} on {conduit}");
                 }
                 // 83: telco-a performs nothing and says so.
                 assert_eq!(client.ask(&behaving("TOPUP", 83, "0")).code, "91", "only telco-a, on {conduit}");
-                assert_eq!(client.ask(&behaving("DATA5", 83, "0")).code, "00", "telco-b instead, on {conduit}");
+                assert_eq!(
+                    client.ask(&behaving("DATA5", 83, "0")).code,
+                    "00",
+                    "telco-b instead, on {conduit}"
+                );
                 let jit = client.ask(&Ask::sale("VOUCHERJIT", "000000", 1_500, ""));
                 assert_eq!((jit.code.as_str(), jit.pin.len()), ("00", 16), "on {conduit}");
             })
@@ -290,7 +303,9 @@ fn every_behaviour_of_a_supplier_gives_its_code_through_every_conduit() {
         assert!(thread.join().is_ok(), "a conduit's codes are wrong");
     }
     settled(&running);
-    let row = |supplier: &str| running.figures().suppliers.into_iter().find(|row| row.code == supplier).expect("a supplier");
+    let row = |supplier: &str| {
+        running.figures().suppliers.into_iter().find(|row| row.code == supplier).expect("a supplier")
+    };
     for supplier in ["telco-a", "telco-b", "cardco", "utility"] {
         support::until("each late answer of 86 is counted", || row(supplier).late == 3);
         assert_eq!(row(supplier).unmatched, 3, "each second answer of 87 is counted at {supplier}");
@@ -344,11 +359,15 @@ fn settled(running: &Running) {
 /// What was performed and answered too late, or not at all, must be reversed; nothing is performed twice.
 fn assert_each_unknown_is_undone(record: &[support::hosts::Line], supplier: &str) {
     for line in record.iter().filter(|line| line.action == "perform") {
-        let same = |action: &str| record.iter().filter(|other| other.rrn == line.rrn && other.action == action).count();
+        let same = |action: &str| {
+            record.iter().filter(|other| other.rrn == line.rrn && other.action == action).count()
+        };
         let unknown = line.account.ends_with("86") || line.account.ends_with("89");
         assert_eq!((same("perform"), same("reverse")), (1, usize::from(unknown)), "{line:?} at {supplier}");
     }
-    let silent = |line: &&support::hosts::Line| line.mti == "0200" && (line.account.ends_with("85") || line.account.ends_with("88"));
+    let silent = |line: &&support::hosts::Line| {
+        line.mti == "0200" && (line.account.ends_with("85") || line.account.ends_with("88"))
+    };
     for line in record.iter().filter(silent) {
         let told = record.iter().any(|other| other.rrn == line.rrn && other.mti.starts_with("042"));
         assert!(told, "a reversal of {line:?} at {supplier}");

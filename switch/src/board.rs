@@ -161,11 +161,13 @@ pub fn quantile(counts: &[u64], share: f64) -> Option<u64> {
     }
     let wanted = ((total as f64 * share).ceil() as u64).clamp(1, total);
     let mut seen = 0;
-    counts.iter().position(|count| {
-        seen += count;
-        seen >= wanted
-    })
-    .map(upper)
+    counts
+        .iter()
+        .position(|count| {
+            seen += count;
+            seen >= wanted
+        })
+        .map(upper)
 }
 
 /// The board.

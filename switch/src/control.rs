@@ -16,8 +16,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering};
 use switchyard_core::account::Account;
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::text::Text;
@@ -124,10 +124,12 @@ pub fn figures(board: &Board) -> Figures {
 
 /// The name of an account in pages and reports.
 pub fn account_name(catalogue: &Catalogue, account: Account) -> String {
-    let supplier = |id| catalogue.supplier_of(id).map_or_else(|| format!("{id:?}"), |(_, s)| s.code.to_string());
+    let supplier =
+        |id| catalogue.supplier_of(id).map_or_else(|| format!("{id:?}"), |(_, s)| s.code.to_string());
     match account {
         Account::Network(id) => {
-            let code = catalogue.network_of(id).map_or_else(|| format!("{id:?}"), |(_, n)| n.code.to_string());
+            let code =
+                catalogue.network_of(id).map_or_else(|| format!("{id:?}"), |(_, n)| n.code.to_string());
             format!("network/{code}")
         }
         Account::Supplier(id) => format!("supplier/{}", supplier(id)),
@@ -204,7 +206,11 @@ async fn api_positions(shared: web::Data<Shared>) -> impl Responder {
         Ok(positions) => HttpResponse::Ok().json(
             positions
                 .into_iter()
-                .map(|(account, posted_minor, reserved_minor)| Position { account, posted_minor, reserved_minor })
+                .map(|(account, posted_minor, reserved_minor)| Position {
+                    account,
+                    posted_minor,
+                    reserved_minor,
+                })
                 .collect::<Vec<_>>(),
         ),
         Err(_) => HttpResponse::ServiceUnavailable().body("the switch is stopping\n"),

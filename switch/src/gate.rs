@@ -340,11 +340,19 @@ impl Actor for GateActor {
 ///
 /// # Errors
 /// A batch file cannot be read.
-pub fn fill_trays(gate: &mut Gate, reader: &mut StockReader, tray_vouchers: u32) -> Result<(), stock::StockError> {
+pub fn fill_trays(
+    gate: &mut Gate,
+    reader: &mut StockReader,
+    tray_vouchers: u32,
+) -> Result<(), stock::StockError> {
     for product in gate.state().stock.products() {
         let (state, shelf) = gate.stock_and_shelf();
         for place in stock::fill_tray(reader, shelf, &state.stock, product, tray_vouchers as usize)? {
-            tracing::error!(batch = place.batch, index = place.index, "a voucher is damaged and is left out; restore the batch file from a copy");
+            tracing::error!(
+                batch = place.batch,
+                index = place.index,
+                "a voucher is damaged and is left out; restore the batch file from a copy"
+            );
         }
     }
     Ok(())
@@ -386,7 +394,9 @@ impl Handler<Positions> for GateActor {
         let catalogue = Arc::clone(self.gate.catalogue());
         let accounts = self.gate.state().accounts.iter();
         let mut positions: Vec<_> = accounts
-            .map(|(account, balance)| (crate::control::account_name(&catalogue, account), balance.posted.0, balance.reserved.0))
+            .map(|(account, balance)| {
+                (crate::control::account_name(&catalogue, account), balance.posted.0, balance.reserved.0)
+            })
             .collect();
         positions.sort();
         positions

@@ -6,8 +6,8 @@
 
 use crate::gate::{TrayFilled, TrayWish};
 use crate::journal::{JournalReader, SegmentMaker};
-use crate::ring::Ring;
 use crate::keys::Kek;
+use crate::ring::Ring;
 use crate::stock::{StockError, StockReader};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -85,7 +85,9 @@ impl Keeper {
         let stopping = Arc::clone(&stop);
         threads.push(std::thread::Builder::new().name("keeper".into()).spawn(move || keep(work, &stopping))?);
         let stopping = Arc::clone(&stop);
-        threads.push(std::thread::Builder::new().name("segments".into()).spawn(move || prepare(maker, &stopping))?);
+        threads.push(
+            std::thread::Builder::new().name("segments".into()).spawn(move || prepare(maker, &stopping))?,
+        );
         Ok(Self { stop, threads })
     }
 
@@ -177,7 +179,11 @@ fn fill(stock: &mut StockReader, wish: TrayWish) -> TrayFilled {
     let reached = match filled {
         Ok(filled) => {
             for index in &filled.damaged {
-                tracing::error!(batch = wish.from.batch, index, "a voucher is damaged and is left out; restore the batch file from a copy");
+                tracing::error!(
+                    batch = wish.from.batch,
+                    index,
+                    "a voucher is damaged and is left out; restore the batch file from a copy"
+                );
             }
             Some(filled.reached)
         }
@@ -196,7 +202,9 @@ fn prepare(mut maker: SegmentMaker, stop: &AtomicBool) {
         match maker.prepare() {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) => tracing::error!(%error, "no segment can be prepared; sales are refused when two are left"),
+            Err(error) => {
+                tracing::error!(%error, "no segment can be prepared; sales are refused when two are left")
+            }
         }
         std::thread::park_timeout(Duration::from_millis(PARK_MS));
     }

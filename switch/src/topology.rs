@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use switchyard_adapters::{MakeContext, Made};
+use switchyard_adapters::{Made, MakeContext};
 use switchyard_core::adapter::{Local, Wire};
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::fact::{Fact, NameKind};
@@ -219,7 +219,12 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let clock = Clock::start();
     let books = open_books(&settings)?;
     let replayed = books.replayed;
-    let mut stock = StockReader::open_all(&stock::folder(&settings.data), &books.state.stock, &books.kek, &books.keyring)?;
+    let mut stock = StockReader::open_all(
+        &stock::folder(&settings.data),
+        &books.state.stock,
+        &books.kek,
+        &books.keyring,
+    )?;
     let index_key = IndexKey::open_or_create(&settings.data.join("keys").join("index"), &books.kek)?;
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = make_adapters(&settings)?;
@@ -280,10 +285,12 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let settings = Arc::clone(&parts.settings);
     let (yard, system, control) = start_threads(parts, admin, &board, &ready)?;
     wait_for_suppliers(&board, &settings);
-    let recipients: Vec<Recipient<Arrival>> = yard.conduits.iter().map(|conduit| conduit.clone().recipient()).collect();
+    let recipients: Vec<Recipient<Arrival>> =
+        yard.conduits.iter().map(|conduit| conduit.clone().recipient()).collect();
     door.open(&recipients)?;
     ready.store(true, Ordering::Release);
-    let addresses = settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
+    let addresses =
+        settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
     Ok(Running {
         addresses: addresses.collect(),
         admin: pages,
@@ -313,9 +320,13 @@ fn make_adapters(settings: &Settings) -> Result<Adapters, StartError> {
         let registration = switchyard_adapters::find(&supplier.adapter)
             .ok_or_else(|| fault(format!("there is no adapter `{}`", supplier.adapter)))?;
         let record = read_record(supplier).map_err(|error| fault(error.to_string()))?;
-        let dialect = |name: &str| settings.dialect(name).cloned().or_else(|| Dialect::open_shipped(name).ok().map(Arc::new));
-        let context = MakeContext { supplier: core.code, seed: at as u64 + 1, dialect: &dialect, record: &record };
-        let made = (registration.make)(&supplier.adapter_settings, &context).map_err(|error| fault(error.to_string()))?;
+        let dialect = |name: &str| {
+            settings.dialect(name).cloned().or_else(|| Dialect::open_shipped(name).ok().map(Arc::new))
+        };
+        let context =
+            MakeContext { supplier: core.code, seed: at as u64 + 1, dialect: &dialect, record: &record };
+        let made = (registration.make)(&supplier.adapter_settings, &context)
+            .map_err(|error| fault(error.to_string()))?;
         match made {
             Made::Wire(wire) => adapters.wires.push((at, wire)),
             Made::Local(local) => adapters.locals.push((core.code, local)),
@@ -379,7 +390,9 @@ impl Rings {
     fn new(settings: &Settings, gate: &Gate) -> Self {
         let tickets = settings.gate.tickets_max as usize;
         let all_tickets = tickets * settings.conduits.len();
-        let open = |s: &switchyard_core::catalogue::Supplier| s.window_requests_max as usize + s.advices_max as usize;
+        let open = |s: &switchyard_core::catalogue::Supplier| {
+            s.window_requests_max as usize + s.advices_max as usize
+        };
         let catalogue = gate.catalogue();
         let ids = catalogue.suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
         let mut orders: Vec<Option<_>> = (0..ids).map(|_| None).collect();
@@ -443,11 +456,18 @@ fn start_threads(
 
 type Told = mpsc::Sender<Result<(Yard, System), StartError>>;
 
-fn run_control(parts: YardParts, admin: Option<TcpListener>, board: Arc<Board>, ready: Arc<AtomicBool>, tell: &Told) {
+fn run_control(
+    parts: YardParts,
+    admin: Option<TcpListener>,
+    board: Arc<Board>,
+    ready: Arc<AtomicBool>,
+    tell: &Told,
+) {
     let runner = System::new();
     runner.block_on(async {
         let arbiter = Arbiter::new();
-        let (wishes, kek, clock) = (Arc::clone(&parts.rings.gate.wishes), Arc::clone(&parts.kek), parts.clock);
+        let (wishes, kek, clock) =
+            (Arc::clone(&parts.rings.gate.wishes), Arc::clone(&parts.kek), parts.clock);
         let products = stock::stock_products(&parts.catalogue).into();
         let data = parts.settings.data.clone();
         let (tell_yard, told_yard) = oneshot::channel();
@@ -466,7 +486,9 @@ fn run_control(parts: YardParts, admin: Option<TcpListener>, board: Arc<Board>, 
                 actix_rt::spawn(control::socket::serve(listener, operations));
             }
             Err(source) => {
-                return drop(tell.send(Err(StartError::Socket { folder: data.display().to_string(), source })));
+                return drop(
+                    tell.send(Err(StartError::Socket { folder: data.display().to_string(), source })),
+                );
             }
         }
         if let Some(listener) = admin {
@@ -484,18 +506,44 @@ fn run_control(parts: YardParts, admin: Option<TcpListener>, board: Arc<Board>, 
 
 /// On the yard: starts every actor of the data plane.
 fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
-    let YardParts { gate, journal, rings, wires, catalogue, board, clock, keys, keyring, door, settings, first_refusal, .. } = parts;
+    let YardParts {
+        gate,
+        journal,
+        rings,
+        wires,
+        catalogue,
+        board,
+        clock,
+        keys,
+        keyring,
+        door,
+        settings,
+        first_refusal,
+        ..
+    } = parts;
     let rings = rings.gate;
     let mut suppliers = Vec::new();
     for (at, wire) in wires {
         let (supplier, core) = (&settings.suppliers[at], &catalogue.suppliers[at]);
         let links = links(supplier, &settings.data, &door)?;
-        let record = open_record(supplier)
-            .map_err(|error| StartError::Adapter { supplier: supplier.code.clone(), reason: error.to_string() })?;
+        let record = open_record(supplier).map_err(|error| StartError::Adapter {
+            supplier: supplier.code.clone(),
+            reason: error.to_string(),
+        })?;
         let Some(orders) = rings.orders.get(usize::from(core.id.0)).cloned().flatten() else { continue };
         let session = Session::new(core.clone(), wire, links.len(), clock.now());
         let reports = Arc::clone(&rings.reports);
-        let actor = SupplierActor::new(core.id, session, links, record, orders, reports, Arc::clone(&board), at, clock);
+        let actor = SupplierActor::new(
+            core.id,
+            session,
+            links,
+            record,
+            orders,
+            reports,
+            Arc::clone(&board),
+            at,
+            clock,
+        );
         suppliers.push(actor.start());
     }
     let dialects: Arc<[Arc<Dialect>]> = settings.dialects.clone().into();
@@ -512,7 +560,10 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
             window_h: settings.gate.duplicate_window_h,
             keys: KeyHash::clone(&keys),
             keyring: Arc::clone(&keyring),
-            gate: conduit::GateRings { requests: Arc::clone(&rings.requests), first: Arc::clone(&rings.first) },
+            gate: conduit::GateRings {
+                requests: Arc::clone(&rings.requests),
+                first: Arc::clone(&rings.first),
+            },
             answers: Arc::clone(&rings.answers[at]),
             tickets_max: settings.gate.tickets_max,
             output: Arc::clone(&output),
@@ -531,7 +582,11 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
     Ok(Yard { gate: gate.start(), conduits, suppliers })
 }
 
-fn links(supplier: &SupplierSettings, data: &Path, door: &crate::door::DoorHandle) -> Result<Vec<Link>, StartError> {
+fn links(
+    supplier: &SupplierSettings,
+    data: &Path,
+    door: &crate::door::DoorHandle,
+) -> Result<Vec<Link>, StartError> {
     let fault = |source| StartError::Tls { supplier: supplier.code.clone(), source };
     let mut links = Vec::new();
     for (at, link) in supplier.links.iter().enumerate() {

@@ -57,7 +57,9 @@ impl Demo {
                 self.ready_s = after.split(' ').next().and_then(|s| s.parse().ok()).expect("seconds");
             }
             let mut words = line.split_whitespace();
-            if let (Some(name @ ("plain" | "tls" | "binbitmap" | "pages")), Some(at)) = (words.next(), words.next()) {
+            if let (Some(name @ ("plain" | "tls" | "binbitmap" | "pages")), Some(at)) =
+                (words.next(), words.next())
+            {
                 let address = at.trim_start_matches("http://").parse().expect("an address");
                 self.addresses.insert(name.to_owned(), address);
             }
@@ -120,7 +122,8 @@ impl Demo {
     /// The process behind a tracer.
     fn traced(&self) -> Pid {
         let tracer = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).expect("a tracer's child");
+        let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children"))
+            .expect("a tracer's child");
         Pid::from_raw(children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a process"))
     }
 
@@ -163,7 +166,8 @@ impl Drop for Demo {
         if let Ok(None) = self.child.try_wait() {
             // Behind a tracer the program is its child, and would live on.
             let tracer = self.child.id();
-            let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).unwrap_or_default();
+            let children =
+                std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).unwrap_or_default();
             for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }

@@ -24,13 +24,15 @@ impl Hosts {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let tell = |name: &str, address: SocketAddr| drop(listens.send((name.to_owned(), address)));
             runtime.block_on(supplier::serve(hosts, stopped, tell)).expect("suppliers that serve");
         });
         for _ in names {
             let (name, address) = told.recv_timeout(super::PATIENCE).expect("a supplier that listens");
-            let supplier = settings.suppliers.iter_mut().find(|supplier| supplier.code == name).expect("a supplier");
+            let supplier =
+                settings.suppliers.iter_mut().find(|supplier| supplier.code == name).expect("a supplier");
             for link in &mut supplier.links {
                 link.host = address.ip().to_string();
                 link.port = address.port();

@@ -26,7 +26,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The shipped configuration with its data in `data`, and every port chosen by the system.
 pub fn settings(data: &Path) -> Settings {
     let keys: Vec<_> = switchyard_adapters::ADAPTERS.iter().map(|adapter| adapter.adapter_keys()).collect();
-    let mut settings = switchyard::config::load_shipped(&keys).unwrap_or_else(|report| panic!("{}", report.display(false)));
+    let mut settings =
+        switchyard::config::load_shipped(&keys).unwrap_or_else(|report| panic!("{}", report.display(false)));
     settings.relocate(data.to_owned());
     for conduit in &mut settings.conduits {
         conduit.listen.set_port(0);
@@ -58,7 +59,9 @@ pub fn stock(settings: &Settings, product: &str, count: u32) {
     };
     let ask = GenerateAsk { product, batch: "test", count, seed: 7, serial_prefix: "T", now };
     let folder = stock::folder(&settings.data);
-    let stock::Loaded::New(batch) = stock::generate(&folder, &ask, &Default::default(), &books.kek).expect("vouchers") else {
+    let stock::Loaded::New(batch) =
+        stock::generate(&folder, &ask, &Default::default(), &books.kek).expect("vouchers")
+    else {
         panic!("the batch was there")
     };
     record(&Fact::Stock(batch));
@@ -156,7 +159,8 @@ impl Ask {
         let mut out = Vec::new();
         let mut build = Build::new(dialect, Mti::new(self.mti), &mut out);
         let given = |role: Role| !self.omit.contains(&role);
-        let texts: [(Role, &[u8]); 2] = [(Role::Pan, self.card.as_bytes()), (Role::ProcessingCode, self.processing.as_bytes())];
+        let texts: [(Role, &[u8]); 2] =
+            [(Role::Pan, self.card.as_bytes()), (Role::ProcessingCode, self.processing.as_bytes())];
         for (role, value) in texts {
             if given(role) && !value.is_empty() {
                 build.text(role, value);
@@ -337,7 +341,8 @@ pub fn connect(to: SocketAddr) -> TcpStream {
 }
 
 fn read_answer(dialect: &Dialect, body: Vec<u8>) -> Answer {
-    let view = dialect.view(&body).unwrap_or_else(|broken| panic!("an answer that is broken: {}", broken.error));
+    let view =
+        dialect.view(&body).unwrap_or_else(|broken| panic!("an answer that is broken: {}", broken.error));
     let canonical = |value: switchyard_core::iso8583::Value<'_>| {
         let mut bytes = Vec::new();
         value.append_to(&mut bytes);

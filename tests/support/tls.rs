@@ -68,7 +68,8 @@ pub fn config(data: &Path, identity: Option<&Identity>) -> Arc<ClientConfig> {
     Arc::new(match identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
-            let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect::<Result<_, _>>();
+            let chain =
+                CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect::<Result<_, _>>();
             let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
             builder.with_client_auth_cert(chain.expect("a chain"), key).expect("an identity")
         }
@@ -76,7 +77,10 @@ pub fn config(data: &Path, identity: Option<&Identity>) -> Arc<ClientConfig> {
 }
 
 /// A TLS stream whose handshake is yet to be done, by its first read or write.
-pub fn stream(to: SocketAddr, config: Arc<ClientConfig>) -> StreamOwned<ClientConnection, std::net::TcpStream> {
+pub fn stream(
+    to: SocketAddr,
+    config: Arc<ClientConfig>,
+) -> StreamOwned<ClientConnection, std::net::TcpStream> {
     let name = ServerName::try_from("localhost").expect("a name");
     StreamOwned::new(ClientConnection::new(config, name).expect("a TLS client"), connect(to))
 }

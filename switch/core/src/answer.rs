@@ -187,7 +187,11 @@ fn prepaid(dialect: &Dialect, build: &mut Build<'_, '_>, request: &View<'_>, add
     let echoed = |name| {
         matches!(request.dialect().tag_meaning(name), None | Some(Tag::ThirdParty | Tag::ItemReference))
     };
-    let used = request.tags().filter(|(name, _)| echoed(*name)).map(|(_, value)| TAG_HEAD_CHARACTERS + value.len()).sum();
+    let used = request
+        .tags()
+        .filter(|(name, _)| echoed(*name))
+        .map(|(_, value)| TAG_HEAD_CHARACTERS + value.len())
+        .sum();
     let mut added = fitting(dialect, addition, used).peekable();
     if used == 0 && added.peek().is_none() {
         return;
@@ -203,7 +207,11 @@ fn prepaid(dialect: &Dialect, build: &mut Build<'_, '_>, request: &View<'_>, add
 }
 
 /// What the answer adds to the prepaid data, secrets first, as far as there is room beside `used` characters: what does not fit is left out.
-fn fitting<'a>(dialect: &Dialect, addition: &Addition<'a>, mut used: usize) -> impl Iterator<Item = (Tag, &'a [u8])> {
+fn fitting<'a>(
+    dialect: &Dialect,
+    addition: &Addition<'a>,
+    mut used: usize,
+) -> impl Iterator<Item = (Tag, &'a [u8])> {
     let room = dialect.de(Role::Prepaid).and_then(|de| dialect.element(de)).map_or(0, Element::max_len);
     let details = details::iter(addition.secret).chain(details::iter(addition.details));
     details.filter_map(|(detail, value)| Some((tag(detail)?, value))).filter(move |(_, value)| {

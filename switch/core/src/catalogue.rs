@@ -315,8 +315,7 @@ impl PrefixTable {
     pub fn longest(&self, account: &[u8]) -> Option<(Text<30>, u32)> {
         (1..=account.len()).rev().find_map(|length| {
             let prefix = account.get(..length)?;
-            let place =
-                self.entries.binary_search_by(|(known, _)| known.as_bytes().cmp(prefix)).ok()?;
+            let place = self.entries.binary_search_by(|(known, _)| known.as_bytes().cmp(prefix)).ok()?;
             self.entries.get(place).copied()
         })
     }

@@ -122,7 +122,10 @@ pub struct Gate {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("waiting", &self.waiting.len()).field("counters", &self.counters).finish()
+        f.debug_struct("Gate")
+            .field("waiting", &self.waiting.len())
+            .field("counters", &self.counters)
+            .finish()
     }
 }
 
@@ -490,7 +493,13 @@ impl Gate {
         self.refuse(now, ticket, code);
     }
 
-    fn decide(&mut self, now: Now, supplier: &Supplier, product: &Product, ticket: &Ticket) -> Result<(), Code> {
+    fn decide(
+        &mut self,
+        now: Now,
+        supplier: &Supplier,
+        product: &Product,
+        ticket: &Ticket,
+    ) -> Result<(), Code> {
         let ask = LocalAsk {
             product: product.id,
             service: product.service,
@@ -506,7 +515,14 @@ impl Gate {
     }
 
     /// The flight of a ticket, as its first fact has it.
-    fn flight(&mut self, now: Now, ticket: &Ticket, network: &Network, product: &Product, attempt: Attempt) -> Flight {
+    fn flight(
+        &mut self,
+        now: Now,
+        ticket: &Ticket,
+        network: &Network,
+        product: &Product,
+        attempt: Attempt,
+    ) -> Flight {
         let number = self.number();
         let request = &ticket.request;
         let catalogue = ticket.catalogue.as_deref();
@@ -536,7 +552,14 @@ impl Gate {
     }
 
     /// A local sale: intent, outcome and effect in one fact.
-    fn sell(&mut self, now: Now, supplier: &Supplier, network: &Network, product: &Product, mut ticket: Box<Ticket>) {
+    fn sell(
+        &mut self,
+        now: Now,
+        supplier: &Supplier,
+        network: &Network,
+        product: &Product,
+        mut ticket: Box<Ticket>,
+    ) {
         let attempt = Attempt { number: 1, supplier: supplier.id, ..Attempt::default() };
         let flight = self.flight(now, &ticket, network, product, attempt);
         let sale = std::mem::take(&mut self.sale);
@@ -616,7 +639,8 @@ impl Gate {
         let nonce = Nonce::of(self.log.next(), 1);
         let key = &self.options.key;
         self.sealed.clear();
-        let sealed = seal_details(key, self.options.key_id, nonce, number, ticket.pan.expose(), &mut self.sealed);
+        let sealed =
+            seal_details(key, self.options.key_id, nonce, number, ticket.pan.expose(), &mut self.sealed);
         sealed.ok().and_then(|()| SealedPan::new(&self.sealed)).unwrap_or_default()
     }
 

@@ -134,9 +134,8 @@ impl Index {
             let place = number.wrapping_sub(*first) as usize;
             chunks.get(place / CHUNK_ENTRIES).and_then(|chunk| chunk.get(place % CHUNK_ENTRIES))
         };
-        by_key[shard(entry.key)].insert_unique(entry.key as u64, number, |number| {
-            at(number).map_or(0, |entry| entry.key as u64)
-        });
+        by_key[shard(entry.key)]
+            .insert_unique(entry.key as u64, number, |number| at(number).map_or(0, |entry| entry.key as u64));
         by_named[shard(entry.named)].insert_unique(entry.named as u64, number, |number| {
             at(number).map_or(0, |entry| entry.named as u64)
         });
@@ -168,10 +167,14 @@ impl Index {
     }
 
     fn remove(&mut self, number: EntryNo, entry: &Entry) {
-        if let Ok(found) = self.by_key[shard(entry.key)].find_entry(entry.key as u64, |known| *known == number) {
+        if let Ok(found) =
+            self.by_key[shard(entry.key)].find_entry(entry.key as u64, |known| *known == number)
+        {
             found.remove();
         }
-        if let Ok(found) = self.by_named[shard(entry.named)].find_entry(entry.named as u64, |known| *known == number) {
+        if let Ok(found) =
+            self.by_named[shard(entry.named)].find_entry(entry.named as u64, |known| *known == number)
+        {
             found.remove();
         }
     }

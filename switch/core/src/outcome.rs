@@ -134,7 +134,12 @@ pub fn open_details(outcome: &Outcome<'_>, keyring: &Keyring, into: &mut Secret)
 ///
 /// # Errors
 /// As [`open_details`].
-pub fn open_bound(sealed: &[u8], flight: FlightNo, keyring: &Keyring, into: &mut Secret) -> Result<(), Unopenable> {
+pub fn open_bound(
+    sealed: &[u8],
+    flight: FlightNo,
+    keyring: &Keyring,
+    into: &mut Secret,
+) -> Result<(), Unopenable> {
     into.clear();
     open(sealed, flight, None, keyring, into)
 }

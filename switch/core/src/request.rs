@@ -231,7 +231,9 @@ fn sole_network(rules: &Rules<'_>) -> Option<u32> {
 }
 
 fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
-    let code = network.and_then(|network| rules.catalogue.networks.get(network as usize)).map(|network| network.code);
+    let code = network
+        .and_then(|network| rules.catalogue.networks.get(network as usize))
+        .map(|network| network.code);
     let Some(Ok(network)) = code.map(|code| admitted_network(code, rules, true)) else {
         return Read::Refuse(Code::NETWORK);
     };
@@ -256,12 +258,7 @@ fn sale(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Re
 }
 
 /// The checks in their order: format 30, network 31, merchant 03, terminal 58; then what is judged after the duplicate check.
-fn sale_request(
-    view: &View<'_>,
-    now: Now,
-    rules: &Rules<'_>,
-    ticket: &mut Ticket,
-) -> Result<Request, Code> {
+fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<Request, Code> {
     let prepaid = Prepaid::of(view);
     // An answer that cannot be built must be known before there is an intent (S-21): what it echoes must leave room for what it adds.
     let fields =
@@ -341,7 +338,9 @@ impl<'a> Prepaid<'a> {
                 Some(Tag::Account) => prepaid.account = Some(value),
                 Some(Tag::Supplier) => prepaid.supplier = Some(value),
                 Some(Tag::Pin) => prepaid.has_pin = true,
-                None | Some(Tag::ThirdParty | Tag::ItemReference) => prepaid.echoed += TAG_HEAD_CHARACTERS + value.len(),
+                None | Some(Tag::ThirdParty | Tag::ItemReference) => {
+                    prepaid.echoed += TAG_HEAD_CHARACTERS + value.len()
+                }
                 _ => {}
             }
         }
@@ -459,7 +458,9 @@ fn scrub(view: &View<'_>, has_pin: bool, ticket: &mut Ticket) -> bool {
     for (de, value) in view.elements() {
         match dialect.role(de) {
             Some(Role::Prepaid) => scrub_tags(view, &mut build),
-            Some(role) if ECHOED.contains(&role) || role == Role::Original || role == Role::ManagementCode => {
+            Some(role)
+                if ECHOED.contains(&role) || role == Role::Original || role == Role::ManagementCode =>
+            {
                 build.copy(de, &value);
             }
             _ => {}
@@ -499,7 +500,12 @@ fn product(
         return Err(Code::NOT_VALID);
     }
     // A position is money of one currency: nothing of another one may be taken from it.
-    if rules.catalogue.networks.get(network as usize).is_none_or(|network| network.currency != product.currency) {
+    if rules
+        .catalogue
+        .networks
+        .get(network as usize)
+        .is_none_or(|network| network.currency != product.currency)
+    {
         return Err(Code::NOT_VALID);
     }
     if !stamp::within(&fields.local, now.wall_ms, u64::from(rules.window_h) + ZONES_H, ZONES_H) {

@@ -165,7 +165,12 @@ pub fn route(
 }
 
 /// The first condition that excludes a candidate.
-fn judge(catalogue: &Catalogue, candidate: &Candidate, query: &Query<'_>, prefix: Option<u32>) -> Option<Reason> {
+fn judge(
+    catalogue: &Catalogue,
+    candidate: &Candidate,
+    query: &Query<'_>,
+    prefix: Option<u32>,
+) -> Option<Reason> {
     let conditions = &candidate.conditions;
     let named = || catalogue.suppliers.get(candidate.supplier as usize).map(|supplier| supplier.code);
     if !query.named.is_empty() && named() != Some(query.named) {
@@ -202,7 +207,9 @@ fn order(product: &Product, seed: u64, health: &impl Fn(u32) -> Health, places: 
         Policy::Priority => {}
         Policy::LeastCost => by(&|candidate| i64::from(candidate.cost_bp), places),
         Policy::LowestLatency => by(&|candidate| i64::from(health(candidate.supplier).latency_us), places),
-        Policy::SuccessRate => by(&|candidate| -i64::from(health(candidate.supplier).success_permille), places),
+        Policy::SuccessRate => {
+            by(&|candidate| -i64::from(health(candidate.supplier).success_permille), places)
+        }
         Policy::Weight => draw(product, seed, places),
     }
 }

@@ -146,7 +146,10 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("supplier", &self.supplier.code).field("open", &self.open.len()).finish()
+        f.debug_struct("Session")
+            .field("supplier", &self.supplier.code)
+            .field("open", &self.open.len())
+            .finish()
     }
 }
 
@@ -342,7 +345,8 @@ impl Session {
             return Some(link);
         }
         let count = self.links.len();
-        let found = (0..count).map(|step| (self.next_link + step) % count).find(|at| self.links[*at].ready)?;
+        let found =
+            (0..count).map(|step| (self.next_link + step) % count).find(|at| self.links[*at].ready)?;
         self.next_link = (found + 1) % count;
         Some(found as LinkNo)
     }
@@ -408,7 +412,9 @@ impl Session {
 
     fn expired(&self, now: Now, open: &Open) -> bool {
         let expires_us = self.supplier.advice_expires_ms.saturating_mul(1_000);
-        open.reversal.as_ref().is_some_and(|reversal| now.mono_us.saturating_sub(reversal.started_us) >= expires_us)
+        open.reversal
+            .as_ref()
+            .is_some_and(|reversal| now.mono_us.saturating_sub(reversal.started_us) >= expires_us)
     }
 
     fn send_reversal(&mut self, now: Now, stan: u32, link: LinkNo) {
@@ -468,7 +474,10 @@ impl Session {
     }
 
     fn repeat(&mut self, now: Now, stan: u32, flight: FlightNo) {
-        let Some(open) = self.open.get(&stan).filter(|open| open.flight == flight && open.reversal.is_some()) else { return };
+        let Some(open) = self.open.get(&stan).filter(|open| open.flight == flight && open.reversal.is_some())
+        else {
+            return;
+        };
         if self.expired(now, open) {
             return self.end_reversal(now, stan);
         }
@@ -574,7 +583,11 @@ impl Session {
         order.answer.code = reply.code;
         order.answer.sale = Some(meaning);
         order.answer.approval = reply.approval;
-        order.answer.details.0.extend_from_slice(self.out.details.get(reply.details.clone()).unwrap_or_default());
+        order
+            .answer
+            .details
+            .0
+            .extend_from_slice(self.out.details.get(reply.details.clone()).unwrap_or_default());
         order.answer.secret.set(self.out.secrets.expose().get(reply.secret.clone()).unwrap_or_default());
         self.answered[reply.stan as usize % ANSWERED_KEPT] = (reply.stan, rrn);
         self.counters.answered += 1;

@@ -50,7 +50,9 @@ fn number(date: Date) -> u32 {
 }
 
 fn pair(digits: &[u8]) -> i8 {
-    digits.iter().fold(0i8, |number, digit| number.wrapping_mul(10).wrapping_add((digit.wrapping_sub(b'0')) as i8))
+    digits
+        .iter()
+        .fold(0i8, |number, digit| number.wrapping_mul(10).wrapping_add((digit.wrapping_sub(b'0')) as i8))
 }
 
 /// Whether local time `hhmmssMMDD` lies no more than `past_h` hours before and `future_h` after `wall_ms`. A date that does not exist lies nowhere.
@@ -77,14 +79,19 @@ pub fn business_day(wall_ms: u64, cut_over: &CutOver) -> Day {
     let millis = i64::try_from(wall_ms).unwrap_or(i64::MAX);
     let Ok(now) = Timestamp::from_millisecond(millis) else { return Day::default() };
     let local = cut_over.zone.to_datetime(now);
-    let time = Time::new((cut_over.minute / 60) as i8, (cut_over.minute % 60) as i8, 0, 0).unwrap_or(Time::midnight());
+    let time = Time::new((cut_over.minute / 60) as i8, (cut_over.minute % 60) as i8, 0, 0)
+        .unwrap_or(Time::midnight());
     let mut end = local.date().to_datetime(time);
     if end <= local {
         end = end.checked_add(1.day()).unwrap_or(end);
     }
     let until = cut_over.zone.to_timestamp(end).unwrap_or(now);
     // A day that ends at midnight is the day before; one that ends in the evening is the day itself.
-    let date = if time < Time::constant(12, 0, 0, 0) { end.date().yesterday().unwrap_or(end.date()) } else { end.date() };
+    let date = if time < Time::constant(12, 0, 0, 0) {
+        end.date().yesterday().unwrap_or(end.date())
+    } else {
+        end.date()
+    };
     Day { date: number(date), until_ms: u64::try_from(until.as_millisecond()).unwrap_or(u64::MAX) }
 }
 

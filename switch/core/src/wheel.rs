@@ -23,7 +23,12 @@ pub struct Wheel<T> {
 impl<T: Copy> Wheel<T> {
     /// An empty wheel; nothing put in will be due before `now_us`.
     pub fn new(now_us: u64) -> Self {
-        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), next: now_us / SLOT_US, earliest: u64::MAX, len: 0 }
+        Self {
+            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
+            next: now_us / SLOT_US,
+            earliest: u64::MAX,
+            len: 0,
+        }
     }
 
     /// Puts a deadline in.

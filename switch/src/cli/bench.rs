@@ -64,7 +64,9 @@ enum Durabilities {
 
 fn shape(text: &str) -> Result<(u32, usize), String> {
     let parsed = text.split_once(['x', '×']).and_then(|(c, w)| Some((c.parse().ok()?, w.parse().ok()?)));
-    parsed.filter(|(c, w)| *c > 0 && *w > 0).ok_or_else(|| "connections x requests in flight, such as 8x16".into())
+    parsed
+        .filter(|(c, w)| *c > 0 && *w > 0)
+        .ok_or_else(|| "connections x requests in flight, such as 8x16".into())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -85,7 +87,8 @@ pub fn run(args: &BenchArgs) -> Result<Exit, String> {
     if let [a, b] = args.suppliers[..] {
         return serve_suppliers(a, b).map(|()| Exit::Done);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     if !args.json {
         println!("{HEAD}");
     }
@@ -141,7 +144,12 @@ fn print(row: &Pacing, relaxed: bool, reports: &[Report], json: bool) -> Result<
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let process = |report: &Report| report.process.as_ref().map_or((0.0, 0.0), |p| (p.cpu_us_per_transaction, p.rss_max_kib as f64 / 1_024.0));
+    let process = |report: &Report| {
+        report
+            .process
+            .as_ref()
+            .map_or((0.0, 0.0), |p| (p.cpu_us_per_transaction, p.rss_max_kib as f64 / 1_024.0))
+    };
     let refused = |report: &Report| {
         let total: u64 = report.outcomes.values().sum();
         let approved = report.outcomes.get("00").copied().unwrap_or(0);
@@ -190,7 +198,9 @@ async fn measure(bed: &Bed, row: &Pacing, args: &BenchArgs) -> Result<Report, St
         drain_ms: DRAIN_MS,
         watch: Some(bed.switch.0.id()),
     };
-    load::run(load, CancellationToken::new(), Arc::new(LiveCounters::default())).await.map_err(|e| e.to_string())
+    load::run(load, CancellationToken::new(), Arc::new(LiveCounters::default()))
+        .await
+        .map_err(|e| e.to_string())
 }
 
 /// A process that ends with its owner.
@@ -230,15 +240,21 @@ impl Bed {
         configure(&folder.0, relaxed, conduit, a, b)?;
         let own = std::env::current_exe().map_err(|error| error.to_string())?;
         let spawn = |command: &mut Command| {
-            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map(Owned).map_err(|error| error.to_string())
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .map(Owned)
+                .map_err(|error| error.to_string())
         };
         let suppliers =
             spawn(Command::new(&own).arg("bench").arg("--suppliers").arg(a.to_string()).arg(b.to_string()))?;
         let mut suppliers = suppliers;
         listens(a, &mut suppliers)?;
         let log = std::fs::File::create(folder.0.join("switch.log")).map_err(|error| error.to_string())?;
-        let mut switch =
-            spawn(Command::new(&own).arg("run").arg("--config").arg(folder.0.join("switchyard.toml")).stderr(log))?;
+        let mut switch = spawn(
+            Command::new(&own).arg("run").arg("--config").arg(folder.0.join("switchyard.toml")).stderr(log),
+        )?;
         if let Err(error) = listens(conduit, &mut switch) {
             let log = std::fs::read_to_string(folder.0.join("switch.log")).unwrap_or_default();
             return Err(format!("{error}\n{log}"));
@@ -268,7 +284,13 @@ fn listens(address: SocketAddr, process: &mut Owned) -> Result<(), String> {
 }
 
 /// The demonstration's configuration, with one conduit, a network that can pay for everything, and wide windows at the suppliers.
-fn configure(folder: &Path, relaxed: bool, conduit: SocketAddr, a: SocketAddr, b: SocketAddr) -> Result<(), String> {
+fn configure(
+    folder: &Path,
+    relaxed: bool,
+    conduit: SocketAddr,
+    a: SocketAddr,
+    b: SocketAddr,
+) -> Result<(), String> {
     let durability = if relaxed { "relaxed" } else { "strict" };
     let main = format!(
         "data = \"data\"\ninclude = [\"networks.toml\", \"products.toml\", \"suppliers/*.toml\"]\n\
@@ -295,9 +317,12 @@ fn configure(folder: &Path, relaxed: bool, conduit: SocketAddr, a: SocketAddr, b
 }
 
 fn bench_supplier(text: &str, shipped_port: &str, at: SocketAddr) -> String {
-    text.replace(&format!("port = {}_{}", &shipped_port[..1], &shipped_port[1..]), &format!("port = {}", at.port()))
-        .replace(&format!("port = {shipped_port}"), &format!("port = {}", at.port()))
-        .replace("#window_requests = 1_024", "window_requests = 16_384")
+    text.replace(
+        &format!("port = {}_{}", &shipped_port[..1], &shipped_port[1..]),
+        &format!("port = {}", at.port()),
+    )
+    .replace(&format!("port = {shipped_port}"), &format!("port = {}", at.port()))
+    .replace("#window_requests = 1_024", "window_requests = 16_384")
 }
 
 /// The suppliers' process: two hosts that answer at once.
@@ -316,6 +341,9 @@ fn serve_suppliers(a: SocketAddr, b: SocketAddr) -> Result<(), String> {
         })
     };
     let hosts = vec![host("telco-a", a, "prepaid87")?, host("telco-b", b, "prepaid87-bcd")?];
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(supplier::serve(hosts, CancellationToken::new(), |_, _| {})).map_err(|error| error.to_string())
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime
+        .block_on(supplier::serve(hosts, CancellationToken::new(), |_, _| {}))
+        .map_err(|error| error.to_string())
 }

@@ -99,7 +99,11 @@ pub async fn serve(listener: UnixListener, operations: Operations) {
     }
 }
 
-async fn answer(mut stream: UnixStream, operations: Operations, one_load: &tokio::sync::Mutex<()>) -> std::io::Result<()> {
+async fn answer(
+    mut stream: UnixStream,
+    operations: Operations,
+    one_load: &tokio::sync::Mutex<()>,
+) -> std::io::Result<()> {
     let mut line = String::new();
     {
         let mut reader = BufReader::new((&mut stream).take(COMMAND_BYTES_MAX));
@@ -167,7 +171,10 @@ impl StockBooks for LiveBooks {
     /// The keeper opens the batch first, so that its key is on the ring before a voucher of it can be sold; then the gate makes it stock.
     fn append(&mut self, batch: &StockBatch) -> Result<(), String> {
         let (opened, told) = std::sync::mpsc::channel();
-        self.operations.wishes.push(KeeperWish::Open(*batch, opened)).map_err(|_| "the keeper has too much to do; try again")?;
+        self.operations
+            .wishes
+            .push(KeeperWish::Open(*batch, opened))
+            .map_err(|_| "the keeper has too much to do; try again")?;
         self.operations.wishes.wake();
         told.recv().map_err(|_| "the switch is stopping")?.map_err(|error| error.to_string())?;
         let (durable, told) = tokio::sync::oneshot::channel();

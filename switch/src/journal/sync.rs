@@ -114,7 +114,6 @@ impl Shared {
         self.awaited.load(SeqCst) != awaited && !self.awaited.swap(awaited, SeqCst) && awaited
     }
 
-
     pub(super) fn stop(&self) {
         self.stop.store(true, SeqCst);
     }

@@ -46,7 +46,13 @@ impl Explanations {
             self.choices.pop_front();
         }
         let (stan, product) = (ticket.request.stan, ticket.request.product);
-        self.choices.push_back(Choice { terminal, stan, product, trace, catalogue: ticket.catalogue.clone() });
+        self.choices.push_back(Choice {
+            terminal,
+            stan,
+            product,
+            trace,
+            catalogue: ticket.catalogue.clone(),
+        });
     }
 
     /// The newest choice for a terminal's STAN.
@@ -54,7 +60,8 @@ impl Explanations {
         let choice = self.choices.iter().rev().find(|c| c.terminal == terminal && c.stan == stan)?;
         let catalogue = choice.catalogue.as_deref()?;
         let product = catalogue.products.get(choice.product as usize)?;
-        let candidates = product.candidates.iter().zip(choice.trace.reasons).filter(|(_, r)| *r != Reason::None);
+        let candidates =
+            product.candidates.iter().zip(choice.trace.reasons).filter(|(_, r)| *r != Reason::None);
         let named = |at: u32| catalogue.suppliers.get(at as usize).map(|s| s.code.to_string());
         Some(Explained {
             product: product.code.to_string(),

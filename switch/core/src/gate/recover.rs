@@ -26,9 +26,17 @@ impl Gate {
     ///
     /// # Errors
     /// Those of `write`: the start has failed, and the next one resolves the rest.
-    pub fn recover<E>(&mut self, now: Now, mut write: impl FnMut(&mut Log) -> Result<(), E>) -> Result<Recovered, E> {
-        let mut open: Vec<Flight> =
-            self.state.flights().filter(|flight| matches!(flight.phase, Phase::Asked | Phase::Doubt)).copied().collect();
+    pub fn recover<E>(
+        &mut self,
+        now: Now,
+        mut write: impl FnMut(&mut Log) -> Result<(), E>,
+    ) -> Result<Recovered, E> {
+        let mut open: Vec<Flight> = self
+            .state
+            .flights()
+            .filter(|flight| matches!(flight.phase, Phase::Asked | Phase::Doubt))
+            .copied()
+            .collect();
         open.sort_unstable_by_key(|flight| flight.number);
         let mut recovered = Recovered::default();
         for flight in open {

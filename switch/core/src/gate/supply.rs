@@ -60,7 +60,10 @@ impl Supply {
     pub(super) fn takes(&self, place: Place, window: u16) -> bool {
         let share = self.shares.get(&place).copied().unwrap_or(0);
         let stan_free = self.stans.len() < STAN_MAX as usize;
-        self.in_flight < self.window && self.advices < self.advices_max && share < (window / 2).max(1) && stan_free
+        self.in_flight < self.window
+            && self.advices < self.advices_max
+            && share < (window / 2).max(1)
+            && stan_free
     }
 
     /// Takes the credits and the next free STAN after `last`.

@@ -131,7 +131,8 @@ impl Prefix {
 #[inline]
 pub(super) fn ascii_digits(ascii: [u8; 3]) -> Option<usize> {
     let [hundreds, tens, ones] = ascii;
-    let (hundreds, tens, ones) = (hundreds.wrapping_sub(b'0'), tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    let (hundreds, tens, ones) =
+        (hundreds.wrapping_sub(b'0'), tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
     let good = (hundreds < 10) & (tens < 10) & (ones < 10);
     good.then_some(usize::from(hundreds) * 100 + usize::from(tens) * 10 + usize::from(ones))
 }
