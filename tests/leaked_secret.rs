@@ -205,7 +205,9 @@ fn no_card_number_and_no_pin_is_in_clear_outside_the_wire() {
 fn memory(pid: u32) -> Vec<(String, Vec<u8>)> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its mappings");
     let image = std::fs::File::open(format!("/proc/{pid}/mem")).expect("its memory");
-    let writable = maps.lines().filter(|line| line.split_whitespace().nth(1).is_some_and(|rights| rights.starts_with("rw")));
+    let writable = maps
+        .lines()
+        .filter(|line| line.split_whitespace().nth(1).is_some_and(|rights| rights.starts_with("rw")));
     writable
         .filter_map(|line| {
             let (from, to) = line.split_whitespace().next()?.split_once('-')?;

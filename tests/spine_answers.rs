@@ -21,7 +21,9 @@ fn every_service_without_a_host_is_approved_and_a_repeat_gets_the_same_answer() 
     for ask in [&voucher, &card, &energy, &wallet] {
         let first = client.ask(ask);
         assert_eq!((first.mti, first.code.as_str()), (210, "00"), "{}: {first:?}", ask.product);
-        assert!(!first.element(37).is_empty() && !first.element(38).is_empty() && !first.element(15).is_empty());
+        assert!(
+            !first.element(37).is_empty() && !first.element(38).is_empty() && !first.element(15).is_empty()
+        );
         let again = client.ask(ask);
         assert_eq!(first.raw, again.raw, "{}", ask.product);
     }

@@ -7,6 +7,7 @@
 pub mod socket;
 
 use crate::board::{Board, quantile};
+use crate::conduit::Closed;
 use crate::gate::{Explain, GateActor, Positions};
 use actix::Addr;
 use actix_web::dev::Server;
@@ -251,6 +252,15 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
             feed(&format!("switchyard_supplier_{name}"), value, &[("supplier", code.clone())]);
         }
     }
+    for (conduit, counters) in &shared.board.conduits {
+        for (name, value) in counters.read() {
+            feed(&format!("switchyard_conduit_{name}"), value, &[("conduit", conduit.clone())]);
+        }
+        for why in Closed::ALL {
+            let labels = [("conduit", conduit.clone()), ("reason", why.name().to_owned())];
+            feed("switchyard_conduit_closed", counters.closed(why), &labels);
+        }
+    }
     let latency = shared.board.latency.read();
     for (share, label) in [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (0.999, "0.999")] {
         if let Some(value) = quantile(&latency, share) {
@@ -262,7 +272,9 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 8] = [
+const GAUGES: [&str; 10] = [
+    "switchyard_conduit_connections",
+    "switchyard_conduit_tickets",
     "switchyard_gate_in_flight",
     "switchyard_gate_window_requests",
     "switchyard_gate_written_bytes",

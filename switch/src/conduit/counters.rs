@@ -121,6 +121,27 @@ pub struct ConduitCounters {
 }
 
 impl ConduitCounters {
+    /// Name and value of every number but `closed`.
+    pub fn read(&self) -> [(&'static str, u64); 15] {
+        [
+            ("connections", self.connections.value()),
+            ("tickets", self.tickets.value()),
+            ("messages", self.messages.value()),
+            ("admitted", self.admitted.value()),
+            ("answered", self.answered.value()),
+            ("refused", self.refused.value()),
+            ("format_errors", self.format_errors.value()),
+            ("managed", self.managed.value()),
+            ("responses_in", self.responses_in.value()),
+            ("unreadable", self.unreadable.value()),
+            ("keep_alives", self.keep_alives.value()),
+            ("stale", self.stale.value()),
+            ("unanswerable", self.unanswerable.value()),
+            ("ring_full", self.ring_full.value()),
+            ("stalled", self.stalled.value()),
+        ]
+    }
+
     /// Connections that ended for this reason.
     pub fn closed(&self, why: Closed) -> u64 {
         self.closed[why as usize].value()
