@@ -12,7 +12,7 @@
 //!                        └──────── answers ──── keeper ◀──┴ recalls, wishes
 //! ```
 
-use crate::board::{Board, SupplierRow};
+use crate::board::{Board, SupplierRow, show};
 use crate::clock::Clock;
 use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget};
 use crate::control::{self, socket::Operations};
@@ -38,7 +38,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use switchyard_adapters::{Made, MakeContext};
 use switchyard_core::adapter::{Local, Wire};
-use switchyard_core::catalogue::Catalogue;
+use switchyard_core::catalogue::{Catalogue, Supplier};
 use switchyard_core::fact::{Fact, NameKind};
 use switchyard_core::gate::{Gate, GateOptions, Recovered};
 use switchyard_core::ids::FlightNo;
@@ -251,7 +251,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         log.take(durable).map_or(Ok(()), |batch| journal.write(batch))
     })?;
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
-    let rings = Rings::new(&settings, &gate);
+    let rings = rings(&settings, &gate);
     let board = Arc::new(board(&settings));
     let dialects = known_dialects(gate.state(), &settings.dialects);
     let work = KeeperWork {
@@ -259,10 +259,10 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         keyring: Arc::clone(&books.keyring),
         reader,
         stock,
-        recalls: Arc::clone(&rings.gate.recalls),
-        answers: rings.gate.answers.clone(),
-        wishes: Arc::clone(&rings.gate.wishes),
-        trays: Arc::clone(&rings.gate.trays),
+        recalls: Arc::clone(&rings.recalls),
+        answers: rings.answers.clone(),
+        wishes: Arc::clone(&rings.wishes),
+        trays: Arc::clone(&rings.trays),
         dialects,
     };
     let keeper = Keeper::start(work, maker).map_err(StartError::Thread)?;
@@ -372,48 +372,43 @@ fn known_dialects(state: &State, dialects: &[Arc<Dialect>]) -> Vec<Option<u16>> 
 }
 
 fn board(settings: &Settings) -> Board {
-    let row = |supplier: &SupplierSettings| (supplier.code.clone(), CachePadded::new(SupplierRow::default()));
+    let row = |(supplier, core): (&SupplierSettings, &Supplier)| {
+        let row = SupplierRow::default();
+        // The gate decides for a local supplier: it is in reach as long as the gate is.
+        show(&row.ready, u64::from(core.local));
+        (supplier.code.clone(), CachePadded::new(row))
+    };
     let conduit = |conduit: &ConduitSettings| (conduit.name.clone(), Arc::new(ConduitCounters::default()));
     Board {
-        suppliers: settings.suppliers.iter().map(row).collect(),
+        suppliers: settings.suppliers.iter().zip(&settings.catalogue.suppliers).map(row).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
         ..Board::default()
     }
 }
 
-struct Rings {
-    gate: GateRings,
-}
-
-impl Rings {
-    /// Rings with room for every credit: tickets for requests, answers and recalls, window and advices for orders and reports.
-    fn new(settings: &Settings, gate: &Gate) -> Self {
-        let tickets = settings.gate.tickets_max as usize;
-        let all_tickets = tickets * settings.conduits.len();
-        let open = |s: &switchyard_core::catalogue::Supplier| {
-            s.window_requests_max as usize + s.advices_max as usize
-        };
-        let catalogue = gate.catalogue();
-        let ids = catalogue.suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
-        let mut orders: Vec<Option<_>> = (0..ids).map(|_| None).collect();
-        for supplier in catalogue.suppliers.iter().filter(|s| !s.local) {
-            // A recovery may bring more advices than a configuration made smaller allows.
-            let room = open(supplier) + gate.state().flights().count();
-            orders[usize::from(supplier.id.0)] = Some(Arc::new(Ring::new(room)));
-        }
-        let reports: usize = catalogue.suppliers.iter().map(open).sum();
-        Self {
-            gate: GateRings {
-                requests: Arc::new(Ring::new(all_tickets)),
-                first: Arc::new(Ring::new(all_tickets)),
-                reports: Arc::new(Ring::new(reports.min(1 << 16) + REPORTS_SPARE)),
-                trays: Arc::new(Ring::new(TRAYS_MAX)),
-                answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(tickets))).collect(),
-                orders,
-                recalls: Arc::new(Ring::new(all_tickets)),
-                wishes: Arc::new(Ring::new(TRAYS_MAX)),
-            },
-        }
+/// Rings with room for every credit: tickets for requests, answers and recalls, window and advices for orders and reports.
+fn rings(settings: &Settings, gate: &Gate) -> GateRings {
+    let tickets = settings.gate.tickets_max as usize;
+    let all_tickets = tickets * settings.conduits.len();
+    let open = |s: &Supplier| s.window_requests_max as usize + s.advices_max as usize;
+    let catalogue = gate.catalogue();
+    let ids = catalogue.suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
+    let mut orders: Vec<Option<_>> = (0..ids).map(|_| None).collect();
+    for supplier in catalogue.suppliers.iter().filter(|s| !s.local) {
+        // A recovery may bring more advices than a configuration made smaller allows.
+        let room = open(supplier) + gate.state().flights().count();
+        orders[usize::from(supplier.id.0)] = Some(Arc::new(Ring::new(room)));
+    }
+    let reports: usize = catalogue.suppliers.iter().map(open).sum();
+    GateRings {
+        requests: Arc::new(Ring::new(all_tickets)),
+        first: Arc::new(Ring::new(all_tickets)),
+        reports: Arc::new(Ring::new(reports.min(1 << 16) + REPORTS_SPARE)),
+        trays: Arc::new(Ring::new(TRAYS_MAX)),
+        answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(tickets))).collect(),
+        orders,
+        recalls: Arc::new(Ring::new(all_tickets)),
+        wishes: Arc::new(Ring::new(TRAYS_MAX)),
     }
 }
 
@@ -421,7 +416,7 @@ impl Rings {
 struct YardParts {
     gate: Gate,
     journal: crate::journal::Journal,
-    rings: Rings,
+    rings: GateRings,
     wires: Vec<(usize, Box<dyn Wire>)>,
     catalogue: Arc<Catalogue>,
     board: Arc<Board>,
@@ -466,8 +461,7 @@ fn run_control(
     let runner = System::new();
     runner.block_on(async {
         let arbiter = Arbiter::new();
-        let (wishes, kek, clock) =
-            (Arc::clone(&parts.rings.gate.wishes), Arc::clone(&parts.kek), parts.clock);
+        let (wishes, kek, clock) = (Arc::clone(&parts.rings.wishes), Arc::clone(&parts.kek), parts.clock);
         let products = stock::stock_products(&parts.catalogue).into();
         let data = parts.settings.data.clone();
         let (tell_yard, told_yard) = oneshot::channel();
@@ -521,7 +515,6 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         first_refusal,
         ..
     } = parts;
-    let rings = rings.gate;
     let mut suppliers = Vec::new();
     for (at, wire) in wires {
         let (supplier, core) = (&settings.suppliers[at], &catalogue.suppliers[at]);
