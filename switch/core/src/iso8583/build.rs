@@ -308,7 +308,14 @@ impl<'d, 'o> Build<'d, 'o> {
         let field = self.may_put(de)?;
         self.make_bitmap(de);
         let at = self.out.len();
-        write_field(field, source, self.out).map_err(BuildRule::Format)?;
+        match source {
+            // The usual case by hand: this is on the path of every message.
+            Source::Slice(ascii) if field.takes_as_is(ascii) => {
+                field.prefix.write_ascii(ascii.len(), self.out);
+                self.out.extend_from_slice(ascii);
+            }
+            _ => write_field(field, source, self.out).map_err(BuildRule::Format)?,
+        }
         if field.nested != Nested::Plain {
             self.check_nested(field, at)?;
         }

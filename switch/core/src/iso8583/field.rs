@@ -110,6 +110,22 @@ impl Prefix {
         }
     }
 
+    /// Appends the number as ASCII digits, as many as the prefix is wide. The caller has checked that it fits.
+    #[inline]
+    pub(super) fn write_ascii(self, number: usize, out: &mut Vec<u8>) {
+        let digit = |unit: usize| b'0' + (number / unit % 10) as u8;
+        match self.width {
+            0 => {}
+            2 => out.extend_from_slice(&[digit(10), digit(1)]),
+            3 => out.extend_from_slice(&[digit(100), digit(10), digit(1)]),
+            _ => {
+                let at = out.len();
+                out.resize(at + self.width(), 0);
+                self.write(number, &mut out[at..]);
+            }
+        }
+    }
+
     /// Writes the number into the prefix's bytes. The caller has checked that it fits.
     pub(super) fn write(self, number: usize, bytes: &mut [u8]) {
         let mut rest = number;
@@ -259,6 +275,16 @@ pub(super) struct Field {
 impl Field {
     pub(super) fn is_fixed(&self) -> bool {
         self.prefix.width == 0
+    }
+
+    /// Whether these characters are written as they are, without padding or conversion, behind a prefix of ASCII digits.
+    #[inline]
+    pub(super) fn takes_as_is(&self, ascii: &[u8]) -> bool {
+        let fits = match self.is_fixed() {
+            true => ascii.len() == usize::from(self.units_max),
+            false => ascii.len() <= usize::from(self.units_max) && self.prefix.encoding == PrefixEncoding::Ascii,
+        };
+        fits && self.encoding == Encoding::Ascii && self.content.holds(ascii)
     }
 
     /// The value of so many units that these bytes are.
