@@ -2,10 +2,11 @@
 
 mod support;
 
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::demo::{Demo, PROGRAM};
-use support::{Ask, Client};
+use support::{Ask, Client, until};
 use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag};
 
 /// A value that may be nowhere, and what it is.
@@ -200,6 +201,39 @@ fn no_card_number_and_no_pin_is_in_clear_outside_the_wire() {
         .map(|file| (file.display().to_string(), std::fs::read(&file).expect("a file")))
         .collect();
     assert_nowhere(&canaries, &left);
+}
+
+/// What a process has in its memory, mapping by mapping, as a core image would have it.
+fn memory(pid: u32) -> Vec<(String, Vec<u8>)> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its mappings");
+    let image = std::fs::File::open(format!("/proc/{pid}/mem")).expect("its memory");
+    let writable = maps
+        .lines()
+        .filter(|line| line.split_whitespace().nth(1).is_some_and(|rights| rights.starts_with("rw")));
+    writable
+        .filter_map(|line| {
+            let (from, to) = line.split_whitespace().next()?.split_once('-')?;
+            let from = u64::from_str_radix(from, 16).ok()?;
+            let to = u64::from_str_radix(to, 16).ok()?;
+            let mut contents = vec![0; (to - from) as usize];
+            // A mapping without memory behind it is not in a core image either.
+            image.read_exact_at(&mut contents, from).ok()?;
+            Some((format!("memory: {line}"), contents))
+        })
+        .collect()
+}
+
+#[test]
+fn no_secret_stays_in_the_memory_of_the_process() {
+    let data = tempfile::tempdir().expect("a folder");
+    let demo = Demo::start(data.path());
+    let mut canaries = sell(&demo);
+    canaries.extend(send_what_is_dropped(&mut demo.client("plain")));
+    until("reversals, which need the card number, are over", || {
+        demo.positions().iter().all(|(_, _, reserved)| *reserved == 0)
+    });
+    assert_nowhere(&canaries, &memory(demo.pid()));
+    demo.end();
 }
 
 #[test]

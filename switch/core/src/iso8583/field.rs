@@ -282,7 +282,9 @@ impl Field {
     pub(super) fn takes_as_is(&self, ascii: &[u8]) -> bool {
         let fits = match self.is_fixed() {
             true => ascii.len() == usize::from(self.units_max),
-            false => ascii.len() <= usize::from(self.units_max) && self.prefix.encoding == PrefixEncoding::Ascii,
+            false => {
+                ascii.len() <= usize::from(self.units_max) && self.prefix.encoding == PrefixEncoding::Ascii
+            }
         };
         fits && self.encoding == Encoding::Ascii && self.content.holds(ascii)
     }
