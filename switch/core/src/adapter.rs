@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::shelf::Shelf;
 use crate::state::State;
 use crate::text::Text;
+use std::fmt;
 use std::ops::Range;
 
 /// A link of a supplier: an index into its configured links, 0 to 31.
@@ -169,7 +170,7 @@ pub enum Fault {
 }
 
 /// Everything that an adapter wants done. The session empties it after every call; buffers are kept.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Out {
     /// Message bodies, one after the other; the shell frames them.
     pub bytes: Vec<u8>,
@@ -191,6 +192,20 @@ pub struct Out {
     pub records: Vec<u8>,
     /// Frames that could not be used.
     pub faults: Vec<Fault>,
+}
+
+/// How much of each there is, and no bytes: messages carry card numbers, and records what a supplier knows.
+impl fmt::Debug for Out {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Out")
+            .field("sends", &self.sends.len())
+            .field("replies", &self.replies.len())
+            .field("wakes", &self.wakes.len())
+            .field("ready", &self.ready)
+            .field("close", &self.close)
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Out {
