@@ -127,8 +127,8 @@ const ECHOED_CHARACTERS_MAX: usize = 600;
 /// Slack for time zones around the window (S-3), in hours.
 const ZONES_H: u64 = 14;
 
-/// Elements whose value an answer may echo, beside the prepaid data.
-const ECHOED: [Role; 11] = [
+/// Elements whose value an answer may echo, beside the prepaid data. One bit a role.
+const ECHOED: u64 = roles(&[
     Role::ProcessingCode,
     Role::Amount,
     Role::TransmissionTime,
@@ -139,30 +139,14 @@ const ECHOED: [Role; 11] = [
     Role::Rrn,
     Role::Terminal,
     Role::Merchant,
-    Role::Currency,
-];
-
-/// Elements that may be stored as they came: none holds card data or a secret. One bit a role.
-const STORED: u64 = roles(&[
-    Role::ProcessingCode,
-    Role::Amount,
-    Role::TransmissionTime,
-    Role::Stan,
-    Role::LocalTime,
-    Role::LocalDate,
-    Role::MerchantType,
-    Role::EntryMode,
-    Role::ConditionCode,
-    Role::Network,
-    Role::Forwarder,
-    Role::Rrn,
-    Role::Terminal,
-    Role::Merchant,
-    Role::Prepaid,
     Role::Currency,
     Role::ManagementCode,
     Role::Original,
 ]);
+
+/// Elements that may be stored as they came: none holds card data or a secret.
+const STORED: u64 = ECHOED
+    | roles(&[Role::MerchantType, Role::EntryMode, Role::ConditionCode, Role::Forwarder, Role::Prepaid]);
 
 const fn roles(list: &[Role]) -> u64 {
     let (mut bits, mut at) = (0, 0);
@@ -458,9 +442,7 @@ fn scrub(view: &View<'_>, has_pin: bool, ticket: &mut Ticket) -> bool {
     for (de, value) in view.elements() {
         match dialect.role(de) {
             Some(Role::Prepaid) => scrub_tags(view, &mut build),
-            Some(role)
-                if ECHOED.contains(&role) || role == Role::Original || role == Role::ManagementCode =>
-            {
+            Some(role) if ECHOED & (1 << role as u32) != 0 => {
                 build.copy(de, &value);
             }
             _ => {}
