@@ -470,7 +470,7 @@ impl Gate {
         catalogue: &Catalogue,
         network: &Network,
         product: &Product,
-        mut ticket: Box<Ticket>,
+        ticket: Box<Ticket>,
         mut route: Route,
     ) {
         let mut code = Code::ROUTE;
@@ -489,7 +489,6 @@ impl Gate {
             }
             code = Code::SUPPLIER;
         }
-        ticket.errand = Errand::Ask;
         self.refuse(now, ticket, code);
     }
 

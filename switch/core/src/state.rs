@@ -38,6 +38,12 @@ impl Day {
         let digit = |unit: u32| b'0' + (number / unit % 10) as u8;
         [digit(1_000), digit(100), digit(10), digit(1)]
     }
+
+    /// This day, but never one before `other`: a business day is not taken back.
+    #[must_use]
+    pub fn max_by_date(self, other: Self) -> Self {
+        if self.date >= other.date { self } else { Self { date: other.date, until_ms: self.until_ms } }
+    }
 }
 
 /// A fact does not fit the state: a damaged log, or a bug. The process stops.
@@ -155,7 +161,7 @@ impl State {
             Fact::Outcome { outcome, .. } => self.outcome(at, outcome),
             Fact::Doubt { outcome, .. } => self.doubt(at, outcome),
             Fact::Sale { flight, outcome, effect, .. } => self.sale(at, flight, outcome, effect),
-            Fact::Settled { at_ms, flight, .. } => self.settle(*at_ms, *flight, Phase::Settled),
+            Fact::Settled { at_ms, flight, .. } => self.settle(*at_ms, *flight),
             Fact::Parked { flight, .. } => self.park(*flight),
             Fact::Late { flight, approved, .. } => {
                 let flight = self.open(*flight)?;
@@ -266,37 +272,32 @@ impl State {
         Ok(())
     }
 
-    fn settle(&mut self, at_ms: u64, number: FlightNo, phase: Phase) -> Result<(), Misfit> {
-        let flight = self.open(number)?;
-        flight.phase = phase;
-        let (reserved, network, amount) = (flight.reserved, flight.network, flight.amount);
-        flight.reserved = false;
-        if reserved {
-            self.accounts.release(Account::Network(network), amount)?;
-        }
+    fn settle(&mut self, at_ms: u64, number: FlightNo) -> Result<(), Misfit> {
+        self.end_doubt(number, Phase::Settled)?;
         self.settled.push_back((at_ms, number));
         Ok(())
     }
 
     /// The reservation becomes an amount in suspense until an operator settles it (S-9).
     fn park(&mut self, number: FlightNo) -> Result<(), Misfit> {
-        let flight = self.open(number)?;
-        flight.phase = Phase::Parked;
-        let (reserved, network, amount) = (flight.reserved, flight.network, flight.amount);
-        let supplier = flight.attempt.supplier;
-        flight.reserved = false;
-        if reserved {
-            self.accounts.release(Account::Network(network), amount)?;
-            self.accounts.transfer(Account::Network(network), Account::Suspense(supplier), amount)?;
+        let flight = self.end_doubt(number, Phase::Parked)?;
+        if flight.reserved {
+            let (network, suspense) =
+                (Account::Network(flight.network), Account::Suspense(flight.attempt.supplier));
+            self.accounts.transfer(network, suspense, flight.amount)?;
         }
         Ok(())
     }
-}
 
-impl Day {
-    /// This day, but never one before `other`: a business day is not taken back.
-    #[must_use]
-    pub fn max_by_date(self, other: Self) -> Self {
-        if self.date >= other.date { self } else { Self { date: other.date, until_ms: self.until_ms } }
+    /// Gives back what a doubt still reserved. The flight as it was before.
+    fn end_doubt(&mut self, number: FlightNo, phase: Phase) -> Result<Flight, Misfit> {
+        let flight = self.open(number)?;
+        let before = *flight;
+        flight.phase = phase;
+        flight.reserved = false;
+        if before.reserved {
+            self.accounts.release(Account::Network(before.network), before.amount)?;
+        }
+        Ok(before)
     }
 }

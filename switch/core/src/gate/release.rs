@@ -59,11 +59,6 @@ impl Releases {
         !self.strict.is_empty()
     }
 
-    /// Whether anything waits.
-    pub fn is_empty(&self) -> bool {
-        self.strict.is_empty() && self.relaxed.is_empty() && self.now.is_empty()
-    }
-
     pub(super) fn release(&mut self, written: Lsn, durable: Lsn, released: &mut Released) {
         released.tickets.append(&mut self.now);
         drain(&mut self.strict, durable, released);
