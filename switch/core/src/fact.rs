@@ -9,6 +9,7 @@ use crate::adapter::LocalEffect;
 use crate::flight::{Attempt, Flight};
 use crate::ids::{FlightNo, NetworkId};
 use crate::money::Minor;
+use crate::operate::{Act, Action};
 use crate::outcome::Outcome;
 use crate::pack::{Pack, Unpack, Unreadable};
 use crate::stock::StockBatch;
@@ -185,6 +186,23 @@ pub enum Fact<'a> {
         /// Whose.
         flight: FlightNo,
     },
+    /// An operator did something.
+    Operated(Action),
+    /// A network closed its business day by a message (201), and the next one began.
+    CutOver {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// Whose.
+        network: NetworkId,
+        /// The day that began, YYYYMMDD.
+        date: u32,
+        /// When it ends, Unix milliseconds.
+        until_ms: u64,
+        /// DE11 of the message.
+        stan: u32,
+        /// DE7 of the message.
+        transmission: [u8; 10],
+    },
 }
 
 impl Pack for LocalEffect {
@@ -304,6 +322,16 @@ impl Pack for Fact<'_> {
                 at_ms.pack(out);
                 flight.pack(out);
             }
+            Self::Operated(action) => action.pack(out),
+            Self::CutOver { at_ms, network, date, until_ms, stan, transmission } => {
+                out.push(28);
+                at_ms.pack(out);
+                network.pack(out);
+                date.pack(out);
+                until_ms.pack(out);
+                stan.pack(out);
+                transmission.pack(out);
+            }
         }
     }
 }
@@ -369,6 +397,15 @@ impl<'a> Fact<'a> {
                 approved: from.byte()? != 0,
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
+            Act::NUMBER_FIRST..=Act::NUMBER_LAST => Self::Operated(Action::unpack(number, from)?),
+            28 => Self::CutOver {
+                at_ms: from.u64()?,
+                network: from.network()?,
+                date: from.u32()?,
+                until_ms: from.u64()?,
+                stan: from.u32()?,
+                transmission: from.array()?,
+            },
             _ => return Err(Unreadable),
         })
     }

@@ -7,13 +7,16 @@
 //!
 //! The way of a sale: [`Gate::ask`] → `admit` → `send` (or `sell`, for a local supplier) → [`Gate::release`]; the answer's: [`Gate::heard`] → `finish` → [`Gate::release`].
 
+mod day;
 mod explain;
 mod heard;
+mod operate;
 mod recover;
 mod release;
 mod supply;
 
 pub use explain::{Explained, Explanations};
+pub use operate::NotDone;
 pub use recover::Recovered;
 pub use release::{Released, Releases};
 pub use supply::Supply;
@@ -35,7 +38,7 @@ use crate::route::{self, NoRoute, Query, Route};
 use crate::seal::{DataKey, KeyId, Keyring, Nonce};
 use crate::shelf::Shelf;
 use crate::stamp;
-use crate::state::{Day, Misfit, State};
+use crate::state::{Misfit, State};
 use crate::text::Text;
 use crate::ticket::{Errand, Ticket};
 use rustc_hash::FxHashMap;
@@ -191,7 +194,9 @@ impl Gate {
         let places = usize::from(self.state.names(NameKind::Supplier));
         self.supplies.resize_with(self.supplies.len().max(places), Supply::default);
         for supplier in &catalogue.suppliers {
-            self.supplies[usize::from(supplier.id.0)].configure(supplier);
+            let supply = &mut self.supplies[usize::from(supplier.id.0)];
+            supply.configure(supplier);
+            supply.health.drained = self.state.controls().is_drained(supplier.id);
         }
         self.catalogue = Arc::new(catalogue);
         Arc::clone(&self.catalogue)
@@ -349,52 +354,6 @@ impl Gate {
         self.releases.now(ticket);
     }
 
-    fn day_digits(&self, now: Now, ticket: &Ticket) -> [u8; 4] {
-        let network = ticket.catalogue.as_ref().and_then(|c| c.networks.get(ticket.request.network as usize));
-        network.map_or_else(|| stamp::month_day(now.wall_ms), |network| self.day_at(now, network).digits())
-    }
-
-    /// The network's business day at `now`, whether it has begun or not.
-    fn day_at(&self, now: Now, network: &Network) -> Day {
-        match self.state.day(network.id) {
-            Some(day) if now.wall_ms < day.until_ms => day,
-            before => {
-                let today = stamp::business_day(now.wall_ms, &network.cut_over);
-                before.map_or(today, |before| today.max_by_date(before))
-            }
-        }
-    }
-
-    /// The network's business day; begins the next one when the last is over (S-16).
-    fn day(&mut self, now: Now, network: &Network) -> [u8; 4] {
-        let day = self.day_at(now, network);
-        if self.state.day(network.id) != Some(day) {
-            self.record(&Fact::Day { network: network.id, date: day.date, until_ms: day.until_ms });
-        }
-        day.digits()
-    }
-
-    /// An incoming cut-over: 00, and the network's day is closed (S-16).
-    fn cut_over(&mut self, now: Now, mut ticket: Box<Ticket>) {
-        let catalogue = ticket.catalogue.clone().unwrap_or_default();
-        let Some(network) = catalogue.networks.get(ticket.request.network as usize) else {
-            return self.refuse(now, ticket, Code::NETWORK);
-        };
-        self.day(now, network);
-        let today = self.state.day(network.id).unwrap_or_default();
-        let next = stamp::next_day(today, now.wall_ms, &network.cut_over);
-        let at = self.record(&Fact::Day { network: network.id, date: next.date, until_ms: next.until_ms });
-        let outcome = Outcome {
-            flight: self.number(),
-            verdict: Verdict::Approved,
-            code: Code::APPROVED,
-            day: next.digits(),
-            ..Outcome::default()
-        };
-        answer_with(&mut ticket, &outcome);
-        self.releases.ticket(at, at, ticket, false);
-    }
-
     /// A new request: the rest of the checks, position, route, credits; then its first fact.
     fn admit(&mut self, now: Now, ticket: Box<Ticket>) {
         if let Some(code) = ticket.request.refusal {
@@ -422,11 +381,9 @@ impl Gate {
         self.try_route(now, &catalogue, network, product, ticket, route);
     }
 
-    /// Whether the network can pay: posted, plus its credit line, less what is reserved (S-15).
+    /// Whether the network can pay (S-15).
     fn position_allows(&self, network: &Network, amount: Minor) -> bool {
-        let balance = self.state.accounts.balance(Account::Network(network.id));
-        let free = balance.posted.plus(network.funding.line()).and_then(|sum| sum.minus(balance.reserved));
-        free.is_some_and(|free| free >= amount)
+        self.free(network).is_some_and(|free| free >= amount)
     }
 
     fn choose(

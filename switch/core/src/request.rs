@@ -11,6 +11,7 @@ use crate::ids::Now;
 use crate::iso8583::{Build, Dialect, Role, Tag, Value, View};
 use crate::keyhash::KeyHash;
 use crate::money::Minor;
+use crate::operate::Blocked;
 use crate::stamp;
 use crate::text::Text;
 use crate::ticket::Ticket;
@@ -84,6 +85,8 @@ pub struct Rules<'a> {
     pub window_h: u32,
     /// Key of the hashes.
     pub keys: &'a KeyHash,
+    /// Terminals that operators have blocked, beside those that the catalogue says are.
+    pub blocked: &'a Blocked,
 }
 
 /// Network management that a connection answers by itself.
@@ -223,6 +226,7 @@ fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &m
     };
     ticket.request = Request { kind: Kind::CutOver, network, ..Request::default() };
     ticket.request.transmission = digits(view, Role::TransmissionTime).unwrap_or_default();
+    ticket.request.stan = view.value(Role::Stan).and_then(|value| value.number()).unwrap_or_default() as u32;
     ticket.catalogue = Some(Arc::clone(rules.catalogue));
     match scrub(view, Prepaid::of(view).has_pin, ticket) {
         true => Read::Gate,
@@ -254,7 +258,7 @@ fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticke
         return Err(Code::MERCHANT);
     }
     let (terminal, known) = catalogue.terminal(fields.terminal).ok_or(Code::TERMINAL)?;
-    if known.merchant != merchant || known.blocked {
+    if known.merchant != merchant || known.blocked || rules.blocked.contains(&known.code) {
         return Err(Code::TERMINAL);
     }
     read_pan(view, ticket);

@@ -11,12 +11,21 @@ use crate::text::Text;
 /// How a supplier does, as the gate sees it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Health {
-    /// Whether it can be asked now: a link is ready, and it is not being drained.
+    /// Whether it can be asked now: a link is ready.
     pub ready: bool,
+    /// Whether an operator has drained it: it gets no new sales.
+    pub drained: bool,
     /// Recent time to answer, microseconds, exponentially weighted.
     pub latency_us: u32,
     /// Recent share of answers in time, in thousandths.
     pub success_permille: u16,
+}
+
+impl Health {
+    /// Whether it may be asked for a sale.
+    pub fn takes_sales(&self) -> bool {
+        self.ready && !self.drained
+    }
 }
 
 /// What routing looks at.
@@ -60,6 +69,8 @@ pub enum Reason {
     Terminal,
     /// It is out of reach now.
     Down,
+    /// An operator has drained it.
+    Drained,
 }
 
 impl Reason {
@@ -76,6 +87,7 @@ impl Reason {
             Self::Network => "not for this network",
             Self::Terminal => "not for this terminal",
             Self::Down => "out of reach now",
+            Self::Drained => "drained by an operator",
         }
     }
 }
@@ -140,6 +152,10 @@ pub fn route(
     for (place, candidate) in product.candidates.iter().enumerate().take(CANDIDATES_MAX) {
         let reason = match judge(catalogue, candidate, query, prefix) {
             Some(reason) => reason,
+            None if health(candidate.supplier).drained => {
+                down = true;
+                Reason::Drained
+            }
             None if !health(candidate.supplier).ready => {
                 down = true;
                 Reason::Down

@@ -5,6 +5,8 @@
 //! is sold at most once; a fact that does not fit is an error that stops the process, never ignored.
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
+mod controls;
+
 use crate::account::{Account, Accounts, OutOfRange};
 use crate::adapter::LocalEffect;
 use crate::fact::{Fact, NameKind};
@@ -13,6 +15,7 @@ use crate::ids::{FlightNo, NetworkId, SupplierId};
 use crate::index::{Entry, Index, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
+use crate::operate::Controls;
 use crate::outcome::{Outcome, Verdict};
 use crate::stock::Stock;
 use crate::text::Text;
@@ -79,6 +82,7 @@ pub struct State {
     flights: FxHashMap<FlightNo, Flight>,
     settled: VecDeque<(u64, FlightNo)>,
     stans: FxHashMap<SupplierId, u32>,
+    controls: Controls,
     last_flight: FlightNo,
     window_ms: u64,
 }
@@ -171,6 +175,11 @@ impl State {
                 Ok(())
             }
             Fact::Replayed { .. } => Ok(()),
+            Fact::Operated(action) => self.operated(action),
+            Fact::CutOver { network, date, until_ms, stan, transmission, .. } => {
+                self.cut_over(*network, Day { date: *date, until_ms: *until_ms }, *stan, *transmission);
+                Ok(())
+            }
         }
     }
 

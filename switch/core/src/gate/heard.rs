@@ -181,7 +181,7 @@ impl Gate {
             let supplier = catalogue.suppliers.get(candidate.supplier as usize)?;
             let supply = self.supplies.get(usize::from(supplier.id.0))?;
             let (held, window) = (waiting.ticket.place, waiting.ticket.window);
-            if !supplier.local && supply.health.ready && supply.takes(held, window) {
+            if !supplier.local && supply.health.takes_sales() && supply.takes(held, window) {
                 return Some((Arc::clone(&catalogue), candidate.supplier, product, place));
             }
         }

@@ -10,6 +10,7 @@ use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use switchyard_core::index::{Entry, Index, Standing};
 use switchyard_core::log::Lsn;
 use switchyard_core::money::Minor;
+use switchyard_core::operate::{Act, Action, Operator};
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::pack::Pack;
 use switchyard_core::stock::StockBatch;
@@ -86,6 +87,19 @@ fn outcome(drawn: &Drawn) -> Outcome<'_> {
     }
 }
 
+fn acts(drawn: &Drawn) -> [Act; 6] {
+    let [a, b, c, ..] = drawn.numbers;
+    let (network, amount) = (NetworkId(a as u16), Minor(b as i64));
+    [
+        Act::Credited { network, amount },
+        Act::Debited { network, amount },
+        Act::Terminal { terminal: text(&drawn.word), blocked: a % 2 == 0 },
+        Act::Supplier { supplier: SupplierId(b as u16), drained: a % 2 == 0 },
+        Act::DayClosed { network, date: b as u32, until_ms: c },
+        Act::Loaded { product: ProductId(a as u16), batch: text(&drawn.word), count: b as u32 },
+    ]
+}
+
 fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
     let [a, b, c, d, e, _] = drawn.numbers;
     let (number, at_ms, code) = (FlightNo(a), b, text(&drawn.word));
@@ -123,7 +137,19 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         Fact::Parked { at_ms, flight: number, code },
         Fact::Late { at_ms, flight: number, code, approved: e % 2 == 0 },
         Fact::Replayed { at_ms, flight: number },
+        Fact::CutOver {
+            at_ms,
+            network: NetworkId(a as u16),
+            date: b as u32,
+            until_ms: c,
+            stan: d as u32,
+            transmission: [e as u8; 10],
+        },
     ];
+    all.extend(acts(drawn).map(|act| {
+        let by = Operator { uid: a as u32, name: text(&drawn.word) };
+        Fact::Operated(Action { at_ms, by, reason: text(&drawn.word), act })
+    }));
     all.extend(NameKind::ALL.map(|kind| Fact::Named { kind, id: a as u16, name: text(&drawn.word) }));
     all.extend(accounts.map(|account| Fact::Deposit {
         at_ms,
@@ -159,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 0u8..20) {
+    fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 0u8..40) {
         let mut bytes = bytes;
         bytes.insert(0, kind);
         let _ = Fact::unpack(&bytes);

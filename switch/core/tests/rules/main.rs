@@ -9,6 +9,7 @@ mod answers;
 mod credits;
 mod doubts;
 mod facts;
+mod operating;
 mod order_of_checks;
 mod routing;
 mod sessions;

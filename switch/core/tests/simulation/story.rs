@@ -6,6 +6,7 @@ use switchyard_core::catalogue::Service;
 use switchyard_core::fact::{Fact, Proof};
 use switchyard_core::ids::{FlightNo, NetworkId, SupplierId};
 use switchyard_core::log::Lsn;
+use switchyard_core::operate::Act;
 use switchyard_core::outcome::Verdict;
 use switchyard_core::text::Text;
 
@@ -61,6 +62,8 @@ impl Stories {
     pub(crate) fn tell(&mut self, at: Lsn, fact: &Fact<'_>) {
         match fact {
             Fact::Named { .. } | Fact::Day { .. } | Fact::Stock(_) | Fact::Replayed { .. } => {}
+            Fact::CutOver { .. } => {}
+            Fact::Operated(action) => self.operated(&action.act),
             Fact::Deposit { account, amount, .. } => {
                 let Account::Network(network) = account else { panic!("only networks are paid into here") };
                 *self.posted.entry(*network).or_default() += amount.0;
@@ -123,6 +126,15 @@ impl Stories {
                     story.doubted_at = Some(at);
                 }
             }
+        }
+    }
+
+    /// Only credits and debits are part of the account.
+    fn operated(&mut self, act: &Act) {
+        match *act {
+            Act::Credited { network, amount } => *self.posted.entry(network).or_default() += amount.0,
+            Act::Debited { network, amount } => *self.posted.entry(network).or_default() -= amount.0,
+            _ => {}
         }
     }
 
