@@ -4,6 +4,7 @@
 //! Invariants: viewers share no lock with the data plane (`plane-apart`): they read the board, and ask the gate at most by a control message; no secret is shown.
 //! Deliberately absent: anything that changes money, stock or configuration (operators' commands come over a socket of their own).
 
+pub mod operate;
 pub mod socket;
 
 use crate::board::{Board, quantile};

@@ -5,6 +5,10 @@
 //! nothing more is released and the process stops.
 //! Deliberately absent: decisions (the core's).
 
+mod operate;
+
+pub use operate::{Look, NetworkPosition, NetworkPositions, OpenAt, Operate, Operated, Sight};
+
 use crate::board::{Board, show};
 use crate::clock::Clock;
 use crate::journal::{Journal, Room};
@@ -19,6 +23,7 @@ use switchyard_core::adapter::Order;
 use switchyard_core::gate::{Explained, Gate, Released};
 use switchyard_core::ids::{ProductId, SupplierId};
 use switchyard_core::log::Lsn;
+use switchyard_core::operate::{Instruction, Operator, Reason};
 use switchyard_core::session::Report;
 use switchyard_core::shelf::Voucher;
 use switchyard_core::stock::{Place, Stock, StockBatch};
@@ -441,6 +446,8 @@ impl Handler<StockNow> for GateActor {
 pub struct StockArrived {
     /// The batch.
     pub batch: StockBatch,
+    /// Who loaded it.
+    pub by: Operator,
     /// Told when its fact is durable; dropped when the journal fails.
     pub durable: oneshot::Sender<()>,
 }
@@ -453,7 +460,11 @@ impl Handler<StockArrived> for GateActor {
     type Result = ();
 
     fn handle(&mut self, arrived: StockArrived, _: &mut Self::Context) {
-        let at = self.gate.load_stock(arrived.batch);
+        let StockBatch { product, name, count, .. } = arrived.batch;
+        let loaded = self.gate.load_stock(arrived.batch);
+        let load = Instruction::Load { product, batch: name, count };
+        let done = self.gate.operate(self.clock.now(), arrived.by, Reason::default(), &load);
+        let at = done.map_or(loaded, |(_, at)| at);
         self.arrivals.push((at, arrived.durable));
         self.wish_all();
         self.rings.requests.wake();

@@ -17,6 +17,7 @@ pub mod config;
 pub mod control;
 pub mod door;
 pub mod gate;
+pub mod history;
 pub mod io;
 pub mod journal;
 pub mod keeper;

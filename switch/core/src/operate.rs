@@ -5,7 +5,7 @@
 //! Invariants: an act is a result and holds everything needed to apply it; a reason is printable ASCII, so that it is shown as it was given.
 //! Deliberately absent: whether an instruction may be carried out (the gate's), who may give one (the shell's), and money (`account`).
 
-use crate::ids::{NetworkId, ProductId, SupplierId};
+use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use crate::money::Minor;
 use crate::pack::{Pack, Unpack, Unreadable};
 use crate::text::Text;
@@ -133,6 +133,11 @@ impl Act {
     pub const NUMBER_FIRST: u8 = 20;
     /// The last number that is kept for acts.
     pub const NUMBER_LAST: u8 = 27;
+
+    /// The flight that it is about.
+    pub fn flight(&self) -> Option<FlightNo> {
+        None
+    }
 
     /// Its number in the journal, never used again for anything else.
     pub fn number(&self) -> u8 {

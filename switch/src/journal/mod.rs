@@ -28,6 +28,7 @@ mod folder;
 mod opening;
 mod reader;
 mod replay;
+mod scan;
 mod segment;
 mod sync;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use self::error::JournalError;
 pub use self::opening::Opening;
 pub use self::reader::JournalReader;
 pub use self::replay::Replayed;
+pub use self::scan::JournalPlace;
 pub use self::segment::SegmentMaker;
 
 /// With fewer prepared segments than this, sales are refused and what is left is kept for outcomes and

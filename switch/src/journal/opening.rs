@@ -77,6 +77,11 @@ impl Opening {
         Ok(replayed)
     }
 
+    /// A reader of the folder as it is, which nothing is changed by.
+    pub fn reader(&self) -> JournalReader {
+        JournalReader::new(Arc::clone(&self.folder), self.options.segment_bytes)
+    }
+
     /// Cuts the torn tail, syncs what was read, and begins a new epoch in a new segment with a new data key,
     /// which goes on the ring. Reads the log first if that was not done. When this returns, everything that
     /// was replayed is durable.
