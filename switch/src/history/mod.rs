@@ -161,6 +161,8 @@ fn at_ms(fact: &Fact<'_>) -> Option<u64> {
         | Fact::Parked { at_ms, .. }
         | Fact::Late { at_ms, .. }
         | Fact::Replayed { at_ms, .. }
+        | Fact::Undo { at_ms, .. }
+        | Fact::Seen { at_ms, .. }
         | Fact::CutOver { at_ms, .. } => Some(*at_ms),
         Fact::Operated(action) => Some(action.at_ms),
     }
@@ -173,7 +175,9 @@ fn flight(fact: &Fact<'_>) -> Option<FlightNo> {
         | Fact::Deposit { .. }
         | Fact::Day { .. }
         | Fact::Stock(_)
+        | Fact::Seen { .. }
         | Fact::CutOver { .. } => None,
+        Fact::Undo { undone, .. } => undone.flight(),
         Fact::Intent { flight, .. } | Fact::Sale { flight, .. } => Some(flight.number),
         Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } => Some(outcome.flight),
         Fact::Moved { flight, .. }

@@ -71,14 +71,21 @@ fn with_journal(check: impl FnOnce(Source<'_>, &[Arc<Dialect>])) {
             ..Outcome::default()
         };
         let at_ms = flight(number).admitted_ms + 5;
-        record(&Fact::Outcome { at_ms, outcome });
+        record(&Fact::Outcome { at_ms, link: 0, moved: None, outcome });
         if number % 10 == 0 {
             let by = Operator { uid: 7, name: text("ada") };
             let act = Act::Credited { network: NetworkId(0), amount: Minor(100 * number as i64) };
             record(&Fact::Operated(Action { at_ms, by, reason: reason("paid").expect("printable"), act }));
         }
     }
-    record(&Fact::Late { at_ms: 9_000_000, flight: FlightNo(1), code: text("00"), approved: false });
+    record(&Fact::Late {
+        at_ms: 9_000_000,
+        flight: FlightNo(1),
+        code: text("00"),
+        approved: false,
+        details: &[],
+        sealed: &[],
+    });
     let upto = journal.written();
     let names = Names {
         networks: vec![text("100001")],

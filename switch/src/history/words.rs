@@ -9,6 +9,7 @@ use switchyard_core::details::{self, Detail};
 use switchyard_core::fact::{Cause, Fact, Proof, Settlement};
 use switchyard_core::operate::Act;
 use switchyard_core::outcome::{Outcome, Verdict};
+use switchyard_core::reversal::{Taken, Undone};
 
 /// A day YYYYMMDD as people read it: YYYY-MM-DD.
 pub fn date(date: u32) -> String {
@@ -89,6 +90,7 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
                 Cause::TimedOut => "no answer in time",
                 Cause::LinkLost => "the link was lost",
                 Cause::Crash => "the switch went down in between",
+                Cause::Cancelled => "its terminal had reversed it when the supplier approved",
                 Cause::Unmapped => "an answer with a code that is not in the supplier's table",
             };
             format!("outcome unknown, {why}: answered 68, being reversed")
@@ -105,11 +107,34 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
         Fact::Late { code, .. } => format!("late answer {code}"),
         Fact::Replayed { .. } => "stored answer given again, with its PIN".to_owned(),
         Fact::Operated(action) => act(&action.act, names),
+        Fact::Undo { undone, .. } => undo(undone).to_owned(),
         Fact::Named { .. }
         | Fact::Deposit { .. }
         | Fact::Day { .. }
         | Fact::Stock(_)
+        | Fact::Seen { .. }
         | Fact::CutOver { .. } => String::new(),
+    }
+}
+
+/// What a terminal's reversal did to its original.
+fn undo(undone: &Undone) -> &'static str {
+    match undone {
+        Undone::Blocked(_) => "reversed by its terminal before it came: blocked",
+        Undone::Open(_) => "reversed by its terminal while it is open",
+        Undone::Nothing(_) => "reversed by its terminal; nothing stood",
+        Undone::Again => "reversed by its terminal again",
+        Undone::Sold { taken, .. } => match taken {
+            Taken::Asked { .. } => "reversed by its terminal: the supplier is asked to reverse it",
+            Taken::Withdrawn { credited: true } => {
+                "reversed by its terminal: voucher withdrawn, amount credited"
+            }
+            Taken::Withdrawn { credited: false } => {
+                "reversed by its terminal: voucher withdrawn, amount in suspense for an operator"
+            }
+            Taken::Unloaded => "reversed by its terminal: the value was taken back",
+            Taken::Spent => "reversed by its terminal: the value is spent, an operator settles it",
+        },
     }
 }
 

@@ -11,5 +11,6 @@ mod doubts;
 mod facts;
 mod operating;
 mod order_of_checks;
+mod reversals;
 mod routing;
 mod sessions;

@@ -61,8 +61,13 @@ impl Stories {
     /// Takes the next fact in, and says where the log breaks a rule.
     pub(crate) fn tell(&mut self, at: Lsn, fact: &Fact<'_>) {
         match fact {
-            Fact::Named { .. } | Fact::Day { .. } | Fact::Stock(_) | Fact::Replayed { .. } => {}
-            Fact::CutOver { .. } => {}
+            Fact::Named { .. }
+            | Fact::Day { .. }
+            | Fact::Stock(_)
+            | Fact::Replayed { .. }
+            | Fact::Seen { .. }
+            | Fact::CutOver { .. } => {}
+            Fact::Undo { .. } => panic!("no terminal reverses yet"),
             Fact::Operated(action) => self.operated(&action.act),
             Fact::Deposit { account, amount, .. } => {
                 let Account::Network(network) = account else { panic!("only networks are paid into here") };
