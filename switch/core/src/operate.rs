@@ -30,6 +30,28 @@ pub struct Operator {
     pub name: Text<32>,
 }
 
+/// Who gets the amount of a parked reversal (S-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Party {
+    /// The retail network: the sale does not stand.
+    Network = 1,
+    /// The supplier: the sale stands.
+    Supplier = 2,
+}
+
+/// Where that amount comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Payer {
+    /// From nowhere: it lies where it is to go.
+    Nobody = 1,
+    /// From the network's position: it had its money back before the supplier performed the sale after all.
+    Network = 2,
+    /// From the supplier's suspense account.
+    Suspense = 3,
+}
+
 /// What an operator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instruction {
@@ -74,6 +96,18 @@ pub enum Instruction {
         batch: Text<40>,
         /// How many vouchers.
         count: u32,
+    },
+    /// A parked reversal is to be sent again.
+    Retry {
+        /// Of which flight.
+        flight: FlightNo,
+    },
+    /// A parked reversal is to be ended (S-9).
+    Settle {
+        /// Of which flight.
+        flight: FlightNo,
+        /// Who gets its amount.
+        to: Party,
     },
 }
 
@@ -126,6 +160,22 @@ pub enum Act {
         /// How many vouchers.
         count: u32,
     },
+    /// A parked reversal goes out again.
+    Retried {
+        /// Of which flight.
+        flight: FlightNo,
+        /// Its new STAN at the supplier.
+        stan: u32,
+    },
+    /// A parked reversal was ended.
+    Settled {
+        /// Of which flight.
+        flight: FlightNo,
+        /// Where its amount came from.
+        payer: Payer,
+        /// Who got it.
+        to: Party,
+    },
 }
 
 impl Act {
@@ -136,7 +186,10 @@ impl Act {
 
     /// The flight that it is about.
     pub fn flight(&self) -> Option<FlightNo> {
-        None
+        match self {
+            Self::Retried { flight, .. } | Self::Settled { flight, .. } => Some(*flight),
+            _ => None,
+        }
     }
 
     /// Its number in the journal, never used again for anything else.
@@ -148,6 +201,8 @@ impl Act {
             Self::Supplier { .. } => 23,
             Self::DayClosed { .. } => 24,
             Self::Loaded { .. } => 25,
+            Self::Retried { .. } => 26,
+            Self::Settled { .. } => 27,
         }
     }
 
@@ -175,6 +230,14 @@ impl Act {
                 batch.pack(out);
                 count.pack(out);
             }
+            Self::Retried { flight, stan } => {
+                flight.pack(out);
+                stan.pack(out);
+            }
+            Self::Settled { flight, payer, to } => {
+                flight.pack(out);
+                out.extend_from_slice(&[*payer as u8, *to as u8]);
+            }
         }
     }
 
@@ -186,9 +249,24 @@ impl Act {
             23 => Self::Supplier { supplier: from.supplier()?, drained: from.byte()? != 0 },
             24 => Self::DayClosed { network: from.network()?, date: from.u32()?, until_ms: from.u64()? },
             25 => Self::Loaded { product: from.product()?, batch: from.text()?, count: from.u32()? },
+            26 => Self::Retried { flight: from.flight()?, stan: from.u32()? },
+            27 => Self::Settled {
+                flight: from.flight()?,
+                payer: payer(from.byte()?)?,
+                to: party(from.byte()?)?,
+            },
             _ => return Err(Unreadable),
         })
     }
+}
+
+fn payer(number: u8) -> Result<Payer, Unreadable> {
+    let all = [Payer::Nobody, Payer::Network, Payer::Suspense];
+    all.into_iter().find(|payer| *payer as u8 == number).ok_or(Unreadable)
+}
+
+fn party(number: u8) -> Result<Party, Unreadable> {
+    [Party::Network, Party::Supplier].into_iter().find(|party| *party as u8 == number).ok_or(Unreadable)
 }
 
 /// An act, with who, when and why.

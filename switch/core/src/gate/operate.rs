@@ -8,10 +8,11 @@ use super::Gate;
 use crate::account::Account;
 use crate::catalogue::Network;
 use crate::fact::Fact;
-use crate::ids::{NetworkId, Now, SupplierId};
+use crate::flight::{Flight, Held, Phase};
+use crate::ids::{FlightNo, NetworkId, Now, SupplierId};
 use crate::log::Lsn;
 use crate::money::Minor;
-use crate::operate::{Act, Action, Instruction, Operator, Reason};
+use crate::operate::{Act, Action, Instruction, Operator, Party, Payer, Reason};
 use crate::text::Text;
 
 /// Why an instruction was not carried out. Nothing was changed.
@@ -38,6 +39,20 @@ pub enum NotDone {
     /// A network, terminal or supplier that the configuration in force does not have.
     #[error("the configuration in force does not have it")]
     NotThere,
+    /// A flight that has no parked reversal.
+    #[error("no reversal of that number is parked")]
+    NotParked,
+    /// A parked reversal of a sale that the switch decided itself.
+    #[error("the switch sold that itself, so there is no supplier to ask again: settle it")]
+    NobodyToAsk,
+    /// All STANs of the supplier are in use.
+    #[error("all STANs of the supplier are in use: try again later")]
+    NoStan,
+    /// The value of a sale is no longer on its account, so that it cannot go to the network.
+    #[error(
+        "its value is no longer on the account that it was loaded to: settle it to the supplier, and credit the network by `position credit` where it is to be paid"
+    )]
+    Spent,
 }
 
 impl Gate {
@@ -54,13 +69,22 @@ impl Gate {
     ) -> Result<(Act, Lsn), NotDone> {
         let act = self.judge(now, instruction)?;
         let at = self.record(&Fact::Operated(Action { at_ms: now.wall_ms, by, reason, act }));
-        if let Act::Supplier { supplier, drained } = act {
-            self.supplies[usize::from(supplier.0)].health.drained = drained;
+        match act {
+            Act::Supplier { supplier, drained } => {
+                self.supplies[usize::from(supplier.0)].health.drained = drained;
+            }
+            Act::Retried { flight, .. } => {
+                let supplier = self.state.flight(flight).map(|flight| flight.attempt.supplier);
+                if let Some(supplier) = supplier {
+                    self.advise(at, supplier, flight);
+                }
+            }
+            _ => {}
         }
         Ok((act, at))
     }
 
-    fn judge(&self, now: Now, instruction: &Instruction) -> Result<Act, NotDone> {
+    fn judge(&mut self, now: Now, instruction: &Instruction) -> Result<Act, NotDone> {
         match *instruction {
             Instruction::Credit { network, amount } => self.credit(network, amount),
             Instruction::Debit { network, amount } => self.debit(network, amount),
@@ -71,6 +95,11 @@ impl Gate {
                 Ok(Act::DayClosed { network, date: next.date, until_ms: next.until_ms })
             }
             Instruction::Load { product, batch, count } => Ok(Act::Loaded { product, batch, count }),
+            Instruction::Retry { flight } => self.retry(now, flight),
+            Instruction::Settle { flight, to } => {
+                let payer = payer(self.parked(flight)?, to)?;
+                Ok(Act::Settled { flight, payer, to })
+            }
         }
     }
 
@@ -132,5 +161,41 @@ impl Gate {
             return Err(NotDone::Already);
         }
         Ok(Act::Supplier { supplier, drained })
+    }
+
+    fn parked(&self, number: FlightNo) -> Result<&Flight, NotDone> {
+        self.state.flight(number).filter(|flight| flight.phase == Phase::Parked).ok_or(NotDone::NotParked)
+    }
+
+    /// A parked reversal goes out under a STAN of its own: the one before may long be in use again.
+    fn retry(&mut self, now: Now, number: FlightNo) -> Result<Act, NotDone> {
+        let flight = self.parked(number)?;
+        let supplier = flight.attempt.supplier;
+        if is_local(flight) {
+            return Err(NotDone::NobodyToAsk);
+        }
+        if self.catalogue.supplier_of(supplier).is_none() {
+            return Err(NotDone::NotThere);
+        }
+        let last = self.state.stan(supplier);
+        let stan = self.supplies[usize::from(supplier.0)].take_undo_stan(now, last).ok_or(NotDone::NoStan)?;
+        Ok(Act::Retried { flight: number, stan })
+    }
+}
+
+/// Whether the sale was decided by the switch itself: no supplier can be asked to reverse it.
+fn is_local(flight: &Flight) -> bool {
+    flight.attempt.stan == 0
+}
+
+/// Where the amount of a parked reversal comes from, when it is settled.
+fn payer(flight: &Flight, to: Party) -> Result<Payer, NotDone> {
+    match (flight.held, is_local(flight), to) {
+        (Held::Suspense, ..) => Ok(Payer::Suspense),
+        // Value that was loaded here and is spent: the sale can only stand.
+        (_, true, Party::Network) => Err(NotDone::Spent),
+        (_, true, Party::Supplier) | (_, false, Party::Network) => Ok(Payer::Nobody),
+        // Reversed, and performed late all the same.
+        (_, false, Party::Supplier) => Ok(Payer::Network),
     }
 }

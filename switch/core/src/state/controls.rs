@@ -1,12 +1,14 @@
 //! What operators' acts and cut-overs change.
 //!
-//! Owns: the fold of `Operated` and `CutOver`. Invariants: those of `state`; a credit and a debit are moves between two accounts (`money-conserved`).
+//! Owns: the fold of `Operated` and `CutOver`. Invariants: those of `state`; money only moves between two accounts (`money-conserved`); a parked reversal that an
+//! operator has settled is over: nothing that is heard of it later opens it again.
 //! Deliberately absent: the form of acts (`operate`).
 
 use super::{Day, Misfit, State};
 use crate::account::Account;
-use crate::ids::NetworkId;
-use crate::operate::{Act, Action, Controls, LastCutOver};
+use crate::flight::Phase;
+use crate::ids::{FlightNo, NetworkId};
+use crate::operate::{Act, Action, Controls, LastCutOver, Party, Payer};
 
 impl State {
     /// What operators and networks have set.
@@ -29,8 +31,33 @@ impl State {
             }
             // The batch's own fact made it stock.
             Act::Loaded { .. } => {}
+            Act::Retried { flight, stan } => self.retried(flight, stan)?,
+            Act::Settled { flight, payer, to } => self.settled_by_hand(flight, payer, to)?,
         }
         Ok(())
+    }
+
+    fn retried(&mut self, number: FlightNo, stan: u32) -> Result<(), Misfit> {
+        let flight = self.open(number)?;
+        (flight.phase, flight.reversal_stan) = (Phase::Doubt, stan);
+        let supplier = flight.attempt.supplier;
+        self.stans.insert(supplier, stan);
+        Ok(())
+    }
+
+    fn settled_by_hand(&mut self, number: FlightNo, payer: Payer, to: Party) -> Result<(), Misfit> {
+        let flight = self.flights.remove(&number).ok_or(Misfit::NotOpen(number))?;
+        let (network, supplier) = (Account::Network(flight.network), flight.attempt.supplier);
+        let from = match payer {
+            Payer::Nobody => return Ok(()),
+            Payer::Network => network,
+            Payer::Suspense => Account::Suspense(supplier),
+        };
+        let to = match to {
+            Party::Network => network,
+            Party::Supplier => Account::Supplier(supplier),
+        };
+        Ok(self.accounts.transfer(from, to, flight.amount)?)
     }
 
     pub(super) fn cut_over(&mut self, network: NetworkId, day: Day, stan: u32, transmission: [u8; 10]) {

@@ -10,7 +10,7 @@ use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use switchyard_core::index::{Entry, Index, Standing};
 use switchyard_core::log::Lsn;
 use switchyard_core::money::Minor;
-use switchyard_core::operate::{Act, Action, Operator};
+use switchyard_core::operate::{Act, Action, Operator, Party, Payer};
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::pack::Pack;
 use switchyard_core::reversal::{Named, Original, Reversal, Taken, Undone};
@@ -88,7 +88,7 @@ fn outcome(drawn: &Drawn) -> Outcome<'_> {
     }
 }
 
-fn acts(drawn: &Drawn) -> [Act; 6] {
+fn acts(drawn: &Drawn) -> [Act; 9] {
     let [a, b, c, ..] = drawn.numbers;
     let (network, amount) = (NetworkId(a as u16), Minor(b as i64));
     [
@@ -98,6 +98,9 @@ fn acts(drawn: &Drawn) -> [Act; 6] {
         Act::Supplier { supplier: SupplierId(b as u16), drained: a % 2 == 0 },
         Act::DayClosed { network, date: b as u32, until_ms: c },
         Act::Loaded { product: ProductId(a as u16), batch: text(&drawn.word), count: b as u32 },
+        Act::Retried { flight: FlightNo(a), stan: b as u32 },
+        Act::Settled { flight: FlightNo(a), payer: Payer::Suspense, to: Party::Network },
+        Act::Settled { flight: FlightNo(a), payer: Payer::Nobody, to: Party::Supplier },
     ]
 }
 

@@ -10,6 +10,7 @@ mod credits;
 mod doubts;
 mod facts;
 mod operating;
+mod parked;
 mod order_of_checks;
 mod reversals;
 mod routing;
