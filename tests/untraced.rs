@@ -241,3 +241,46 @@ fn a_trail_that_was_tampered_with_is_not_believed() {
     assert!(why.contains("damaged"), "{why}");
     support::demo::end_suppliers(data);
 }
+
+#[test]
+fn a_reversal_that_waits_for_an_operator_is_seen_and_ends_by_his_word() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut demo = Demo::start(data.path());
+    let data = data.path();
+    let network = |demo: &Demo| {
+        demo.positions().into_iter().find(|(account, ..)| account == "network/100001").expect("it is there").1
+    };
+    let before = network(&demo);
+    let mut client = demo.client("plain");
+    // A terminal has three credits for vouchers a day; the fourth reversal waits for an operator (S-10). It is taken from a blocked terminal too (S-7).
+    let sales: Vec<Ask> = (0..4).map(|_| voucher()).collect();
+    assert!(sales.iter().all(|sale| client.ask(sale).code == "00"));
+    done(data, &["terminal", "block", "T0000001", "--reason", "seen with a stolen terminal"]);
+    assert!(sales.iter().all(|sale| client.ask(&sale.reversal()).code == "00"));
+    drop(client);
+    assert_eq!(network(&demo), before - 1_000);
+    let list = || objects(&done(data, &["advices", "list", "--json"]));
+    let waiting = list();
+    let [parked] = &waiting[..] else { panic!("{waiting:?}") };
+    assert_eq!((&parked["state"], &parked["held"]), (&"parked".into(), &"suspense".into()), "{parked}");
+    assert_eq!((&parked["amount"], &parked["terminal"]), (&"10.00 EUR".into(), &"T0000001".into()));
+    demo.kill();
+    let demo = Demo::start(data);
+    assert_eq!(list().len(), 1, "it is there after a kill");
+    let flight = parked["flight"].as_str().expect("a text");
+    let why = refused(data, &["advices", "retry", flight, "--reason", "x"], Exit::Usage);
+    assert!(why.contains("there is no supplier to ask again"), "{why}");
+    let why = refused(data, &["advices", "settle", "12", "--to", "network", "--reason", "x"], Exit::Usage);
+    assert!(why.contains("`12` is no flight"), "{why}");
+    done(data, &["advices", "settle", flight, "--to", "network", "--reason", "the voucher is on my desk"]);
+    assert_eq!((list().len(), network(&demo)), (0, before));
+    let why = refused(data, &["advices", "settle", flight, "--to", "network", "--reason", "x"], Exit::Usage);
+    assert!(why.contains("no reversal of flight"), "{why}");
+    let told = done(data, &["transaction", "find", "--rrn", flight]);
+    assert!(told.contains("amount in suspense for an operator"), "{told}");
+    assert!(told.contains("settled by an operator: amount to the network, from suspense"), "{told}");
+    let settled = trail(data).pop().expect("a trail");
+    assert_eq!(settled.1, "the voucher is on my desk");
+    assert_eq!(demo.positions().iter().map(|(_, posted, _)| posted).sum::<i64>(), 0);
+    demo.end();
+}

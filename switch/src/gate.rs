@@ -7,7 +7,9 @@
 
 mod operate;
 
-pub use operate::{Look, NetworkPosition, NetworkPositions, OpenAt, Operate, Operated, Sight};
+pub use operate::{
+    AdviceList, Look, NetworkPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated, Sight,
+};
 
 use crate::board::{Board, show};
 use crate::clock::Clock;
@@ -36,6 +38,14 @@ const TURN_ITEMS_MAX: usize = 512;
 
 /// The journal seals its last batch after being idle for so long, so that rot in it is not taken for a torn tail.
 const SEAL_IDLE_MS: u64 = 1_000;
+
+/// What to do about a fact that does not fit.
+const MISFIT_ADVICE: &str = "That is a fault of the switch: keep a copy of the data folder, and report it; the next start reads the same facts, and says whether they fit.";
+
+/// What is said last: what happened, that nothing given is taken back, and what to do.
+fn last_words(what: impl std::fmt::Display, advice: &str) -> String {
+    format!("{what}. Every answer that was given stands; nothing more is acknowledged. {advice}")
+}
 
 /// A wish of the gate: a product's tray is to be filled from a place on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +110,8 @@ pub struct GateActor {
     batches: u64,
     idle_since_us: u64,
     sealed: bool,
+    /// What there was room for at the last look.
+    room: Room,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
     fail: fn(String),
@@ -130,20 +142,23 @@ impl GateActor {
             batches: 0,
             idle_since_us: 0,
             sealed: false,
+            room: Room::Plenty,
             arrivals: Vec::new(),
             fail,
         }
     }
 
     fn turn(&mut self, _: &mut Context<Self>, cx: &mut TaskContext<'_>) {
-        let Some(journal) = self.journal.as_ref() else { return };
+        if self.journal.is_none() {
+            return;
+        }
         self.rings.requests.register(cx.waker());
         self.rings.first.register(cx.waker());
         self.rings.originals.register(cx.waker());
         self.rings.reports.register(cx.waker());
         self.rings.trays.register(cx.waker());
-        journal.register(cx.waker());
-        self.gate.set_room(journal.room() == Room::Plenty);
+        self.journal.iter().for_each(|journal| journal.register(cx.waker()));
+        self.watch_room();
         let more = self.take_in();
         if let Err(reason) = self.write() {
             self.journal = None;
@@ -191,14 +206,14 @@ impl GateActor {
     fn write(&mut self) -> Result<(), String> {
         let Some(journal) = self.journal.as_mut() else { return Ok(()) };
         if let Some(misfit) = self.gate.misfit() {
-            return Err(format!("a fact does not fit the state, this is a fault of the switch: {misfit}"));
+            return Err(last_words(format!("a fact does not fit the state: {misfit}"), MISFIT_ADVICE));
         }
         if let Some(failure) = journal.failure() {
-            return Err(failure.to_string());
+            return Err(last_words(&failure, failure.advice()));
         }
         let durable = journal.durable();
         if let Some(batch) = self.gate.log().take(durable) {
-            journal.write(batch).map_err(|error| error.to_string())?;
+            journal.write(batch).map_err(|error| last_words(&error, error.advice()))?;
             self.batches += 1;
             self.sealed = false;
             self.idle_since_us = self.clock.now().mono_us;
@@ -348,6 +363,7 @@ impl GateActor {
 
     /// Once a second: seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
+        self.watch_room();
         self.wish_all();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
@@ -366,7 +382,7 @@ impl GateActor {
             Ok(()) => self.sealed = true,
             Err(error) => {
                 self.journal = None;
-                (self.fail)(error.to_string());
+                (self.fail)(last_words(&error, error.advice()));
             }
         }
     }

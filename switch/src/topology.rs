@@ -602,7 +602,7 @@ fn links(
 
 /// The journal failed, or a fact did not fit: nothing more is acknowledged, and the process ends. The next start recovers.
 fn stop_process(reason: String) {
-    tracing::error!(%reason, "the switch stops: nothing more is acknowledged; start it again to recover");
+    tracing::error!(%reason, "the switch stops");
     eprintln!("switchyard: stopped: {reason}");
     std::process::exit(crate::EXIT_JOURNAL);
 }

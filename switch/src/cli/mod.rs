@@ -123,6 +123,9 @@ pub enum Command {
     /// See positions of retail networks, pay in, take out.
     #[command(subcommand)]
     Position(operators::PositionCommand),
+    /// See open reversals; send parked ones again, or settle them.
+    #[command(subcommand)]
+    Advices(operators::AdvicesCommand),
     /// Block a terminal, or unblock it.
     #[command(subcommand)]
     Terminal(operators::TerminalCommand),
@@ -234,6 +237,7 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
         Command::Stock(command) => operate::run(command, io),
         Command::Position(command) => operate::operate(OperatorCommand::Position(command.clone()), io),
+        Command::Advices(command) => operate::operate(OperatorCommand::Advices(command.clone()), io),
         Command::Terminal(command) => operate::operate(OperatorCommand::Terminal(command.clone()), io),
         Command::Supplier(command) => operate::operate(OperatorCommand::Supplier(command.clone()), io),
         Command::Transaction(command) => operate::operate(OperatorCommand::Transaction(command.clone()), io),

@@ -80,7 +80,9 @@ pub fn operate(command: OperatorCommand, io: &mut Io) -> Result<Exit, Failure> {
         Some(printed) => printed,
         None => past(&asked, &settings)?,
     };
-    io.line(printed.trim_end());
+    if !printed.is_empty() {
+        io.line(printed.trim_end());
+    }
     Ok(Exit::Done)
 }
 

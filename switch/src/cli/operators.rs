@@ -68,6 +68,63 @@ pub struct AmountArgs {
     pub act: ActArgs,
 }
 
+/// Reversals that suppliers owe an answer to.
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub enum AdvicesCommand {
+    /// Show open reversals: parked ones, which wait for you, then those under way; oldest first.
+    #[command(after_help = "Examples:\n  \
+        switchyard advices list --data data/demo\n  \
+        switchyard advices list --limit 1000 --json --config /etc/switchyard/switchyard.toml")]
+    List {
+        /// The first so many.
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        /// Where, and how the answer is to look.
+        #[command(flatten)]
+        show: ShowArgs,
+    },
+    /// Send a parked reversal again. Its supplier has as long to answer it as the first time.
+    #[command(after_help = "Example:\n  \
+        switchyard advices retry 0GHXG0G6QNLS --reason 'the supplier has corrected its table' --data data/demo")]
+    Retry(RetryArgs),
+    /// End a parked reversal: its amount goes to the network (the sale does not stand) or to the supplier (it stands).
+    #[command(after_help = "Example:\n  \
+        switchyard advices settle 0GHXG0G6QNLS --to network --reason 'agreed with the supplier, case 88' --data data/demo")]
+    Settle(SettleArgs),
+}
+
+/// A reversal to be sent again.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct RetryArgs {
+    /// The sale's flight, as `advices list` and `transaction find` show it.
+    pub flight: String,
+    /// Why, where, and how the answer is to look.
+    #[command(flatten)]
+    pub act: ActArgs,
+}
+
+/// A reversal to be settled.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct SettleArgs {
+    /// The sale's flight, as `advices list` and `transaction find` show it.
+    pub flight: String,
+    /// Who gets the amount.
+    #[arg(long, value_enum)]
+    pub to: Side,
+    /// Why, where, and how the answer is to look.
+    #[command(flatten)]
+    pub act: ActArgs,
+}
+
+/// Who gets an amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+pub enum Side {
+    /// The retail network.
+    Network,
+    /// The supplier.
+    Supplier,
+}
+
 /// Terminals: block and unblock.
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum TerminalCommand {
@@ -194,6 +251,8 @@ pub struct AuditArgs {
 pub enum OperatorCommand {
     /// `position`.
     Position(PositionCommand),
+    /// `advices`.
+    Advices(AdvicesCommand),
     /// `terminal`.
     Terminal(TerminalCommand),
     /// `supplier`.
@@ -212,6 +271,9 @@ impl OperatorCommand {
         match self {
             Self::Position(PositionCommand::Show { show, .. }) => &show.place,
             Self::Position(PositionCommand::Credit(args) | PositionCommand::Debit(args)) => &args.act.place,
+            Self::Advices(AdvicesCommand::List { show, .. }) => &show.place,
+            Self::Advices(AdvicesCommand::Retry(args)) => &args.act.place,
+            Self::Advices(AdvicesCommand::Settle(args)) => &args.act.place,
             Self::Terminal(TerminalCommand::Block(args) | TerminalCommand::Unblock(args)) => &args.act.place,
             Self::Supplier(SupplierCommand::Drain(args) | SupplierCommand::Resume(args)) => &args.act.place,
             Self::Day(DayCommand::Close { act, .. }) => &act.place,

@@ -31,7 +31,7 @@ pub struct Actors {
     pub conduits: Vec<Addr<Conduit>>,
 }
 
-const STOPPING: &str = "the switch is stopping; nothing was changed";
+pub(super) const STOPPING: &str = "the switch is stopping; nothing was changed";
 
 /// Carries out a command on positions.
 ///
@@ -162,7 +162,7 @@ pub async fn look(actors: &Actors) -> Result<Sight, Refused> {
 }
 
 /// Why an instruction was not carried out.
-enum Failed {
+pub(super) enum Failed {
     /// The gate refused it.
     Not(NotDone),
     /// Anything else, for people.
@@ -179,7 +179,7 @@ impl From<Failed> for Refused {
 }
 
 /// Has the gate carry an instruction out, and waits until it is durable and every conduit knows of it.
-async fn instruct(
+pub(super) async fn instruct(
     instruction: Instruction,
     args: &ActArgs,
     by: Operator,
@@ -213,11 +213,11 @@ async fn instruct(
     Ok(done.act)
 }
 
-fn done_and_stopping() -> String {
+pub(super) fn done_and_stopping() -> String {
     "it is done, and the switch is stopping".to_owned()
 }
 
-fn answer(as_json: bool, text: String, object: serde_json::Value) -> String {
+pub(super) fn answer(as_json: bool, text: String, object: serde_json::Value) -> String {
     if as_json { object.to_string() } else { text }
 }
 

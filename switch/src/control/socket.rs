@@ -4,6 +4,7 @@
 //! Invariants: a command that is answered as done is durable; one command at a time changes something; who gave it is what the system says of the other end, never
 //! what the command says. Deliberately absent: what commands do (`control::operate`, `history`, `cli::stock`).
 
+use super::advices;
 use super::operate::{self, Actors};
 use crate::cli::operators::{AuditArgs, FindArgs, OperatorCommand, TransactionCommand};
 use crate::cli::stock::{LoadArgs, ShowArgs, StockBooks, run_load, run_show};
@@ -176,6 +177,7 @@ async fn carry_out(
 async fn operator_command(command: OperatorCommand, by: Operator, actors: &Actors) -> Result<String, String> {
     match command {
         OperatorCommand::Position(command) => operate::position(&command, by, actors).await,
+        OperatorCommand::Advices(command) => advices::advices(&command, by, actors).await,
         OperatorCommand::Terminal(command) => operate::terminal(&command, by, actors).await,
         OperatorCommand::Supplier(command) => operate::supplier(&command, by, actors).await,
         OperatorCommand::Day(command) => operate::day(&command, by, actors).await,

@@ -10,6 +10,7 @@ use actix::{Handler, Message, MessageResult};
 use std::sync::Arc;
 use switchyard_core::account::Account;
 use switchyard_core::catalogue::Catalogue;
+use switchyard_core::flight::{Flight, Phase};
 use switchyard_core::gate::NotDone;
 use switchyard_core::ids::SupplierId;
 use switchyard_core::log::Lsn;
@@ -140,5 +141,45 @@ impl Handler<OpenAt> for GateActor {
     fn handle(&mut self, OpenAt(supplier): OpenAt, _: &mut Self::Context) -> Self::Result {
         let supply = self.gate.supply(supplier);
         MessageResult(supply.map_or((0, 0), |supply| (supply.in_flight(), supply.advices())))
+    }
+}
+
+/// Asks for the reversals that are open: parked ones first, each kind oldest first, at most so many.
+#[derive(Debug)]
+pub struct OpenAdvices(pub usize);
+
+/// The answer to [`OpenAdvices`].
+#[derive(Clone, Debug)]
+pub struct AdviceList {
+    /// The first so many.
+    pub flights: Vec<Flight>,
+    /// How many are parked, of all.
+    pub parked: usize,
+    /// How many are on their way, of all.
+    pub under_way: usize,
+}
+
+impl Message for OpenAdvices {
+    type Result = AdviceList;
+}
+
+impl Handler<OpenAdvices> for GateActor {
+    type Result = MessageResult<OpenAdvices>;
+
+    fn handle(&mut self, OpenAdvices(limit): OpenAdvices, _: &mut Self::Context) -> Self::Result {
+        let mut parked = Vec::new();
+        let mut under_way = Vec::new();
+        for flight in self.gate.state().flights() {
+            match flight.phase {
+                Phase::Parked => parked.push(flight.number),
+                Phase::Doubt => under_way.push(flight.number),
+                Phase::Asked | Phase::Settled => {}
+            }
+        }
+        parked.sort_unstable();
+        under_way.sort_unstable();
+        let numbers = parked.iter().chain(&under_way).take(limit);
+        let flights = numbers.filter_map(|number| self.gate.state().flight(*number).copied()).collect();
+        MessageResult(AdviceList { flights, parked: parked.len(), under_way: under_way.len() })
     }
 }

@@ -10,6 +10,7 @@ pub mod print;
 mod words;
 
 pub use words::date;
+pub(crate) use words::{act, masked};
 
 use crate::journal::{JournalError, JournalReader};
 use jiff::Timestamp;
@@ -66,11 +67,11 @@ impl Names {
         name(&self.networks, id.0)
     }
 
-    fn product(&self, id: ProductId) -> &str {
+    pub(crate) fn product(&self, id: ProductId) -> &str {
         name(&self.products, id.0)
     }
 
-    fn supplier(&self, id: SupplierId) -> &str {
+    pub(crate) fn supplier(&self, id: SupplierId) -> &str {
         name(&self.suppliers, id.0)
     }
 

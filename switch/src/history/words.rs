@@ -7,7 +7,7 @@ use super::Names;
 use switchyard_core::account::Account;
 use switchyard_core::details::{self, Detail};
 use switchyard_core::fact::{Cause, Fact, Proof, Settlement};
-use switchyard_core::operate::Act;
+use switchyard_core::operate::{Act, Party, Payer};
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::reversal::{Taken, Undone};
 
@@ -38,7 +38,7 @@ pub(super) fn account(account: Account, names: &Names) -> String {
 }
 
 /// What an operator did.
-pub(super) fn act(act: &Act, names: &Names) -> String {
+pub(crate) fn act(act: &Act, names: &Names) -> String {
     match act {
         Act::Credited { network, amount } => {
             format!(
@@ -63,6 +63,19 @@ pub(super) fn act(act: &Act, names: &Names) -> String {
         }
         Act::Loaded { product, batch, count } => {
             format!("batch {batch} loaded: {count} vouchers of {}", names.product(*product))
+        }
+        Act::Retried { flight, stan } => format!("reversal of flight {flight} sent again, as STAN {stan:06}"),
+        Act::Settled { flight, payer, to } => {
+            let whom = match to {
+                Party::Network => "to the network",
+                Party::Supplier => "to the supplier",
+            };
+            let from = match payer {
+                Payer::Nobody => "where it lies",
+                Payer::Network => "from the network's position",
+                Payer::Suspense => "from suspense",
+            };
+            format!("reversal of flight {flight} settled by an operator: amount {whom}, {from}")
         }
     }
 }

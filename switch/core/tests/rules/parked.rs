@@ -132,7 +132,8 @@ fn what_the_switch_sold_itself_can_only_be_settled() {
     let product = bench.gate.catalogue().products[0].id;
     stock_key(&bench.keyring, 2);
     bench.gate.load_stock(batch(product, 2, 5));
-    let voucher = |stan| Sale { stan, transmission: format!("11211200{stan:02}"), ..Sale::of("VOUCHER10", 0) };
+    let voucher =
+        |stan| Sale { stan, transmission: format!("11211200{stan:02}"), ..Sale::of("VOUCHER10", 0) };
     for sale in (1..=4).map(voucher) {
         assert_eq!(bench.asked(&sale).code, "00");
         assert_eq!(bench.reversed(&sale.reversal(sale.stan + 10)).code, "00");
