@@ -140,6 +140,7 @@ pub fn account_name(catalogue: &Catalogue, account: Account) -> String {
         Account::Suspense(id) => format!("suspense/{}", supplier(id)),
         Account::Wallet(account) => format!("wallet/{account}"),
         Account::Contra => "contra".to_owned(),
+        Account::Merchant(code) => format!("merchant/{code}"),
     }
 }
 

@@ -145,6 +145,8 @@ pub struct Flight {
     pub terminal: Text<8>,
     /// DE42.
     pub merchant: Text<15>,
+    /// Whether its merchant has a position of its own, which pays beside the network's.
+    pub merchant_pays: bool,
     /// DE32.
     pub acquirer: Text<11>,
     /// Local time and date, hhmmssMMDD digits.
@@ -191,6 +193,7 @@ impl Flight {
             account: from.text()?,
             terminal: from.text()?,
             merchant: from.text()?,
+            merchant_pays: from.byte()? != 0,
             acquirer: from.text()?,
             local: from.array()?,
             day: from.array()?,
@@ -227,6 +230,7 @@ impl Pack for Flight {
         self.account.pack(out);
         self.terminal.pack(out);
         self.merchant.pack(out);
+        out.push(u8::from(self.merchant_pays));
         self.acquirer.pack(out);
         self.local.pack(out);
         self.day.pack(out);

@@ -10,6 +10,7 @@ mod credits;
 mod doubts;
 mod facts;
 mod order_of_checks;
+mod positions;
 mod reversals;
 mod routing;
 mod sessions;
