@@ -14,6 +14,7 @@ pub mod exit;
 pub mod fields;
 pub mod hexdump;
 pub mod input;
+pub mod keys;
 pub mod logging;
 pub mod operate;
 pub mod paint;
@@ -118,6 +119,9 @@ pub enum Command {
     /// Load vouchers into the stock, and see what is there.
     #[command(subcommand)]
     Stock(stock::StockCommand),
+    /// Exchange the key-encryption key, and see which keys there are.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Examples:\n  \
         switchyard completions bash > ~/.local/share/bash-completion/completions/switchyard\n  \
@@ -207,6 +211,7 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Decode(args) => decode::run(args, io),
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
         Command::Stock(command) => operate::run(command, io),
+        Command::Keys(command) => keys::run(command, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Suppliers(args) => suppliers::run(args),
     }
