@@ -25,6 +25,7 @@ pub mod stock;
 pub mod suppliers;
 pub mod table;
 
+use crate::coredump;
 use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Effects};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -55,6 +56,9 @@ pub struct Cli {
     /// When to colour the output.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN", help_heading = "Global options")]
     pub color: Colour,
+    /// Allow core images of this process, and debuggers: both show secrets. Without it, only root sees its memory.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub allow_core_dumps: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -194,6 +198,15 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let mut io = Io::standard(cli.color);
+    if !cli.allow_core_dumps
+        && let Err(error) = coredump::forbid()
+    {
+        io.failure(
+            &Failure::system(format!("core images of this process cannot be forbidden: {error}"))
+                .help("--allow-core-dumps goes on without"),
+        );
+        return ExitCode::from(Exit::Failed.code());
+    }
     let exit = run(&cli.command, &mut io).unwrap_or_else(|failure| {
         io.failure(&failure);
         failure.exit
