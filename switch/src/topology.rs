@@ -154,7 +154,7 @@ pub struct Books {
 pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     std::fs::create_dir_all(&settings.data)
         .map_err(|source| StartError::Data { folder: settings.data.display().to_string(), source })?;
-    let kek = Arc::new(key(settings)?);
+    let kek = Arc::new(Kek::open(&settings.keys, &settings.data)?);
     let options = JournalOptions {
         segment_bytes: settings.journal.segment_bytes,
         prepared_min: settings.journal.segments_prepared_min as usize,
@@ -162,6 +162,7 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
         sync_facts_min: settings.journal.sync_facts_min as usize,
     };
     let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
+    kek.refresh(&settings.keys, &settings.data)?;
     let keyring = Arc::new(Keyring::new());
     // A key stays in the index for the window and the slack of time zones on both sides (S-3).
     let window_ms = (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000;
@@ -171,14 +172,6 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
         state.apply(at, &fact).map_err(|error| error.to_string())
     })?;
     Ok(Books { state, opening, keyring, kek, replayed })
-}
-
-fn key(settings: &Settings) -> Result<Kek, KeyError> {
-    let keys = &settings.keys;
-    if let Some(name) = keys.env.as_deref().filter(|name| std::env::var_os(name).is_some()) {
-        return Kek::from_env(name);
-    }
-    if !keys.file.exists() && keys.create { Kek::create_file(&keys.file) } else { Kek::from_file(&keys.file) }
 }
 
 /// A running switch.
@@ -225,7 +218,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         &books.kek,
         &books.keyring,
     )?;
-    let index_key = IndexKey::open_or_create(&settings.data.join("keys").join("index"), &books.kek)?;
+    let index_key = IndexKey::open_or_create(&settings.data, &books.kek)?;
+    // Everything that is wrapped was opened.
+    books.kek.settle(&settings.data, clock.now().wall_ms)?;
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = make_adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
