@@ -178,6 +178,17 @@ pub enum Fact<'a> {
         /// Whether it is an approval: it must be reversed (again).
         approved: bool,
     },
+    /// A second answer said otherwise than the one that was in time; the first one stands.
+    Contradicted {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// Whose.
+        flight: FlightNo,
+        /// The code of the second answer.
+        code: Text<4>,
+        /// What must be undone, where the second answer approves what the first one had not: a flight of its own.
+        undo: Option<Flight>,
+    },
     /// A stored answer with a secret was given again (S-18).
     Replayed {
         /// When, Unix milliseconds.
@@ -299,6 +310,16 @@ impl Pack for Fact<'_> {
                 code.pack(out);
                 out.push(u8::from(*approved));
             }
+            Self::Contradicted { at_ms, flight, code, undo } => {
+                out.push(30);
+                at_ms.pack(out);
+                flight.pack(out);
+                code.pack(out);
+                out.push(u8::from(undo.is_some()));
+                if let Some(undo) = undo {
+                    undo.pack(out);
+                }
+            }
             Self::Replayed { at_ms, flight } => {
                 out.push(13);
                 at_ms.pack(out);
@@ -369,6 +390,16 @@ impl<'a> Fact<'a> {
                 approved: from.byte()? != 0,
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
+            30 => Self::Contradicted {
+                at_ms: from.u64()?,
+                flight: from.flight()?,
+                code: from.text()?,
+                undo: match from.byte()? {
+                    0 => None,
+                    1 => Some(Flight::unpack(from)?),
+                    _ => return Err(Unreadable),
+                },
+            },
             _ => return Err(Unreadable),
         })
     }

@@ -6,7 +6,7 @@
 //! Deliberately absent: matching and time-outs (the session's).
 
 use super::{Gate, Waiting, answer_with, relaxed, unknown_outcome};
-use crate::adapter::{Ask, Order};
+use crate::adapter::{Answer, Ask, Order};
 use crate::catalogue::{Catalogue, Meaning, ReversalMeaning, Service};
 use crate::code::Code;
 use crate::fact::{Cause, Fact, Proof, Settlement};
@@ -23,8 +23,11 @@ impl Gate {
     /// A report of a supplier's session.
     pub fn heard(&mut self, now: Now, supplier: SupplierId, report: Report) {
         match report {
-            Report::Ready(ready) => self.supplies[usize::from(supplier.0)].health.ready = ready,
-            Report::Late { flight, code, approved } => self.late(now, flight, code, approved),
+            Report::Ready(ready) => self.supplies[usize::from(supplier.0)].link_ready(ready),
+            Report::Late { flight, answer, .. } => self.late(now, flight, &answer),
+            Report::Contradicted { flight, answer, undo, .. } => {
+                self.contradicted(now, flight, &answer, undo)
+            }
             Report::Undone(order) => self.undone(now, order),
             Report::Answered(order) => match self.current(&order) {
                 Some(flight) => self.answered(now, flight, order),
@@ -52,8 +55,11 @@ impl Gate {
 
     /// An answer in time: what its code means decides (S-11).
     fn answered(&mut self, now: Now, flight: Flight, order: Box<Order>) {
-        self.supplies[usize::from(order.supplier.0)].answered(now.mono_us.saturating_sub(order.sent_us));
-        match order.answer.sale.unwrap_or(Meaning::Unknown) {
+        let meaning = order.answer.sale.unwrap_or(Meaning::Unknown);
+        let latency_us = now.mono_us.saturating_sub(order.sent_us);
+        let known = meaning != Meaning::Unknown;
+        self.supplies[usize::from(order.supplier.0)].answered(now, order.stan, latency_us, known);
+        match meaning {
             Meaning::Approved => self.finish(now, flight, order, Verdict::Approved, Code::APPROVED),
             Meaning::Declined(code) => self.finish(now, flight, order, Verdict::Declined, code),
             Meaning::NotPerformed(code) => {
@@ -179,9 +185,9 @@ impl Gate {
         while let Some(place) = waiting.route.take() {
             let candidate = catalogue.products.get(product as usize)?.candidates.get(usize::from(place))?;
             let supplier = catalogue.suppliers.get(candidate.supplier as usize)?;
-            let supply = self.supplies.get(usize::from(supplier.id.0))?;
+            let supply = self.supplies.get_mut(usize::from(supplier.id.0))?;
             let (held, window) = (waiting.ticket.place, waiting.ticket.window);
-            if !supplier.local && supply.health.ready && supply.takes(held, window) {
+            if !supplier.local && supply.takes(now, held, window) {
                 return Some((Arc::clone(&catalogue), candidate.supplier, product, place));
             }
         }
@@ -189,7 +195,7 @@ impl Gate {
     }
 
     fn doubtful(&mut self, now: Now, order: Box<Order>, cause: Cause) {
-        self.supplies[usize::from(order.supplier.0)].unknown();
+        self.supplies[usize::from(order.supplier.0)].unknown(now, order.stan);
         match self.current(&order) {
             Some(flight) => self.doubt(now, flight, order, cause),
             None => self.stale(order),
@@ -232,8 +238,9 @@ impl Gate {
     }
 
     /// An answer after the outcome was unknown: recorded; an approval after its reversal was answered starts a new one (S-8).
-    fn late(&mut self, now: Now, number: FlightNo, code: Text<4>, approved: bool) {
+    fn late(&mut self, now: Now, number: FlightNo, answer: &Answer) {
         self.counters.late += 1;
+        let (code, approved) = (answer.code, answer.sale == Some(Meaning::Approved));
         let Some(flight) = self.state.flight(number).copied() else { return };
         let at = self.record(&Fact::Late { at_ms: now.wall_ms, flight: number, code, approved });
         if approved && flight.phase == Phase::Settled {

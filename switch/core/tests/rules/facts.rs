@@ -123,6 +123,8 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         Fact::Parked { at_ms, flight: number, code },
         Fact::Late { at_ms, flight: number, code, approved: e % 2 == 0 },
         Fact::Replayed { at_ms, flight: number },
+        Fact::Contradicted { at_ms, flight: number, code, undo: None },
+        Fact::Contradicted { at_ms, flight: number, code, undo: Some(flight(drawn)) },
     ];
     all.extend(NameKind::ALL.map(|kind| Fact::Named { kind, id: a as u16, name: text(&drawn.word) }));
     all.extend(accounts.map(|account| Fact::Deposit {
