@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advices;
 mod answers;
 mod credits;
 mod doubts;
