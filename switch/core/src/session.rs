@@ -189,7 +189,9 @@ impl Session {
 
     /// Most bytes that the tables of a supplier's session take, orders and buffers of the adapter not counted: what is open, what was answered of late.
     pub fn bytes_max(supplier: &Supplier) -> u64 {
-        let open = u64::from(supplier.window_requests_max) + u64::from(supplier.late_max);
+        let open = u64::from(supplier.window_requests_max)
+            + u64::from(supplier.late_max)
+            + u64::from(supplier.advices_max);
         let kept = size_of::<Answered>() + size_of::<Order>();
         // A hash table is at most 8/7 full and doubles: at worst 16/7 of what is in it, and a byte each; a reversal waits in a queue that doubles too.
         let slot = (size_of::<(u32, Open)>() + 1) as u64 * 16 / 7 + 2 * size_of::<(u32, FlightNo)>() as u64;

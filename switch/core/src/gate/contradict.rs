@@ -27,9 +27,11 @@ impl Gate {
         let doubt = undo.as_ref().map(|(doubt, _)| *doubt);
         let at = self.record(&Fact::Contradicted { at_ms, flight, code, undo: doubt });
         if let Some((doubt, spare)) = undo {
-            let order = self.reversal_order(&doubt);
-            self.supplies[usize::from(doubt.attempt.supplier.0)].reopened(doubt.attempt.stan);
-            self.releases.order(at, order, false);
+            let supplier = doubt.attempt.supplier;
+            // What the approval brought belongs to nobody: a PIN is withdrawn (S-10).
+            self.late(now, doubt.number, answer);
+            self.supplies[usize::from(supplier.0)].reopened(doubt.attempt.stan);
+            self.advise(at, supplier, doubt.number);
             self.recycle(spare);
         }
     }

@@ -5,8 +5,8 @@
 //! outcome is answered 68 at once and reversed until it is settled or parked (S-13, S-9).
 //! Deliberately absent: matching and time-outs (the session's).
 
-use super::{Gate, Waiting, answer_with, relaxed, unknown_outcome};
-use crate::adapter::{Answer, Ask, Order};
+use super::{Alert, Gate, Waiting, answer_with, relaxed, unknown_outcome};
+use crate::adapter::{Answer, Order};
 use crate::catalogue::{Catalogue, Meaning, ReversalMeaning, Service};
 use crate::code::Code;
 use crate::fact::{Cause, Fact, Proof, Settlement};
@@ -14,6 +14,7 @@ use crate::flight::{Flight, Phase};
 use crate::ids::{FlightNo, Now, SupplierId};
 use crate::log::Lsn;
 use crate::outcome::{Outcome, Verdict, seal_details};
+use crate::request::Kind;
 use crate::seal::Nonce;
 use crate::session::Report;
 use crate::text::Text;
@@ -60,13 +61,23 @@ impl Gate {
         let known = meaning != Meaning::Unknown;
         self.supplies[usize::from(order.supplier.0)].answered(now, order.stan, latency_us, known);
         match meaning {
+            // Its terminal has reversed it: what was just performed is undone (S-7).
+            Meaning::Approved if flight.cancelled => self.doubt(now, flight, order, Cause::Cancelled),
             Meaning::Approved => self.finish(now, flight, order, Verdict::Approved, Code::APPROVED),
-            Meaning::Declined(code) => self.finish(now, flight, order, Verdict::Declined, code),
+            Meaning::Declined(code) => self.declined(now, flight, order, code),
             Meaning::NotPerformed(code) => {
                 let proof = Proof::Refused(order.answer.code);
                 self.next_attempt(now, flight, order, proof, code);
             }
             Meaning::Unknown => self.doubt(now, flight, order, Cause::Unmapped),
+        }
+    }
+
+    /// Nothing was performed, and nothing will be.
+    pub(super) fn declined(&mut self, now: Now, flight: Flight, order: Box<Order>, code: Code) {
+        match flight.cancelled {
+            true => self.finish(now, flight, order, Verdict::Cancelled, Code::CANCELLED),
+            false => self.finish(now, flight, order, Verdict::Declined, code),
         }
     }
 
@@ -80,7 +91,7 @@ impl Gate {
         let mut sealed = std::mem::take(&mut self.sealed);
         // A PIN belongs to an approval; what a declining supplier sends beside its code is not passed on.
         if approved {
-            self.seal_answer(&order, flight.number, &mut sealed);
+            self.seal_answer(&order.answer, flight.number, &mut sealed);
         } else {
             sealed.clear();
         }
@@ -94,7 +105,9 @@ impl Gate {
             details: &order.answer.details.0,
             sealed: &sealed,
         };
-        let at = self.record(&Fact::Outcome { at_ms: now.wall_ms, outcome });
+        let link = order.link.unwrap_or_default();
+        let moved = (flight.attempt.number > 1).then_some(flight.attempt);
+        let at = self.record(&Fact::Outcome { at_ms: now.wall_ms, link, moved, outcome });
         match approved {
             true => self.counters.approved += 1,
             false => self.counters.declined += 1,
@@ -107,14 +120,14 @@ impl Gate {
     }
 
     /// Seals the secret details of an answer into `sealed`.
-    fn seal_answer(&mut self, order: &Order, flight: FlightNo, sealed: &mut Vec<u8>) {
+    fn seal_answer(&mut self, answer: &Answer, flight: FlightNo, sealed: &mut Vec<u8>) {
         sealed.clear();
-        if order.answer.secret.is_empty() {
+        if answer.secret.is_empty() {
             return;
         }
         let nonce = Nonce::of(self.log.next(), 0);
         let key = &self.options.key;
-        let plain = order.answer.secret.expose();
+        let plain = answer.secret.expose();
         if seal_details(key, self.options.key_id, nonce, flight, plain, sealed).is_err() {
             sealed.clear();
         }
@@ -130,11 +143,16 @@ impl Gate {
     fn answer_waiting(&mut self, at: Lsn, flight: &Flight, outcome: &Outcome<'_>, strict: bool) {
         let Some(Waiting { mut ticket, joined, .. }) = self.waiting.remove(&flight.number) else { return };
         for mut joined in joined {
+            let relaxed = joined.relaxed && !strict;
+            if joined.request.kind == Kind::Inquiry {
+                answer_with(&mut joined, &Outcome { sealed: &[], ..*outcome });
+                self.releases.ticket(at, at, joined, relaxed);
+                continue;
+            }
             joined.original.clear();
             joined.original.extend_from_slice(&ticket.frame);
             joined.original_dialect = ticket.dialect;
             answer_with(&mut joined, outcome);
-            let relaxed = joined.relaxed && !strict;
             self.releases.ticket(at, at, joined, relaxed);
         }
         answer_with(&mut ticket, outcome);
@@ -144,21 +162,21 @@ impl Gate {
 
     /// The attempt certainly performed nothing: the next candidate, or the end (S-12).
     fn next_attempt(&mut self, now: Now, flight: Flight, order: Box<Order>, proof: Proof, code: Code) {
-        let next = self.next_candidate(now, &flight);
+        let next = if flight.cancelled { None } else { self.next_candidate(now, &flight) };
         let Some((catalogue, supplier, product, place)) = next else {
-            return self.finish(now, flight, order, Verdict::Declined, code);
+            return self.declined(now, flight, order, code);
         };
         let (Some(supplier), Some(product)) =
             (catalogue.suppliers.get(supplier as usize), catalogue.products.get(product as usize))
         else {
-            return self.finish(now, flight, order, Verdict::Declined, code);
+            return self.declined(now, flight, order, code);
         };
         let Some(candidate) = product.candidates.get(usize::from(place)) else {
-            return self.finish(now, flight, order, Verdict::Declined, code);
+            return self.declined(now, flight, order, code);
         };
         self.end_attempt(&flight, true);
         let Some(waiting) = self.waiting.remove(&flight.number) else {
-            return self.finish(now, flight, order, Verdict::Declined, code);
+            return self.declined(now, flight, order, code);
         };
         let attempt = self.attempt(now, supplier, candidate, &waiting.ticket, flight.attempt.number + 1);
         let moved = Fact::Moved { at_ms: now.wall_ms, flight: flight.number, proof, attempt };
@@ -203,20 +221,26 @@ impl Gate {
     }
 
     /// The outcome is unknown: 68 at once, and the reversal on its way, in one fact (S-13).
-    fn doubt(&mut self, now: Now, flight: Flight, mut order: Box<Order>, cause: Cause) {
-        let outcome = unknown_outcome(&flight);
+    fn doubt(&mut self, now: Now, flight: Flight, order: Box<Order>, cause: Cause) {
+        let mut sealed = std::mem::take(&mut self.sealed);
+        // A PIN that came for a sale that is not wanted any more is kept, sealed, as withdrawn (S-10).
+        self.seal_answer(&order.answer, flight.number, &mut sealed);
+        let details: &[u8] = if sealed.is_empty() { &[] } else { &order.answer.details.0 };
+        let outcome = Outcome { details, sealed: &sealed, ..unknown_outcome(&flight) };
         let at = self.record(&Fact::Doubt { at_ms: now.wall_ms, cause, outcome });
         self.counters.unknown += 1;
         self.end_attempt(&flight, false);
         self.answer_waiting(at, &flight, &outcome, false);
-        order.ask = Ask::Reversal { repeat: false };
-        self.releases.order(at, order, false);
+        self.sealed = sealed;
+        self.recycle(order);
+        self.advise(at, flight.attempt.supplier, flight.number);
     }
 
     /// A reversal came to its end.
     fn undone(&mut self, now: Now, order: Box<Order>) {
         let open = self.state.flight(order.flight).is_some_and(|flight| flight.phase == Phase::Doubt);
         if !open {
+            self.supplies[usize::from(order.supplier.0)].advice_back();
             return self.stale(order);
         }
         let (at_ms, flight) = (now.wall_ms, order.flight);
@@ -226,10 +250,14 @@ impl Gate {
             _ => {
                 self.record(&Fact::Parked { at_ms, flight, code: order.answer.code });
                 self.counters.parked += 1;
+                self.alert(Alert::Parked { flight });
             }
         }
-        self.supplies[usize::from(order.supplier.0)].settled(now, order.stan);
+        let supplier = order.supplier;
+        self.supplies[usize::from(supplier.0)].settled(now, order.stan);
+        self.supplies[usize::from(supplier.0)].advice_back();
         self.recycle(order);
+        self.hand_advices(supplier);
     }
 
     fn settle(&mut self, at_ms: u64, flight: FlightNo, settlement: Settlement) {
@@ -238,28 +266,21 @@ impl Gate {
     }
 
     /// An answer after the outcome was unknown: recorded; an approval after its reversal was answered starts a new one (S-8).
-    fn late(&mut self, now: Now, number: FlightNo, answer: &Answer) {
+    pub(super) fn late(&mut self, now: Now, number: FlightNo, answer: &Answer) {
         self.counters.late += 1;
-        let (code, approved) = (answer.code, answer.sale == Some(Meaning::Approved));
+        let (at_ms, code) = (now.wall_ms, answer.code);
+        let approved = answer.sale == Some(Meaning::Approved);
         let Some(flight) = self.state.flight(number).copied() else { return };
-        let at = self.record(&Fact::Late { at_ms: now.wall_ms, flight: number, code, approved });
+        let mut sealed = std::mem::take(&mut self.sealed);
+        // A PIN that comes late is kept, sealed, as withdrawn (S-10).
+        self.seal_answer(answer, number, &mut sealed);
+        let details: &[u8] = if sealed.is_empty() { &[] } else { &answer.details.0 };
+        let late = Fact::Late { at_ms, flight: number, code, approved, details, sealed: &sealed };
+        let at = self.record(&late);
+        self.sealed = sealed;
         if approved && flight.phase == Phase::Settled {
-            let order = self.reversal_order(&flight);
-            self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.attempt.stan);
-            self.releases.order(at, order, false);
+            self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.undo_stan());
+            self.advise(at, flight.attempt.supplier, number);
         }
-    }
-
-    /// The reversal of a flight, built from the journal's fields alone (S-14).
-    pub(super) fn reversal_order(&mut self, flight: &Flight) -> Box<Order> {
-        let mut order = self.order(flight);
-        order.ask = Ask::Reversal { repeat: false };
-        let sealed = flight.pan.as_bytes();
-        if !sealed.is_empty() {
-            let keyring = &self.options.keyring;
-            // Without its key the reversal goes out without the card number; STAN and RRN name the original.
-            let _ = crate::outcome::open_bound(sealed, flight.number, keyring, &mut order.pan);
-        }
-        order
     }
 }

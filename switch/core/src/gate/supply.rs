@@ -9,7 +9,8 @@
 
 use crate::breaker::{Breaker, Position};
 use crate::catalogue::Supplier;
-use crate::ids::Now;
+use crate::ids::{FlightNo, Now};
+use crate::log::Lsn;
 use crate::route::Health;
 use crate::ticket::Place;
 use rustc_hash::FxHashMap;
@@ -37,6 +38,10 @@ pub struct Supply {
     stans: FxHashMap<u32, u64>,
     /// Ends of quarantines in order. Where `stans` says otherwise meanwhile, the entry means nothing.
     quarantine: VecDeque<(u64, u32)>,
+    /// Reversals that are not at the session yet, and the position that each needs.
+    pub(super) backlog: VecDeque<(Lsn, FlightNo)>,
+    /// Reversals at the session.
+    advising: u32,
     stan_max: u32,
 }
 
@@ -54,6 +59,8 @@ impl Default for Supply {
             shares: FxHashMap::default(),
             stans: FxHashMap::default(),
             quarantine: VecDeque::new(),
+            backlog: VecDeque::new(),
+            advising: 0,
             stan_max: STAN_MAX,
         }
     }
@@ -131,12 +138,46 @@ impl Supply {
         self.in_flight += 1;
         self.advices += 1;
         *self.shares.entry(place).or_default() += 1;
+        let stan = self.next_stan(last);
+        self.breaker.asked(now, stan);
+        stan
+    }
+
+    /// The next advice, where the session may have one more; it then counts as handed over.
+    pub(super) fn next_advice(&mut self) -> Option<(Lsn, FlightNo)> {
+        if self.advising >= self.advices_max.max(1) {
+            return None;
+        }
+        let next = self.backlog.pop_front()?;
+        self.advising += 1;
+        Some(next)
+    }
+
+    /// The session is done with one.
+    pub(super) fn advice_back(&mut self) {
+        self.advising = self.advising.saturating_sub(1);
+    }
+
+    /// Reversals that wait for a place at the session.
+    pub fn backlog(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// A STAN for a reversal that has none of its own yet, the next free one after `last`; none while all are in use.
+    pub(super) fn take_undo_stan(&mut self, now: Now, last: u32) -> Option<u32> {
+        self.free_quarantined(now);
+        (self.stans.len() < self.stan_max as usize).then(|| {
+            self.advices += 1;
+            self.next_stan(last)
+        })
+    }
+
+    fn next_stan(&mut self, last: u32) -> u32 {
         let mut stan = last % self.stan_max + 1;
         while self.stans.contains_key(&stan) {
             stan = stan % self.stan_max + 1;
         }
         self.stans.insert(stan, IN_USE);
-        self.breaker.asked(now, stan);
         stan
     }
 

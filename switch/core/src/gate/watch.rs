@@ -43,7 +43,7 @@ impl Gate {
             supplier: attempt.supplier,
             flight: flight.number,
             attempt: attempt.number,
-            stan: attempt.stan,
+            stan: flight.undo_stan(),
             transmission: attempt.transmission,
             rrn: flight.sent_rrn(),
             // The clock may have been set back: no watch is longer than the window.

@@ -155,7 +155,7 @@ impl Model {
         let (mut stan, mut most_us) = (BACKLOG, 0);
         let most = u64::from(BACKLOG) * 3 / 4;
         while self.undone < u64::from(BACKLOG) {
-            if self.now.mono_us % SALE_US == 0 {
+            if self.now.mono_us.is_multiple_of(SALE_US) {
                 stan += 1;
                 self.ask(stan, Ask::Sale);
             }
