@@ -7,6 +7,8 @@ mod support;
 
 mod advices;
 mod answers;
+mod breakers;
+mod contradictions;
 mod credits;
 mod doubts;
 mod facts;
