@@ -45,7 +45,7 @@ use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::seal::{KeyId, Keyring};
-use switchyard_core::session::Session;
+use switchyard_core::session::{Session, Watch};
 use switchyard_core::state::State;
 use switchyard_core::text::Text;
 use tokio::sync::oneshot;
@@ -247,6 +247,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         let durable = journal.durable();
         log.take(durable).map_or(Ok(()), |batch| journal.write(batch))
     })?;
+    let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);
     let board = Arc::new(board(&settings));
@@ -271,6 +272,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         journal,
         rings,
         wires: adapters.wires,
+        watches,
         board: Arc::clone(&board),
         clock,
         keys,
@@ -379,6 +381,7 @@ fn board(settings: &Settings) -> Board {
     let conduit = |conduit: &ConduitSettings| (conduit.name.clone(), Arc::new(ConduitCounters::default()));
     Board {
         suppliers: settings.suppliers.iter().zip(&settings.catalogue.suppliers).map(row).collect(),
+        supplies: settings.suppliers.iter().map(|_| CachePadded::default()).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
         ..Board::default()
     }
@@ -417,6 +420,7 @@ struct YardParts {
     journal: crate::journal::Journal,
     rings: GateRings,
     wires: Vec<(usize, Box<dyn Wire>)>,
+    watches: Vec<Watch>,
     catalogue: Arc<Catalogue>,
     board: Arc<Board>,
     clock: Clock,
@@ -504,6 +508,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         journal,
         rings,
         wires,
+        watches,
         catalogue,
         board,
         clock,
@@ -523,7 +528,8 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
             reason: error.to_string(),
         })?;
         let Some(orders) = rings.orders.get(usize::from(core.id.0)).cloned().flatten() else { continue };
-        let session = Session::new(core.clone(), wire, links.len(), clock.now());
+        let mut session = Session::new(core.clone(), wire, links.len(), clock.now());
+        watches.iter().filter(|watch| watch.supplier == core.id).for_each(|watch| session.watch(watch));
         let reports = Arc::clone(&rings.reports);
         let actor = SupplierActor::new(
             core.id,

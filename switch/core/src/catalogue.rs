@@ -6,6 +6,7 @@
 //! Deliberately absent: anything that changes while the switch runs (positions, stock, health), and
 //! how a snapshot is read from files.
 
+use crate::breaker::BreakerRules;
 use crate::code::Code;
 use crate::ids::{NetworkId, ProductId, SupplierId};
 use crate::money::Minor;
@@ -388,6 +389,8 @@ pub struct Supplier {
     pub window_requests_max: u32,
     /// Advices (reversals not yet settled) that may be open at it.
     pub advices_max: u32,
+    /// Attempts without an answer in time whose answer may still come: doubts, and those whose STAN is in quarantine. Beyond it no sale is asked.
+    pub late_max: u32,
     /// After this long without an answer the outcome is unknown.
     pub timeout_ms: u32,
     /// How long an answer is still matched after the time-out.
@@ -400,6 +403,8 @@ pub struct Supplier {
     pub advice_expires_ms: u64,
     /// Whether a reversal of something unknown blocks the original at the supplier for ever (S-8).
     pub reversal_blocks_original: bool,
+    /// When it is left alone for a while.
+    pub breaker: BreakerRules,
     /// What its codes mean.
     pub codes: CodeTable,
 }

@@ -52,7 +52,7 @@ impl SealedPan {
 /// One try at one supplier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
-    /// Which one, from 1.
+    /// Which one, from 1; or `CONTRADICTED`.
     pub number: u8,
     /// At whom.
     pub supplier: SupplierId,
@@ -65,6 +65,9 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// The number of an attempt that a supplier approved after it had refused it: the flight is there to undo it, and its RRN is the one that the supplier saw.
+    pub const CONTRADICTED: u8 = 0;
+
     /// Reads a packed attempt.
     ///
     /// # Errors
@@ -153,7 +156,7 @@ pub struct Flight {
     pub local: [u8; 10],
     /// The business day it counts in, MMDD digits.
     pub day: [u8; 4],
-    /// DE37 of its answer.
+    /// DE37 of its answer; of the supplier's, where the attempt is `CONTRADICTED`.
     pub rrn: Text<12>,
     /// The try under way.
     pub attempt: Attempt,
@@ -202,6 +205,14 @@ impl Flight {
             pan: SealedPan::new(from.bytes()?).ok_or(Unreadable)?,
             ..Self::default()
         })
+    }
+
+    /// DE37 at the supplier, unique per attempt (S-14).
+    pub fn sent_rrn(&self) -> Text<12> {
+        match self.attempt.number {
+            Attempt::CONTRADICTED => self.rrn,
+            number => self.number.rrn(number),
+        }
     }
 
     /// The STAN under which its reversal is open at the supplier.

@@ -9,6 +9,7 @@
 
 mod advise;
 mod alert;
+mod contradict;
 mod explain;
 mod heard;
 mod inquire;
@@ -16,6 +17,7 @@ mod recover;
 mod release;
 mod reverse;
 mod supply;
+mod watch;
 
 pub use alert::Alert;
 pub use explain::{Explained, Explanations};
@@ -90,6 +92,8 @@ pub struct GateCounters {
     pub parked: u64,
     /// Answers that came late.
     pub late: u64,
+    /// Second answers that said otherwise than the first.
+    pub contradicted: u64,
     /// Attempts at another supplier.
     pub moved: u64,
     /// Reports about flights that are not open any more.
@@ -532,7 +536,8 @@ impl Gate {
         let supplies = &self.supplies;
         let health = |at: u32| {
             let supplier = catalogue.suppliers.get(at as usize);
-            supplier.and_then(|s| supplies.get(usize::from(s.id.0))).map(|s| s.health).unwrap_or_default()
+            let supply = supplier.and_then(|s| supplies.get(usize::from(s.id.0)));
+            supply.map(|supply| supply.health(now)).unwrap_or_default()
         };
         let routed = route::route(catalogue, product, &query, health);
         let trace = match &routed {
@@ -564,7 +569,7 @@ impl Gate {
                 }
                 continue;
             }
-            if self.supplies[usize::from(supplier.id.0)].takes(ticket.place, ticket.window) {
+            if self.supplies[usize::from(supplier.id.0)].takes(now, ticket.place, ticket.window) {
                 return self.send(now, supplier, candidate, network, product, ticket, route);
             }
             code = Code::SUPPLIER;
@@ -745,7 +750,7 @@ impl Gate {
         order.stan = flight.attempt.stan;
         order.original_stan = flight.attempt.stan;
         order.transmission = flight.attempt.transmission;
-        order.rrn = flight.number.rrn(flight.attempt.number);
+        order.rrn = flight.sent_rrn();
         order.service = flight.service();
         order.product = flight.attempt.product;
         order.amount = flight.amount;

@@ -124,6 +124,14 @@ impl State {
         self.flights.values()
     }
 
+    /// Flights that were settled a short time ago, and when, Unix milliseconds.
+    pub fn settled(&self) -> impl Iterator<Item = (u64, &Flight)> {
+        let still = |flight: &&Flight| flight.phase == Phase::Settled;
+        self.settled
+            .iter()
+            .filter_map(move |(at_ms, number)| Some((*at_ms, self.flights.get(number).filter(still)?)))
+    }
+
     /// The balance of a stored-value account held here; none before its first load.
     pub fn wallet(&self, account: Text<30>) -> Option<Minor> {
         let account = Account::Wallet(account);
@@ -169,6 +177,13 @@ impl State {
             Fact::Parked { flight, .. } => self.park(*flight),
             Fact::Late { at_ms, flight, approved, sealed, .. } => {
                 self.late(*at_ms, *flight, *approved, !sealed.is_empty())
+            }
+            Fact::Contradicted { undo, .. } => {
+                if let Some(undo) = undo {
+                    self.last_flight = self.last_flight.max(undo.number);
+                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, ..*undo });
+                }
+                Ok(())
             }
             Fact::Replayed { .. } => Ok(()),
             Fact::Undo { at_ms, reversal, outcome, undone, .. } => {

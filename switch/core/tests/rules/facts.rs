@@ -134,6 +134,8 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
             sealed: &drawn.bytes,
         },
         Fact::Replayed { at_ms, flight: number },
+        Fact::Contradicted { at_ms, flight: number, code, undo: None },
+        Fact::Contradicted { at_ms, flight: number, code, undo: Some(flight(drawn)) },
         Fact::Seen { at_ms, key: u128::from(a) << 64 | u128::from(b), named: u128::from(c) },
     ];
     all.extend(undone(drawn).map(|undone| Fact::Undo {

@@ -5,7 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advices;
 mod answers;
+mod breakers;
+mod contradictions;
 mod credits;
 mod doubts;
 mod facts;

@@ -1,5 +1,6 @@
 //! A small catalogue: two networks that may sell, one that may not; a product of every kind; two local suppliers and three over a wire.
 
+use switchyard_core::breaker::BreakerRules;
 use switchyard_core::catalogue::*;
 use switchyard_core::code::Code;
 use switchyard_core::ids::{NetworkId, ProductId, SupplierId};
@@ -53,12 +54,14 @@ pub(crate) fn supplier(code: &str, local: bool) -> Supplier {
         local,
         window_requests_max: 32,
         advices_max: 64,
+        late_max: 1_000,
         timeout_ms: 3_000,
         late_window_ms: 20_000,
         advice_retry_ms: 500,
         advice_retry_max_ms: 4_000,
         advice_expires_ms: 60_000,
         reversal_blocks_original: false,
+        breaker: BreakerRules::default(),
         codes: CodeTable {
             sale: sale.into_iter().map(|(code, meaning)| (text(code), meaning)).collect(),
             reversal: reversal.into_iter().map(|(code, meaning)| (text(code), meaning)).collect(),
