@@ -8,6 +8,7 @@
 use crate::catalogue::Service;
 use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use crate::index::EntryNo;
+use crate::log::Lsn;
 use crate::money::Minor;
 use crate::pack::{Pack, Unpack, Unreadable};
 use crate::text::Text;
@@ -91,16 +92,25 @@ impl Pack for Attempt {
 
 /// Where a flight stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Phase {
     /// The attempt under way has no outcome.
     #[default]
-    Asked,
+    Asked = 1,
     /// The outcome is unknown and a reversal is on its way.
-    Doubt,
+    Doubt = 2,
     /// The doubt is over: reversed.
-    Settled,
+    Settled = 3,
     /// The supplier refused the reversal, or it expired: an operator settles it (S-9).
-    Parked,
+    Parked = 4,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Asked, Self::Doubt, Self::Settled, Self::Parked];
+
+    fn of(number: u8) -> Result<Self, Unreadable> {
+        Self::ALL.into_iter().find(|phase| *phase as u8 == number).ok_or(Unreadable)
+    }
 }
 
 /// What the journal remembers of an open item.
@@ -150,6 +160,8 @@ pub struct Flight {
     pub reserved: bool,
     /// Its entry in the index. Not packed: given when the fact is applied.
     pub entry: EntryNo,
+    /// Where its intent lies. Not packed: given when the fact is applied.
+    pub intent_at: Lsn,
 }
 
 impl Flight {
@@ -179,6 +191,30 @@ impl Flight {
             attempt: Attempt::unpack(from)?,
             pan: SealedPan::new(from.bytes()?).ok_or(Unreadable)?,
             ..Self::default()
+        })
+    }
+
+    /// Appends it with what facts said of it since, for a checkpoint.
+    pub fn pack_whole(&self, out: &mut Vec<u8>) {
+        self.pack(out);
+        (self.phase as u8).pack(out);
+        self.reserved.pack(out);
+        self.entry.pack(out);
+        self.intent_at.0.pack(out);
+    }
+
+    /// Reads what [`Flight::pack_whole`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack_whole(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let flight = Self::unpack(from)?;
+        Ok(Self {
+            phase: Phase::of(from.byte()?)?,
+            reserved: from.flag()?,
+            entry: from.u32()?,
+            intent_at: Lsn(from.u64()?),
+            ..flight
         })
     }
 

@@ -5,6 +5,10 @@
 //! the window; a full index refuses, it never evicts (S-3).
 //! Deliberately absent: frames and answers (the journal has them, at `intent_at` and `outcome_at`), and the part of the window that does not fit in memory.
 
+mod image;
+
+pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
+
 use crate::ids::FlightNo;
 use crate::log::Lsn;
 use hashbrown::HashTable;
@@ -13,13 +17,14 @@ use std::sync::Arc;
 
 /// How a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Standing {
     /// Its flight is open; a repeat waits.
-    InFlight,
+    InFlight = 1,
     /// It has an answer; a repeat gets it.
-    Answered,
+    Answered = 2,
     /// A reversal was accepted for it: every repeat, and an original that comes after it, gets 17 (S-4).
-    Cancelled,
+    Cancelled = 3,
 }
 
 /// What the index knows of a request.
@@ -203,26 +208,6 @@ impl Index {
     /// snapshot lives.
     pub fn snapshot(&self) -> IndexSnapshot {
         IndexSnapshot { chunks: self.chunks.clone(), first: self.first, left: self.left }
-    }
-}
-
-/// The entries of an index at one moment, without its tables.
-#[derive(Clone, Debug)]
-pub struct IndexSnapshot {
-    chunks: VecDeque<Chunk>,
-    first: EntryNo,
-    left: usize,
-}
-
-impl IndexSnapshot {
-    /// The number of the oldest entry; the others follow without gaps.
-    pub fn first(&self) -> EntryNo {
-        self.first.wrapping_add(self.left as u32)
-    }
-
-    /// The entries, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
     }
 }
 

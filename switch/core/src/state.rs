@@ -5,6 +5,10 @@
 //! is sold at most once; a fact that does not fit is an error that stops the process, never ignored.
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
+mod checkpoint;
+
+pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
+
 use crate::account::{Account, Accounts, OutOfRange};
 use crate::adapter::LocalEffect;
 use crate::fact::{Fact, NameKind};
@@ -221,7 +225,8 @@ impl State {
         self.accounts.reserve(Account::Network(flight.network), flight.amount)?;
         self.stans.insert(flight.attempt.supplier, flight.attempt.stan);
         let entry = self.enter(at, flight, Standing::InFlight, false);
-        self.flights.insert(flight.number, Flight { entry, phase: Phase::Asked, reserved: true, ..*flight });
+        let flight = Flight { entry, intent_at: at, phase: Phase::Asked, reserved: true, ..*flight };
+        self.flights.insert(flight.number, flight);
         Ok(())
     }
 
