@@ -55,6 +55,16 @@ row!(
         moved,
         /// Reports about flights that were over.
         stale,
+        /// Reversals accepted.
+        reversals,
+        /// Originals that reversals blocked before they came.
+        blocked,
+        /// Reversals refused, for another amount than their original's.
+        partial,
+        /// Vouchers taken back.
+        withdrawn,
+        /// Inquiries answered.
+        inquiries,
         /// Flights with a ticket that waits.
         in_flight,
         /// Requests in the duplicate window.

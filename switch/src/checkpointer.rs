@@ -5,7 +5,7 @@
 //! durable beyond its position; a checkpoint that fails is told and tried again, and concerns no transaction.
 //! Deliberately absent: the files (`journal`), and what is in an image (`state` of the core).
 
-use crate::journal::{CheckpointFiles, JournalError};
+use crate::journal::{CheckpointFiles, JournalError, Needs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, mpsc};
@@ -117,7 +117,7 @@ fn serve(files: &CheckpointFiles, keep: Duration, ordered: &Receiver<Order>, bus
 fn make(files: &CheckpointFiles, keep: Duration, order: Order) -> Result<(), JournalError> {
     let Order { snapshot, durable } = order;
     let began = Instant::now();
-    let (at, needs_from) = (snapshot.last(), snapshot.needs_from());
+    let (at, needs) = (snapshot.last(), Needs::of(&snapshot));
     files.write(&snapshot)?;
     // From here on the gate copies nothing any more for what it changes.
     drop(snapshot);
@@ -127,7 +127,7 @@ fn make(files: &CheckpointFiles, keep: Duration, order: Order) -> Result<(), Jou
         return Ok(());
     }
     files.adopt(at)?;
-    let retired = files.retire(needs_from, keep, SystemTime::now())?;
+    let retired = files.retire(needs, keep, SystemTime::now())?;
     let took_ms = began.elapsed().as_millis() as u64;
     tracing::info!(position = at.0, took_ms, retired, "checkpoint made");
     Ok(())

@@ -62,6 +62,8 @@ pub struct GateRings {
     pub requests: Arc<Ring<Box<Ticket>>>,
     /// Reversals and network management of all conduits: drained first (S-19).
     pub first: Arc<Ring<Box<Ticket>>>,
+    /// Reversals whose original the keeper has read.
+    pub originals: Arc<Ring<Box<Ticket>>>,
     /// Reports of all suppliers.
     pub reports: Arc<Ring<(SupplierId, Report)>>,
     /// Filled trays.
@@ -139,6 +141,7 @@ impl GateActor {
         let Some(journal) = self.journal.as_ref() else { return };
         self.rings.requests.register(cx.waker());
         self.rings.first.register(cx.waker());
+        self.rings.originals.register(cx.waker());
         self.rings.reports.register(cx.waker());
         self.rings.trays.register(cx.waker());
         journal.register(cx.waker());
@@ -150,6 +153,7 @@ impl GateActor {
         }
         self.checkpoint();
         self.release();
+        self.alert();
         self.wish();
         self.show();
         if more {
@@ -166,6 +170,12 @@ impl GateActor {
         for _ in 0..TURN_ITEMS_MAX {
             let Some((supplier, report)) = self.rings.reports.pop() else { break };
             self.gate.heard(now, supplier, report);
+            if self.gate.log().is_full() {
+                return true;
+            }
+        }
+        while let Some(ticket) = self.rings.originals.pop() {
+            self.gate.recalled(now, ticket);
             if self.gate.log().is_full() {
                 return true;
             }
@@ -255,12 +265,19 @@ impl GateActor {
     fn send_ticket(&mut self, now_us: u64, ticket: Box<Ticket>) {
         self.board.latency.count(now_us.saturating_sub(ticket.received_us));
         let ring = match ticket.errand {
-            Errand::Recall => Some(&self.rings.recalls),
+            Errand::Recall | Errand::Status | Errand::Original => Some(&self.rings.recalls),
             _ => self.rings.answers.get(usize::from(ticket.place.conduit)),
         };
         if ring.is_none_or(|ring| ring.push(ticket).is_err()) {
             // The ring has room for every ticket there is, so this is a bug; the outcome is durable, and a repeat gets it.
             tracing::error!("an answer ring is full");
+        }
+    }
+
+    /// Tells of what somebody should look at.
+    fn alert(&mut self) {
+        for alert in self.gate.alerts() {
+            tracing::warn!(target: "switchyard::alert", "{alert}");
         }
     }
 
@@ -315,6 +332,11 @@ impl GateActor {
         show(&row.late, counters.late);
         show(&row.moved, counters.moved);
         show(&row.stale, counters.stale);
+        show(&row.reversals, counters.reversals);
+        show(&row.blocked, counters.blocked);
+        show(&row.partial, counters.partial);
+        show(&row.withdrawn, counters.withdrawn);
+        show(&row.inquiries, counters.inquiries);
         show(&row.in_flight, self.gate.waiting() as u64);
         show(&row.window_requests, self.gate.state().index.len() as u64);
         show(&row.batches, self.batches);

@@ -5,6 +5,7 @@
 //! (S-12); every order to a supplier, sale or reversal, can be built from a flight alone (S-14).
 //! Deliberately absent: who waits for its answer (the gate's, gone after a crash, and a repeat comes back for it).
 
+use crate::adapter::LinkNo;
 use crate::catalogue::Service;
 use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use crate::index::EntryNo;
@@ -113,6 +114,32 @@ impl Phase {
     }
 }
 
+/// Where the amount of a flight is while its outcome, or its reversal, is open (S-15).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Held {
+    /// Nowhere of its own: it was moved, or given back.
+    #[default]
+    Nothing = 1,
+    /// Reserved in the network's position.
+    Reserved = 2,
+    /// In the suspense account of the supplier.
+    Suspense = 3,
+}
+
+impl Held {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Reserved, Self::Suspense];
+
+    fn of(number: u8) -> Result<Self, Unreadable> {
+        Self::ALL.into_iter().find(|held| *held as u8 == number).ok_or(Unreadable)
+    }
+}
+
+fn link(from: &mut Unpack<'_>) -> Result<Option<LinkNo>, Unreadable> {
+    let (is_known, link) = (from.flag()?, from.byte()?);
+    Ok(is_known.then_some(link))
+}
+
 /// What the journal remembers of an open item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flight {
@@ -156,11 +183,17 @@ pub struct Flight {
     pub pan: SealedPan,
     /// Where it stands. Not packed: facts say it.
     pub phase: Phase,
-    /// Whether its amount is reserved. Not packed: facts say it.
-    pub reserved: bool,
+    /// Where its amount is. Not packed: facts say it.
+    pub held: Held,
+    /// Whether its terminal reversed it: its answer is 17, and no other supplier is asked (S-4, S-12). Not packed: facts say it.
+    pub cancelled: bool,
+    /// The link that the answer of its last attempt came on, where that is known: its reversal goes there (S-8). Not packed.
+    pub link: Option<LinkNo>,
+    /// The STAN of its reversal at the supplier; 0: the attempt's own, which is still kept for it. Not packed.
+    pub reversal_stan: u32,
     /// Its entry in the index. Not packed: given when the fact is applied.
     pub entry: EntryNo,
-    /// Where its intent lies. Not packed: given when the fact is applied.
+    /// Where the fact lies that opened it. Not packed: given when the fact is applied.
     pub intent_at: Lsn,
 }
 
@@ -198,7 +231,11 @@ impl Flight {
     pub fn pack_whole(&self, out: &mut Vec<u8>) {
         self.pack(out);
         (self.phase as u8).pack(out);
-        self.reserved.pack(out);
+        (self.held as u8).pack(out);
+        self.cancelled.pack(out);
+        self.link.is_some().pack(out);
+        self.link.unwrap_or_default().pack(out);
+        self.reversal_stan.pack(out);
         self.entry.pack(out);
         self.intent_at.0.pack(out);
     }
@@ -211,11 +248,19 @@ impl Flight {
         let flight = Self::unpack(from)?;
         Ok(Self {
             phase: Phase::of(from.byte()?)?,
-            reserved: from.flag()?,
+            held: Held::of(from.byte()?)?,
+            cancelled: from.flag()?,
+            link: link(from)?,
+            reversal_stan: from.u32()?,
             entry: from.u32()?,
             intent_at: Lsn(from.u64()?),
             ..flight
         })
+    }
+
+    /// The STAN under which its reversal is open at the supplier.
+    pub fn undo_stan(&self) -> u32 {
+        if self.reversal_stan == 0 { self.attempt.stan } else { self.reversal_stan }
     }
 
     /// What kind of thing is sold.

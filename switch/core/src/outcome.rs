@@ -86,6 +86,23 @@ impl<'a> Outcome<'a> {
     }
 }
 
+impl Outcome<'_> {
+    /// What an inquiry is told of an outcome that is not open any more: no secret, and an unknown has been reversed meanwhile (S-13).
+    #[must_use]
+    pub fn status(&self) -> Self {
+        match self.verdict {
+            Verdict::Unknown => Self {
+                verdict: Verdict::Cancelled,
+                code: Code::CANCELLED,
+                details: &[],
+                sealed: &[],
+                ..*self
+            },
+            _ => Self { sealed: &[], ..*self },
+        }
+    }
+}
+
 impl Pack for Outcome<'_> {
     fn pack(&self, out: &mut Vec<u8>) {
         self.flight.pack(out);
@@ -142,6 +159,11 @@ pub fn open_bound(
 ) -> Result<(), Unopenable> {
     into.clear();
     open(sealed, flight, None, keyring, into)
+}
+
+/// The key that a sealed form was made with; none where there is no sealed form.
+pub fn sealed_with(sealed: &[u8]) -> Option<KeyId> {
+    sealed.first_chunk::<4>().map(|id| KeyId(u32::from_be_bytes(*id)))
 }
 
 fn open(

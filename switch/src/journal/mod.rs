@@ -55,6 +55,7 @@ pub use self::error::JournalError;
 pub use self::opening::Opening;
 pub use self::reader::JournalReader;
 pub use self::replay::Replayed;
+pub use self::retire::Needs;
 pub use self::segment::SegmentMaker;
 
 /// With fewer prepared segments than this, sales are refused and what is left is kept for outcomes and

@@ -6,7 +6,7 @@
 
 use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, SHARDS, Standing, shard};
 use crate::log::Lsn;
-use crate::pack::{Pack, Unpack, Unreadable};
+use crate::pack::{self, Pack, Unpack, Unreadable};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 use std::collections::VecDeque;
@@ -50,25 +50,50 @@ impl Entry {
 }
 
 impl Standing {
-    const ALL: [Self; 3] = [Self::InFlight, Self::Answered, Self::Cancelled];
+    const ALL: [Self; 5] = [Self::InFlight, Self::Approved, Self::Answered, Self::Cancelled, Self::Blocked];
 
     fn of(number: u8) -> Result<Self, Unreadable> {
         Self::ALL.into_iter().find(|standing| *standing as u8 == number).ok_or(Unreadable)
     }
 }
 
+impl Index {
+    /// The entries as they stand, for a checkpoint: costs a count for each chunk, whatever is in it, and later a copy of each chunk that changes while the
+    /// snapshot lives. The few further names are copied.
+    pub fn snapshot(&self) -> IndexSnapshot {
+        let Self { chunks, first, left, by_key: _, by_named: _, seen, seen_since, blocked: _ } = self;
+        let seen = seen_since.iter().map(|(since_ms, named)| (*since_ms, *named, seen[named])).collect();
+        IndexSnapshot { chunks: chunks.clone(), first: *first, left: *left, seen }
+    }
+}
+
 /// The entries of an index at one moment, without its tables.
 #[derive(Clone, Debug)]
 pub struct IndexSnapshot {
-    pub(super) chunks: VecDeque<Chunk>,
-    pub(super) first: EntryNo,
-    pub(super) left: usize,
+    chunks: VecDeque<Chunk>,
+    first: EntryNo,
+    left: usize,
+    seen: Vec<Seen>,
 }
+
+/// When a further key of S-5 was seen, Unix milliseconds; it; and the key of S-1 that it belongs to.
+type Seen = (u64, u128, u128);
 
 impl IndexSnapshot {
     /// The number of the oldest entry; the others follow without gaps.
     pub fn first(&self) -> EntryNo {
         self.first.wrapping_add(self.left as u32)
+    }
+
+    /// Appends everything but the entries: how many there are, the first one's number, further names.
+    pub fn pack_head(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).pack(out);
+        self.first().pack(out);
+        pack::list(out, self.seen.iter(), |(since_ms, named, key), out| {
+            since_ms.pack(out);
+            named.pack(out);
+            key.pack(out);
+        });
     }
 
     /// How many there are.
@@ -92,16 +117,35 @@ impl IndexSnapshot {
 #[derive(Debug)]
 pub struct Refill {
     index: Index,
+    /// How many entries there will be.
+    expected: u64,
 }
 
 impl Refill {
-    /// Begins with the entry of that number.
-    pub fn from(first: EntryNo) -> Self {
-        Self { index: Index { first, ..Index::default() } }
+    /// Begins with what [`IndexSnapshot::pack_head`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack_head(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let (expected, first) = (from.u64()?, from.u32()?);
+        let seen: Vec<Seen> = from.list(|from| Ok((from.u64()?, from.u128()?, from.u128()?)))?;
+        let index = Index {
+            first,
+            seen: seen.iter().map(|(_, named, key)| (*named, *key)).collect(),
+            seen_since: seen.iter().map(|(since_ms, named, _)| (*since_ms, *named)).collect(),
+            ..Index::default()
+        };
+        Ok(Self { index, expected })
+    }
+
+    /// Whether every entry is there that the head announced.
+    pub fn is_whole(&self) -> bool {
+        self.index.len() as u64 == self.expected
     }
 
     /// The next entry.
     pub fn push(&mut self, entry: Entry) {
+        self.index.blocked += usize::from(entry.standing == Standing::Blocked);
         let chunks = &mut self.index.chunks;
         match chunks.back_mut().and_then(Arc::get_mut).filter(|chunk| chunk.len() < CHUNK_ENTRIES) {
             Some(chunk) => chunk.push(entry),
@@ -111,16 +155,6 @@ impl Refill {
                 chunks.push_back(Arc::new(chunk));
             }
         }
-    }
-
-    /// How many there are so far.
-    pub fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    /// Whether there are none so far.
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
     }
 
     /// The index.
@@ -175,7 +209,7 @@ mod tests {
             admitted_ms: number,
             intent_at: Lsn(number),
             outcome_at: Lsn(number + 1),
-            standing: Standing::ALL[number as usize % 3],
+            standing: Standing::ALL[number as usize % Standing::ALL.len()],
             secret: number.is_multiple_of(5),
         }
     }
@@ -186,15 +220,20 @@ mod tests {
         for number in 0..5_000 {
             index.add(Entry { standing: Standing::Answered, ..entry(number) });
         }
+        (0..100)
+            .for_each(|number| index.see(1_400 + number * 2, entry(number + 1_550).key, u128::from(number)));
         index.expire(1_500);
         let snapshot = index.snapshot();
-        let mut bytes = Vec::new();
+        let (mut head, mut bytes) = (Vec::new(), Vec::new());
+        snapshot.pack_head(&mut head);
         snapshot.iter().for_each(|entry| entry.pack(&mut bytes));
         assert_eq!(bytes.len(), snapshot.len() * ENTRY_BYTES);
-        let mut refill = Refill::from(snapshot.first());
+        let mut refill = Refill::unpack_head(&mut Unpack(&head)).expect("just packed");
+        assert!(!refill.is_whole());
         for bytes in bytes.chunks(ENTRY_BYTES) {
             refill.push(Entry::unpack(&mut Unpack(bytes)).expect("just packed"));
         }
+        assert!(refill.is_whole());
         let mut back = refill.end();
         assert_eq!(back, index);
         for number in 0..5_000 {
@@ -202,6 +241,7 @@ mod tests {
             assert_eq!(back.by_key(key), index.by_key(key), "key {number}");
             assert_eq!(back.by_named(named), index.by_named(named), "name {number}");
         }
+        (0..100).for_each(|number| assert_eq!(back.by_named(number), index.by_named(number), "further name"));
         assert_eq!(back.add(entry(5_000)), index.add(entry(5_000)));
         back.expire(3_000);
         index.expire(3_000);

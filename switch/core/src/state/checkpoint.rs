@@ -7,9 +7,9 @@
 //!
 //! ```text
 //! image    head · head · … · entries · entries · … · end
-//! head     version 4 · window 8 · count of entries 8 · number of the first 4 · names, accounts, stock, days, flights, …
+//! head     version 4 · window 8 · count of entries 8 · number of the first 4 · accounts, stock, names, days, flights, …
 //! entries  entries of the index, each `ENTRY_BYTES` long, whole ones only
-//! end      count of entries 8 · length of the head 8
+//! end      length of the head 8
 //! ```
 
 use super::{Day, State};
@@ -18,8 +18,10 @@ use crate::fact::NameKind;
 use crate::flight::Flight;
 use crate::index::{ENTRY_BYTES, Entry, Index, IndexSnapshot, Refill};
 use crate::log::Lsn;
+use crate::outcome::sealed_with;
 use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::stock::Stock;
+use crate::withdrawn::WithdrawnVouchers;
 use rustc_hash::FxHashMap;
 
 /// Version of the image. To be raised whenever its form changes, or `State::apply` gives the same facts another meaning: an image of another version is not
@@ -80,6 +82,7 @@ impl State {
             accounts: self.accounts.clone(),
             stock: self.stock.clone(),
             index: Index::default(),
+            withdrawn: self.withdrawn.clone(),
             last: self.last,
             names: self.names.clone(),
             days: self.days.clone(),
@@ -108,6 +111,7 @@ impl State {
             accounts,
             stock,
             index: _,
+            withdrawn,
             last,
             names,
             days,
@@ -121,6 +125,7 @@ impl State {
         last_flight.pack(out);
         accounts.pack(out);
         stock.pack(out);
+        withdrawn.pack(out);
         pack::list(out, NameKind::ALL.into_iter(), |kind, out| {
             let names = names.get(&kind).map_or(&[][..], Vec::as_slice);
             pack::list(out, names.iter(), |name, out| name.pack(out));
@@ -144,6 +149,7 @@ impl State {
     fn unpack_small(from: &mut Unpack<'_>, window_ms: u64) -> Result<Self, Unreadable> {
         let (last, last_flight) = (Lsn(from.u64()?), from.flight()?);
         let (accounts, stock) = (Accounts::unpack(from)?, Stock::unpack(from)?);
+        let withdrawn = WithdrawnVouchers::unpack(from)?;
         let names = from.list(|from| from.list(Unpack::text))?;
         let days =
             from.list(|from| Ok((from.network()?, Day { date: from.u32()?, until_ms: from.u64()? })))?;
@@ -155,6 +161,7 @@ impl State {
             accounts,
             stock,
             index: Index::default(),
+            withdrawn,
             last,
             names: kinds.zip(names).filter(|(_, names)| !names.is_empty()).collect(),
             days: days.into_iter().collect(),
@@ -187,6 +194,15 @@ impl Snapshot {
         flights.chain(oldest).min().unwrap_or(self.small.last).min(self.small.last)
     }
 
+    /// The oldest epoch of the log whose key a card number of an open flight is sealed with; none where there is no such number.
+    pub fn needs_epoch(&self) -> Option<u32> {
+        let pans = self.small.flights.values().map(|flight| flight.pan);
+        pans.filter_map(|pan| sealed_with(pan.as_bytes()))
+            .filter(|key| !key.is_stock())
+            .map(|key| key.0)
+            .min()
+    }
+
     /// Hands over the image piece by piece, each at most `PIECE_BYTES_MAX` long.
     ///
     /// # Errors
@@ -195,9 +211,7 @@ impl Snapshot {
         let mut buffer = Vec::with_capacity(PIECE_BYTES_MAX);
         VERSION.pack(&mut buffer);
         self.small.window_ms.pack(&mut buffer);
-        let entries = self.index.len() as u64;
-        entries.pack(&mut buffer);
-        self.index.first().pack(&mut buffer);
+        self.index.pack_head(&mut buffer);
         self.small.pack_small(&mut buffer);
         let head = buffer.len() as u64;
         buffer.chunks(PIECE_BYTES_MAX).try_for_each(|piece| sink(Piece::Head, piece))?;
@@ -213,7 +227,6 @@ impl Snapshot {
             sink(Piece::Entries, &buffer)?;
             buffer.clear();
         }
-        entries.pack(&mut buffer);
         head.pack(&mut buffer);
         sink(Piece::End, &buffer)
     }
@@ -230,7 +243,6 @@ pub struct Restoring {
 #[derive(Debug)]
 struct Body {
     small: State,
-    entries: u64,
     index: Refill,
 }
 
@@ -241,13 +253,10 @@ impl Body {
             VERSION => {}
             other => return Err(ImageFault::Version(other)),
         }
-        let (window_ms, entries, first) = (from.u64()?, from.u64()?, from.u32()?);
+        let window_ms = from.u64()?;
+        let index = Refill::unpack_head(&mut from)?;
         let small = State::unpack_small(&mut from, window_ms)?;
-        if from.0.is_empty() {
-            Ok(Self { small, entries, index: Refill::from(first) })
-        } else {
-            Err(Unreadable.into())
-        }
+        if from.0.is_empty() { Ok(Self { small, index }) } else { Err(Unreadable.into()) }
     }
 }
 
@@ -292,10 +301,9 @@ impl Restoring {
 
     fn end(&mut self, bytes: &[u8]) -> Result<(), ImageFault> {
         let mut from = Unpack(bytes);
-        let (entries, head) = (from.u64()?, from.u64()?);
+        let head = from.u64()?;
         let head_read = self.head.len() as u64;
-        let body = self.body()?;
-        if head != head_read || entries != body.entries || entries != body.index.len() as u64 {
+        if head != head_read || !self.body()?.index.is_whole() {
             return Err(ImageFault::Incomplete);
         }
         self.ended = true;

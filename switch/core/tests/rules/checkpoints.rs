@@ -4,6 +4,7 @@ use crate::support::bench::Bench;
 use crate::support::disk::{image, restore};
 use crate::support::message::Sale;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::session::Report;
 use switchyard_core::state::{ImageFault, Piece, State};
@@ -95,7 +96,8 @@ fn an_empty_state_has_an_image() {
 proptest! {
     #[test]
     fn broken_bytes_never_panic(piece in 0usize..3, at: prop::sample::Index, byte: u8, cut: bool) {
-        let mut pieces = image(&story().disk.fold_all());
+        static IMAGE: LazyLock<Vec<(Piece, Vec<u8>)>> = LazyLock::new(|| image(&story().disk.fold_all()));
+        let mut pieces = IMAGE.clone();
         let bytes = &mut pieces[piece].1;
         let at = at.index(bytes.len());
         if cut { bytes.truncate(at) } else { bytes[at] = byte }

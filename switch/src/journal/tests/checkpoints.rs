@@ -202,7 +202,7 @@ fn a_log_that_ends_before_its_checkpoint_is_damaged_and_not_cut() {
     let at = books.checkpoint();
     drop(books.started.take());
     flip(&books.place.segment(0), at.0 + 20, 0);
-    let error = books.restored().err().expect("refused");
+    let error = books.restored().expect_err("refused");
     assert!(
         matches!(&error, JournalError::Damaged { file, offset, .. }
         if *file == books.place.segment(0) && *offset <= at.0),
@@ -215,12 +215,12 @@ fn segments_between_a_checkpoint_and_the_end_are_missed() {
     let (books, [_, newer]) = long_books();
     let holds = newer.segment(OPTIONS.segment_bytes);
     std::fs::remove_file(books.place.segment(holds)).expect("own file");
-    let error = books.restored().err().expect("refused");
+    let error = books.restored().expect_err("refused");
     assert!(matches!(&error, JournalError::Damaged { file, .. } if *file == books.place.segment(holds)));
 
     let (books, _) = long_books();
     flip(&books.place.segment(0), 30, 1);
-    let error = books.restored().err().expect("refused: its key is needed");
+    let error = books.restored().expect_err("refused: its key is needed");
     assert!(
         matches!(&error, JournalError::Damaged { file, offset: 0, .. } if *file == books.place.segment(0))
     );
@@ -269,25 +269,39 @@ fn first_segment(books: &Books) -> u64 {
     (0..).find(|number| books.place.segment(*number).exists()).expect("a segment")
 }
 
+fn needs(from: Lsn) -> Needs {
+    Needs { from, epoch: None }
+}
+
 #[test]
 fn only_segments_that_nothing_needs_are_retired() {
     let mut books = aged();
     let (files, now) = (books.files(), SystemTime::now());
     let keep = DAY * 5 - DAY / 2;
     let end = books.state.last;
-    assert_eq!(files.retire(end, keep, now).expect("own folder"), 0, "no checkpoint");
+    assert_eq!(files.retire(needs(end), keep, now).expect("own folder"), 0, "no checkpoint");
     books.checkpoint();
-    assert_eq!(files.retire(end, keep, now).expect("own folder"), 0, "one checkpoint");
+    assert_eq!(files.retire(needs(end), keep, now).expect("own folder"), 0, "one checkpoint");
     books.sell(10);
     books.checkpoint();
     let segment = OPTIONS.segment_bytes;
-    assert_eq!(files.retire(Lsn(segment * 2 + 500), keep, now).expect("own folder"), 2, "something needs 2");
-    assert_eq!(first_segment(&books), 2);
-    assert_eq!(files.retire(end, keep, now - DAY * 20).expect("own folder"), 0, "of the future");
-    assert_eq!(files.retire(end, keep, now).expect("own folder"), 3, "5 is young enough");
-    assert_eq!(first_segment(&books), 5);
     assert_eq!(
-        files.retire(end, Duration::ZERO, now + DAY).expect("own folder"),
+        files.retire(needs(Lsn(segment * 2 + 500)), keep, now).expect("own folder"),
+        2,
+        "something needs 2"
+    );
+    assert_eq!(first_segment(&books), 2);
+    assert_eq!(files.retire(needs(end), keep, now - DAY * 20).expect("own folder"), 0, "of the future");
+    assert_eq!(files.retire(needs(end), keep, now).expect("own folder"), 3, "5 is young enough");
+    assert_eq!(first_segment(&books), 5);
+    let own_epoch = Needs { from: end, epoch: Some(1) };
+    assert_eq!(
+        files.retire(own_epoch, Duration::ZERO, now + DAY).expect("own folder"),
+        0,
+        "its key is needed"
+    );
+    assert_eq!(
+        files.retire(needs(end), Duration::ZERO, now + DAY).expect("own folder"),
         5,
         "all but the current one"
     );
