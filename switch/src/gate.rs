@@ -91,6 +91,8 @@ pub struct GateActor {
     wished: Vec<ProductId>,
     /// Local decisions at the last look at the trays.
     sold_at: u64,
+    /// What was counted of reversals when they were shown last.
+    advised_at: u64,
     batches: u64,
     idle_since_us: u64,
     sealed: bool,
@@ -122,6 +124,7 @@ impl GateActor {
             tray_vouchers,
             wished: Vec::new(),
             sold_at: 0,
+            advised_at: u64::MAX,
             batches: 0,
             idle_since_us: 0,
             sealed: false,
@@ -317,7 +320,8 @@ impl GateActor {
         }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.show_advices();
         let (row, counters) = (&self.board.gate, self.gate.counters);
         show(&row.tickets, counters.tickets);
         show(&row.answers, counters.answers);
@@ -343,6 +347,21 @@ impl GateActor {
         if let Some(journal) = &self.journal {
             show(&row.written_bytes, journal.written().0);
             show(&row.durable_bytes, journal.durable().0);
+        }
+    }
+
+    /// The reversals of each supplier, when something about them has changed.
+    fn show_advices(&mut self) {
+        let counters = self.gate.counters;
+        let counted =
+            counters.unknown + counters.settled + counters.parked + counters.late + counters.reversals;
+        if std::mem::replace(&mut self.advised_at, counted) == counted {
+            return;
+        }
+        for (supplier, (_, row)) in self.gate.catalogue().suppliers.iter().zip(&self.board.suppliers) {
+            let Some(supply) = self.gate.supply(supplier.id) else { continue };
+            show(&row.advices, u64::from(supply.advices() - supply.in_flight()));
+            show(&row.advices_waiting, supply.backlog() as u64);
         }
     }
 
