@@ -8,6 +8,7 @@ mod support;
 mod advices;
 mod answers;
 mod breakers;
+mod checkpoints;
 mod contradictions;
 mod credits;
 mod doubts;
