@@ -15,17 +15,12 @@ pub struct Health {
     pub ready: bool,
     /// Whether an operator has drained it: it gets no new sales.
     pub drained: bool,
+    /// Whether its breaker keeps sales away from it now.
+    pub shut: bool,
     /// Recent time to answer, microseconds, exponentially weighted.
     pub latency_us: u32,
     /// Recent share of answers in time, in thousandths.
     pub success_permille: u16,
-}
-
-impl Health {
-    /// Whether it may be asked for a sale.
-    pub fn takes_sales(&self) -> bool {
-        self.ready && !self.drained
-    }
 }
 
 /// What routing looks at.
@@ -71,6 +66,8 @@ pub enum Reason {
     Down,
     /// An operator has drained it.
     Drained,
+    /// Its breaker keeps sales away from it.
+    Breaker,
 }
 
 impl Reason {
@@ -88,6 +85,7 @@ impl Reason {
             Self::Terminal => "not for this terminal",
             Self::Down => "out of reach now",
             Self::Drained => "drained by an operator",
+            Self::Breaker => "left alone by its breaker: too many outcomes were unknown",
         }
     }
 }
@@ -113,7 +111,7 @@ pub struct Route {
 pub enum NoRoute {
     /// No candidate's conditions allow the request: 92.
     Nobody,
-    /// Candidates are there, but all are out of reach: 91.
+    /// Candidates are there, but all are out of reach, or left alone by their breakers: 91.
     OutOfReach,
 }
 
@@ -150,23 +148,18 @@ pub fn route(
         .and_then(|table| table.longest(query.account))
         .map(|(_, supplier)| supplier);
     for (place, candidate) in product.candidates.iter().enumerate().take(CANDIDATES_MAX) {
-        let reason = match judge(catalogue, candidate, query, prefix) {
-            Some(reason) => reason,
-            None if health(candidate.supplier).drained => {
-                down = true;
-                Reason::Drained
-            }
-            None if !health(candidate.supplier).ready => {
-                down = true;
-                Reason::Down
-            }
+        let mut reason = judge(catalogue, candidate, query, prefix);
+        if reason.is_none() {
+            reason = unfit(health(candidate.supplier));
+            down |= reason.is_some();
+        }
+        match reason {
+            Some(reason) => route.trace.reasons[place] = reason,
             None => {
                 route.places[usize::from(route.length)] = place as u8;
                 route.length += 1;
-                continue;
             }
-        };
-        route.trace.reasons[place] = reason;
+        }
     }
     let length = usize::from(route.length);
     order(product, query.seed, &health, &mut route.places[..length]);
@@ -177,6 +170,16 @@ pub fn route(
         (0, true) => Err((NoRoute::OutOfReach, route.trace)),
         (0, false) => Err((NoRoute::Nobody, route.trace)),
         _ => Ok(route),
+    }
+}
+
+/// Why nobody may be asked who could be.
+fn unfit(health: Health) -> Option<Reason> {
+    match health {
+        Health { drained: true, .. } => Some(Reason::Drained),
+        Health { ready: false, .. } => Some(Reason::Down),
+        Health { shut: true, .. } => Some(Reason::Breaker),
+        _ => None,
     }
 }
 
@@ -249,7 +252,7 @@ fn draw(product: &Product, seed: u64, places: &mut [u8]) {
 }
 
 /// Spreads a counter over all of 64 bits (SplitMix64's finish).
-fn mix(seed: u64) -> u64 {
+pub(crate) fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

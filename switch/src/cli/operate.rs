@@ -127,7 +127,11 @@ fn at_books(command: &StockCommand, settings: &Settings) -> Result<String, Failu
     Ok(printed)
 }
 
-fn settings(place: &PlaceArgs, io: &Io) -> Result<Settings, Failure> {
+/// The settings of the switch that is meant.
+///
+/// # Errors
+/// The configuration is wrong, or it is not said which switch.
+pub(super) fn settings(place: &PlaceArgs, io: &Io) -> Result<Settings, Failure> {
     if let Some(config) = &place.config {
         return check::read(config, io);
     }

@@ -6,6 +6,7 @@
 
 use super::advices;
 use super::operate::{self, Actors};
+use crate::cli::keys::rotate_live;
 use crate::cli::operators::{AuditArgs, FindArgs, OperatorCommand, TransactionCommand};
 use crate::cli::stock::{LoadArgs, ShowArgs, StockBooks, run_load, run_show};
 use crate::gate::{StockArrived, StockNow};
@@ -48,6 +49,8 @@ pub enum Command {
     StockLoad(LoadArgs),
     /// `stock show`.
     StockShow(ShowArgs),
+    /// `keys rotate`.
+    KeysRotate,
     /// Any other.
     Operator(OperatorCommand),
 }
@@ -166,7 +169,7 @@ async fn carry_out(
             let _one = one.lock().await;
             operator_command(command, by, &operations.actors).await
         }
-        Command::StockLoad(_) | Command::StockShow(_) => {
+        Command::StockLoad(_) | Command::StockShow(_) | Command::KeysRotate => {
             let _one = one.lock().await;
             stock_command(command, by, operations).await
         }
@@ -223,6 +226,7 @@ async fn stock_command(command: Command, by: Operator, operations: Operations) -
         match &command {
             Command::StockLoad(args) => run_load(args, &mut books, now).map_err(|error| error.to_string()),
             Command::StockShow(args) => run_show(args, &books).map_err(|error| error.to_string()),
+            Command::KeysRotate => rotate_live(&books.operations.kek, &books.operations.data, now),
             Command::Operator(_) => Err("that is no command of the stock".to_owned()),
         }
     });

@@ -119,7 +119,7 @@ impl Handler<NetworkPositions> for GateActor {
             NetworkPosition {
                 posted: balance.posted,
                 reserved: balance.reserved,
-                free: self.gate.free(network),
+                free: self.gate.free(Account::Network(network.id), network.funding),
                 day: self.gate.day_at(now, network),
             }
         };

@@ -163,6 +163,7 @@ fn at_ms(fact: &Fact<'_>) -> Option<u64> {
         | Fact::Late { at_ms, .. }
         | Fact::Replayed { at_ms, .. }
         | Fact::Undo { at_ms, .. }
+        | Fact::Contradicted { at_ms, .. }
         | Fact::Seen { at_ms, .. }
         | Fact::CutOver { at_ms, .. } => Some(*at_ms),
         Fact::Operated(action) => Some(action.at_ms),
@@ -185,6 +186,7 @@ fn flight(fact: &Fact<'_>) -> Option<FlightNo> {
         | Fact::Settled { flight, .. }
         | Fact::Parked { flight, .. }
         | Fact::Late { flight, .. }
+        | Fact::Contradicted { flight, .. }
         | Fact::Replayed { flight, .. } => Some(*flight),
         Fact::Operated(action) => action.act.flight(),
     }

@@ -30,6 +30,7 @@ pub(crate) fn masked(account: &str) -> String {
 pub(super) fn account(account: Account, names: &Names) -> String {
     match account {
         Account::Network(id) => format!("network {}", names.network(id)),
+        Account::Merchant(code) => format!("merchant {code}"),
         Account::Supplier(id) => format!("supplier {}", names.supplier(id)),
         Account::Suspense(id) => format!("suspense of {}", names.supplier(id)),
         Account::Wallet(number) => format!("wallet {}", masked(number.as_str())),
@@ -118,6 +119,10 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
             format!("late answer {code}, an approval: to be reversed")
         }
         Fact::Late { code, .. } => format!("late answer {code}"),
+        Fact::Contradicted { code, undo: Some(_), .. } => {
+            format!("second answer {code}, an approval: the first one stands, it is to be reversed")
+        }
+        Fact::Contradicted { code, .. } => format!("second answer {code}: the first one stands"),
         Fact::Replayed { .. } => "stored answer given again, with its PIN".to_owned(),
         Fact::Operated(action) => act(&action.act, names),
         Fact::Undo { undone, .. } => undo(undone).to_owned(),

@@ -6,7 +6,7 @@
 
 use super::Gate;
 use crate::account::Account;
-use crate::catalogue::Network;
+use crate::catalogue::{Funding, Network};
 use crate::fact::Fact;
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, Now, SupplierId};
@@ -71,7 +71,7 @@ impl Gate {
         let at = self.record(&Fact::Operated(Action { at_ms: now.wall_ms, by, reason, act }));
         match act {
             Act::Supplier { supplier, drained } => {
-                self.supplies[usize::from(supplier.0)].health.drained = drained;
+                self.supplies[usize::from(supplier.0)].drain(drained);
             }
             Act::Retried { flight, .. } => {
                 let supplier = self.state.flight(flight).map(|flight| flight.attempt.supplier);
@@ -107,10 +107,10 @@ impl Gate {
         self.catalogue.network_of(id).map(|(_, network)| network).ok_or(NotDone::NotThere)
     }
 
-    /// What a network can still spend or be debited: posted, plus its credit line, less what is reserved (S-15).
-    pub fn free(&self, network: &Network) -> Option<Minor> {
-        let balance = self.state.accounts.balance(Account::Network(network.id));
-        balance.posted.plus(network.funding.line())?.minus(balance.reserved)
+    /// What an account can still spend or be debited: posted, plus its credit line, less what is reserved (S-15).
+    pub fn free(&self, account: Account, funding: Funding) -> Option<Minor> {
+        let balance = self.state.accounts.balance(account);
+        balance.posted.plus(funding.line())?.minus(balance.reserved)
     }
 
     fn credit(&self, network: NetworkId, amount: Minor) -> Result<Act, NotDone> {
@@ -130,7 +130,8 @@ impl Gate {
         if amount <= Minor::ZERO {
             return Err(NotDone::Nothing);
         }
-        let free = self.free(self.network(network)?).ok_or(NotDone::OutOfRange)?;
+        let funding = self.network(network)?.funding;
+        let free = self.free(Account::Network(network), funding).ok_or(NotDone::OutOfRange)?;
         if free < amount {
             return Err(NotDone::Short { free });
         }

@@ -5,13 +5,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advices;
 mod answers;
+mod breakers;
+mod checkpoints;
+mod contradictions;
 mod credits;
 mod doubts;
 mod facts;
 mod operating;
 mod order_of_checks;
 mod parked;
+mod positions;
 mod reversals;
 mod routing;
 mod sessions;

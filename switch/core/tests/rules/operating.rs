@@ -195,7 +195,7 @@ proptest! {
                 Err(_) => prop_assert!(before == *bench.gate.state(), "what is refused changes nothing"),
                 Ok(_) => {
                     let network = &bench.gate.catalogue().networks[0];
-                    prop_assert!(bench.gate.free(network).is_some_and(|free| free >= Minor::ZERO));
+                    prop_assert!(bench.gate.free(Account::Network(network.id), network.funding).is_some_and(|free| free >= Minor::ZERO));
                 }
             }
         }

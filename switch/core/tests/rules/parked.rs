@@ -5,8 +5,8 @@ use crate::support::books::{ALPHA, catalogue, text};
 use crate::support::locals::{batch, stock_key};
 use crate::support::message::Sale;
 use switchyard_core::account::Account;
-use switchyard_core::adapter::{Ask, Order};
-use switchyard_core::catalogue::ReversalMeaning;
+use switchyard_core::adapter::{Answer, Ask, Order};
+use switchyard_core::catalogue::{Meaning, ReversalMeaning};
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::NotDone;
 use switchyard_core::ids::FlightNo;
@@ -22,6 +22,10 @@ fn operate(bench: &mut Bench, instruction: Instruction) -> Result<Act, NotDone> 
 
 fn topup(stan: u32) -> Sale {
     Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
+}
+
+fn approval() -> Box<Answer> {
+    Box::new(Answer { code: text("00"), sale: Some(Meaning::Approved), ..Answer::default() })
 }
 
 fn undone(bench: &mut Bench, mut order: Box<Order>, meaning: Option<ReversalMeaning>) {
@@ -94,7 +98,7 @@ fn a_settled_one_gives_its_amount_to_one_side_and_stays_over() {
         assert_eq!(operate(&mut bench, Instruction::Settle { flight, to }), Err(NotDone::NotParked));
         // The supplier approves it long after: the operator's word stands.
         let supplier = bench.supplier(ALPHA).0;
-        bench.heard(supplier, Report::Late { flight, code: text("00"), approved: true });
+        bench.heard(supplier, Report::Late { flight, attempt: 1, answer: approval() });
         assert!(bench.orders.is_empty());
         assert_eq!(bench.asked(&topup(1)).code, "68", "the answer stands too");
         bench.restart(catalogue());
@@ -117,7 +121,7 @@ fn what_was_reversed_and_performed_late_all_the_same_is_paid_by_the_network_or_n
         assert_eq!(bench.answer().code, "68");
         let reversal = bench.order();
         undone(&mut bench, reversal, Some(ReversalMeaning::Reversed));
-        bench.heard(supplier, Report::Late { flight, code: text("00"), approved: true });
+        bench.heard(supplier, Report::Late { flight, attempt: 1, answer: approval() });
         let reversal = bench.order();
         undone(&mut bench, reversal, Some(ReversalMeaning::Refused));
         assert_eq!(money(&bench), [500_000, 0, 0]);
