@@ -13,6 +13,7 @@ mod recover;
 mod release;
 mod supply;
 
+pub(crate) use explain::EXPLANATIONS_BYTES;
 pub use explain::{Explained, Explanations};
 pub use recover::Recovered;
 pub use release::{Released, Releases};
@@ -95,6 +96,9 @@ struct Waiting {
     /// The candidates not tried yet.
     route: Route,
 }
+
+/// What a ticket that waits takes, with its key.
+pub(crate) const WAITING_BYTES: usize = size_of::<(FlightNo, Waiting)>();
 
 /// The gate.
 pub struct Gate {
@@ -400,9 +404,7 @@ impl Gate {
         if let Some(code) = ticket.request.refusal {
             return self.refuse(now, ticket, code);
         }
-        // A request whose answer is due already is the newest work that can be shed without harm.
-        let overdue = now.mono_us >= ticket.deadline_us;
-        if overdue || !self.room || self.state.index.len() >= self.options.duplicates_max {
+        if is_too_old(now, &ticket) || !self.room || self.state.index.len() >= self.options.duplicates_max {
             return self.refuse(now, ticket, Code::FAULT);
         }
         let catalogue = ticket.catalogue.clone().unwrap_or_default();
@@ -697,6 +699,13 @@ impl Gate {
         self.releases.release(written, durable, released);
         self.counters.answers += (released.tickets.len() - before) as u64;
     }
+}
+
+/// Whether a sale has waited for the gate so long that half of its time is over. A supplier would hardly have the time that its own limit gives it, so what came of it would be 68 and a
+/// reversal, more work than the sale: under overload it is shed instead, before anything is performed.
+fn is_too_old(now: Now, ticket: &Ticket) -> bool {
+    let allowed_us = ticket.deadline_us.saturating_sub(ticket.received_us) / 2;
+    now.mono_us.saturating_sub(ticket.received_us) >= allowed_us
 }
 
 /// The answer to a request whose outcome is unknown.

@@ -16,7 +16,7 @@ const MAKING_SUFFIX: &str = ".making";
 
 /// How much of a segment is read at a time. Two of the longest batches and more, so that reading goes on in
 /// large pieces.
-const WINDOW_BYTES: usize = 4 << 20;
+pub(super) const WINDOW_BYTES: usize = 4 << 20;
 
 /// The folder, locked as long as this lives.
 pub(super) struct Folder {

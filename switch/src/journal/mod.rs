@@ -58,6 +58,10 @@ pub use self::segment::SegmentMaker;
 /// reversals.
 pub const ROOM_PREPARED_MIN: usize = 2;
 
+/// Buffers that the journal may hold beside its open batch: zeros for segments, the window of a replay, a fact that is read back.
+pub(crate) const BUFFER_BYTES: usize =
+    segment::ZEROS_BYTES + folder::WINDOW_BYTES + switchyard_core::log::FACT_BYTES_MAX;
+
 /// How the journal is kept. Every field is a configuration key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalOptions {
