@@ -17,6 +17,10 @@ use crate::ticket::Ticket;
 pub const TICKET_BYTES: usize = size_of::<Ticket>();
 /// An order without what is in its buffers.
 pub const ORDER_BYTES: usize = size_of::<Order>();
+/// Room of its buffers that an order may have before it is answered: that of the one it was before.
+pub const ORDER_KEPT_BYTES: usize = gate::ORDER_BYTES_KEPT;
+/// Orders that are kept for the next attempt.
+pub const ORDERS_KEPT: usize = gate::ORDERS_KEPT;
 /// A voucher on a tray.
 pub const VOUCHER_BYTES: usize = size_of::<Voucher>();
 /// A flight in the state, with its key.

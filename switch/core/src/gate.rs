@@ -97,6 +97,11 @@ struct Waiting {
     route: Route,
 }
 
+/// Orders kept for the next attempt.
+pub(crate) const ORDERS_KEPT: usize = 4_096;
+/// Room of an order that is kept; the usual answer needs a quarter of it.
+pub(crate) const ORDER_BYTES_KEPT: usize = 1_024;
+
 /// What a ticket that waits takes, with its key.
 pub(crate) const WAITING_BYTES: usize = size_of::<(FlightNo, Waiting)>();
 
@@ -685,7 +690,10 @@ impl Gate {
     fn recycle(&mut self, mut order: Box<Order>) {
         order.answer.clear();
         order.pan.clear();
-        self.orders.push(order);
+        // What a peak or a long answer has left behind is given back.
+        if self.orders.len() < ORDERS_KEPT && order.room_bytes() <= ORDER_BYTES_KEPT {
+            self.orders.push(order);
+        }
     }
 
     /// Whether anything waits for the log to be durable, and not just written.

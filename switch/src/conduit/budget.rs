@@ -133,6 +133,7 @@ impl OutputBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conduit::shared::Pool;
     use std::sync::Arc;
     use std::task::Wake;
 
@@ -165,6 +166,18 @@ mod tests {
         budget.starve(&connections[0], &waker);
         budget.put();
         assert_eq!(woken.0.load(Ordering::SeqCst), 3, "who waits again is woken again");
+    }
+
+    #[test]
+    fn the_bound_is_that_of_all_conduits_together() {
+        let budget = Arc::new(TicketBudget::new(16));
+        let mut pools = [Pool::new(Arc::clone(&budget)), Pool::new(Arc::clone(&budget))];
+        let mut tickets: Vec<_> = (0..14).map(|at| pools[at % 2].take()).collect();
+        assert_eq!(pools[0].credit(), Credit::Reserve);
+        tickets.extend([pools[0].take(), pools[1].take()]);
+        assert_eq!((pools[0].credit(), pools[1].credit(), budget.out()), (Credit::None, Credit::None, 16));
+        tickets.into_iter().enumerate().for_each(|(at, ticket)| pools[at % 2].put(ticket));
+        assert_eq!((pools[0].out(), pools[1].out(), budget.out()), (0, 0, 0));
     }
 
     #[test]

@@ -165,3 +165,23 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_conduits_together_have_no_more_than_the_process_may() {
+        let limit = || Limit { count: AtomicU32::new(0), connections_max: 8, per_address_max: 8 };
+        let mut directory = Directory::new(&[], 3);
+        directory.limits = vec![limit(), limit()];
+        let directory = Arc::new(directory);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut seats: Vec<_> =
+            [0, 1, 0].iter().map(|conduit| directory.take(*conduit, peer).expect("a seat")).collect();
+        assert_eq!(directory.take(1, peer).err(), Some(Refused::Process));
+        seats.pop();
+        assert!(directory.take(1, peer).is_ok());
+        assert_eq!((directory.count(0), directory.count(1)), (1, 1), "and every count comes back");
+    }
+}

@@ -13,6 +13,7 @@ use crate::link;
 use crate::machine::DESCRIPTORS_KEPT;
 use crate::ring::Ring;
 use crate::settings::Settings;
+use crate::supplier::REPORTS_KEPT_MAX;
 use crate::{control, stock};
 use serde::Serialize;
 use switchyard_core::adapter::Order;
@@ -232,6 +233,8 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     );
     let kept = settings.conduits.len() * conduit::TICKETS_KEPT;
     let kept_bytes = kept * (footprint::TICKET_BYTES + conduit::TICKET_BYTES_KEPT);
+    let orders = footprint::ORDERS_KEPT * (footprint::ORDER_BYTES + footprint::ORDER_KEPT_BYTES);
+    table("orders kept for the next attempt", footprint::ORDERS_KEPT, orders, "ORDERS_KEPT", "");
     table("tickets kept for the next message", kept, kept_bytes, "TICKETS_KEPT, TICKET_BYTES_KEPT", "");
     let waiting = open.min(tickets);
     table(
@@ -306,9 +309,10 @@ fn session(settings: &Settings, supplier: &Supplier) -> (usize, usize) {
     let late = supplier.window_requests_max as usize * rounds as usize;
     let open = open_max(supplier);
     let entries = open + late;
-    // Orders are recycled, so at worst each one has once carried the longest answer.
-    let orders = open * (footprint::ORDER_BYTES + 2 * frame_bytes(settings, supplier));
-    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders)
+    let orders = open * (footprint::ORDER_BYTES + footprint::ORDER_KEPT_BYTES);
+    // Those that were answered are on their way to the gate, each as long as it may be.
+    let answered = REPORTS_KEPT_MAX.min(open) * 2 * frame_bytes(settings, supplier);
+    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered)
 }
 
 fn frame_bytes(settings: &Settings, supplier: &Supplier) -> usize {
