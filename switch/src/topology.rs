@@ -235,6 +235,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let first_refusal = FlightNo::first_refusal(log.epoch(), now.wall_ms);
     let options = GateOptions {
         duplicates_max: settings.gate.duplicates_max as usize,
+        reversals_max: settings.gate.reversals_max as usize,
+        voucher_credits_max: settings.gate.voucher_credits_max,
         key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,
         key_id: epoch,
         keyring: Arc::clone(&books.keyring),
@@ -258,6 +260,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         stock,
         recalls: Arc::clone(&rings.recalls),
         answers: rings.answers.clone(),
+        originals: Arc::clone(&rings.originals),
         wishes: Arc::clone(&rings.wishes),
         trays: Arc::clone(&rings.trays),
         dialects,
@@ -390,13 +393,12 @@ fn rings(settings: &Settings, gate: &Gate) -> GateRings {
     let ids = suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
     let mut orders: Vec<Option<_>> = (0..ids).map(|_| None).collect();
     for (supplier, room) in suppliers.iter().zip(&sizes.orders) {
-        // A recovery may bring more advices than a configuration made smaller allows.
-        let ring = room.map(|room| Arc::new(Ring::new(room + gate.state().flights().count())));
-        orders[usize::from(supplier.id.0)] = ring;
+        orders[usize::from(supplier.id.0)] = room.map(|room| Arc::new(Ring::new(room)));
     }
     GateRings {
         requests: Arc::new(Ring::new(sizes.tickets)),
         first: Arc::new(Ring::new(sizes.tickets)),
+        originals: Arc::new(Ring::new(sizes.tickets)),
         reports: Arc::new(Ring::new(sizes.reports)),
         trays: Arc::new(Ring::new(sizes.trays)),
         answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(sizes.tickets))).collect(),

@@ -27,6 +27,8 @@ pub const VOUCHER_BYTES: usize = size_of::<Voucher>();
 pub const FLIGHT_BYTES: usize = size_of::<(FlightNo, Flight)>();
 /// A ticket's place while it waits for its flight, with its key.
 pub const WAITING_BYTES: usize = gate::WAITING_BYTES;
+/// A reversal that waits for a place at its supplier.
+pub const BACKLOG_BYTES: usize = size_of::<(Lsn, FlightNo)>();
 /// An effect that waits for the log.
 pub const RELEASE_BYTES: usize = size_of::<(Lsn, u64, u64)>();
 /// What a session holds under a STAN, its deadlines (sale, reversal, late window) among it.

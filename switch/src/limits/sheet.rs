@@ -197,7 +197,9 @@ fn rings(settings: &Settings, lines: &mut Lines) {
     let mut ring = |name: String, count: usize, bytes: u64, set_by| {
         lines.fixed(Part::Ring, name, count as u64, bytes, set_by);
     };
-    for name in ["requests", "requests that go first", "stored answers to be read"] {
+    for name in
+        ["requests", "requests that go first", "stored answers to be read", "originals that were read"]
+    {
         ring(name.into(), sizes.tickets, tickets, "gate.tickets_max");
     }
     for conduit in &settings.conduits {
@@ -219,6 +221,7 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     let tickets = settings.gate.tickets_max as usize;
     let wired = || settings.catalogue.suppliers.iter().filter(|supplier| !supplier.local);
     let open: usize = wired().map(open_max).sum();
+    let reversals = settings.gate.reversals_max as usize;
     let mut table = |name: &str, count: usize, bytes: usize, set_by, when_reached| {
         lines.grows(Part::Table, name, count as u64, bytes as u64, set_by, when_reached);
     };
@@ -246,12 +249,15 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     );
     let releases = 2 * (tickets + open) * footprint::RELEASE_BYTES;
     table("what waits for the journal", tickets + open, releases, "windows", "");
-    let flights: usize = open + wired().map(settled_max).sum::<usize>();
+    let waiting = 2 * reversals * footprint::BACKLOG_BYTES;
+    let busy = "reversals of approved sales get 96 and come again";
+    table("reversals that wait for a supplier", reversals, waiting, "gate.reversals_max", busy);
+    let flights: usize = open + reversals + wired().map(settled_max).sum::<usize>();
     table(
         "open flights, and those settled lately",
         flights,
         table_bytes(flights, footprint::FLIGHT_BYTES),
-        "supplier.window_requests, supplier.advices_max, supplier.timeout_ms",
+        "gate.reversals_max, windows, advices, supplier.timeout_ms",
         "sales go to another supplier, or get 91",
     );
     for supplier in wired() {
