@@ -618,6 +618,11 @@ impl Running {
         self.admin
     }
 
+    /// What the conduit of that name counts.
+    pub fn conduit(&self, name: &str) -> Option<&ConduitCounters> {
+        self.board.conduits.iter().find(|(known, _)| known == name).map(|(_, counters)| &**counters)
+    }
+
     /// What happened so far.
     pub fn figures(&self) -> control::Figures {
         control::figures(&self.board)
