@@ -15,7 +15,7 @@ use switchyard_core::iso8583::Dialect;
 const ALLOWANCE_BYTES: u64 = 12 << 20;
 /// The sheet says at most so many times what is really taken when what can be filled is full: it adds up what cannot happen all at once (reading and answering on every conduit, the
 /// longest message everywhere, ten minutes of doubts), and must not be a fantasy all the same.
-const EXCESS_MAX: u64 = 24;
+const EXCESS_MAX: u64 = 40;
 /// Connections that fill windows.
 const CONNECTIONS: usize = 192;
 /// Requests that each of them sends; its window is 64.
