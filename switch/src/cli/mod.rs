@@ -14,6 +14,8 @@ pub mod exit;
 pub mod fields;
 pub mod hexdump;
 pub mod input;
+pub mod keys;
+pub mod limits;
 pub mod logging;
 pub mod operate;
 pub mod paint;
@@ -24,6 +26,7 @@ pub mod stock;
 pub mod suppliers;
 pub mod table;
 
+use crate::coredump;
 use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Effects};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -54,6 +57,9 @@ pub struct Cli {
     /// When to colour the output.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN", help_heading = "Global options")]
     pub color: Colour,
+    /// Allow core images of this process, and debuggers: both show secrets. Without it, only root sees its memory.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub allow_core_dumps: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -87,6 +93,14 @@ pub enum Command {
         switchyard check --config switchyard.toml\n  \
         switchyard check --config switchyard.toml --values   # every key, its value, and where it is set")]
     Check(check::CheckArgs),
+    /// Show every limit of a configuration: windows, rings, tables, buffers, file caches, and their sum in bytes.
+    ///
+    /// The numbers are those that the switch is built with. For each limit it says what sets it, and what happens when it is
+    /// reached.
+    #[command(after_help = "Examples:\n  \
+        switchyard limits --config switchyard.toml\n  \
+        switchyard limits --config switchyard.toml --json | jq .max_bytes")]
+    Limits(limits::LimitsArgs),
     /// Send one transaction to a conduit, and show the answer field by field.
     ///
     /// Everything has a default that fits the demonstration; --set and --drop change the message at the end, so that any error can
@@ -118,6 +132,9 @@ pub enum Command {
     /// Load vouchers into the stock, and see what is there.
     #[command(subcommand)]
     Stock(stock::StockCommand),
+    /// Exchange the key-encryption key, and see which keys there are.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Examples:\n  \
         switchyard completions bash > ~/.local/share/bash-completion/completions/switchyard\n  \
@@ -184,12 +201,22 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    crate::machine::use_small_pages();
     let matches = command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
     let mut io = Io::standard(cli.color);
+    if !cli.allow_core_dumps
+        && let Err(error) = coredump::forbid()
+    {
+        io.failure(
+            &Failure::system(format!("core images of this process cannot be forbidden: {error}"))
+                .help("--allow-core-dumps goes on without"),
+        );
+        return ExitCode::from(Exit::Failed.code());
+    }
     let exit = run(&cli.command, &mut io).unwrap_or_else(|failure| {
         io.failure(&failure);
         failure.exit
@@ -203,10 +230,12 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(args, io),
         Command::Run(args) => run::run(args, io),
         Command::Check(args) => check::run(args, io),
+        Command::Limits(args) => limits::run(args, io),
         Command::Send(args) => send::run(args, io),
         Command::Decode(args) => decode::run(args, io),
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
         Command::Stock(command) => operate::run(command, io),
+        Command::Keys(command) => keys::run(command, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Suppliers(args) => suppliers::run(args),
     }
@@ -232,7 +261,7 @@ mod tests {
         let help = command.render_long_help().to_string();
         assert!(help.contains("switchyard demo") && help.contains("Exit codes:"), "{help}");
         assert!(!help.contains("\n  suppliers"), "the hidden command is shown");
-        for name in ["demo", "run", "check", "send", "decode", "completions"] {
+        for name in ["demo", "run", "check", "limits", "send", "decode", "completions"] {
             let sub = command.find_subcommand_mut(name).unwrap_or_else(|| panic!("no {name}"));
             let help = sub.render_long_help().to_string();
             assert!(help.contains("Examples:"), "{name} shows no example");
