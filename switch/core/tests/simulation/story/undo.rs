@@ -42,11 +42,10 @@ impl Stories {
     pub(crate) fn find(&self, named: Named) -> Option<Found> {
         let blocked = |key: Option<u128>| key.and_then(|key| self.blocked.get(&key)).copied();
         let flight = |key: u128| self.keys.get(&key).copied().map(Found::Flight);
-        blocked(named.named)
-            .map(Found::Blocked)
-            .or_else(|| flight(*self.names.get(&named.named?)?))
-            .or_else(|| blocked(named.key).map(Found::Blocked))
+        let by_named = named.named.and_then(|named| self.names.get(&named)).and_then(|key| flight(*key));
+        by_named
             .or_else(|| flight(named.key?))
+            .or_else(|| blocked(named.key).or_else(|| blocked(named.named)).map(Found::Blocked))
     }
 
     /// Whether different reversals have this key.
@@ -63,18 +62,25 @@ impl Stories {
             .or_else(|| flight.and_then(|story| story.reversed_at))
     }
 
+    /// What of a reversal's keys no earlier one blocked.
+    fn unblocked(&self, named: Named) -> Named {
+        let free = |key: &u128| !self.blocked.contains_key(key);
+        Named { key: named.key.filter(free), named: named.named.filter(free) }
+    }
+
     pub(super) fn undo(&mut self, at: Lsn, reversal: &Reversal, outcome: &Outcome<'_>, undone: &Undone) {
         assert_eq!((outcome.verdict, outcome.code), (Verdict::Approved, Code::APPROVED));
         assert_eq!(outcome.flight, reversal.number);
         let wanted = *self.wanted.get(&(reversal.key, reversal.contents)).expect("somebody sent it");
         let mut original = None;
         match (self.find(wanted.named), undone) {
-            (None, Undone::Blocked(named)) => {
-                assert_eq!(*named, wanted.named);
-                let keys = [named.key, named.named].into_iter().flatten();
+            (None | Some(Found::Blocked(_)), undone @ (Undone::Blocked(_) | Undone::Again)) => {
+                let rest = self.unblocked(wanted.named);
+                let right = if rest == Named::default() { Undone::Again } else { Undone::Blocked(rest) };
+                assert_eq!(*undone, right);
+                let keys = [rest.key, rest.named].into_iter().flatten();
                 self.blocked.extend(keys.map(|key| (key, at)));
             }
-            (Some(Found::Blocked(_)), Undone::Again) => {}
             (Some(Found::Flight(number)), undone) => {
                 original = Some(self.flights[&number].key);
                 self.undo_flight(at, number, wanted.amount, outcome.day, undone);

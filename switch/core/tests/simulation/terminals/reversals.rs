@@ -63,7 +63,11 @@ impl Terminals {
             _ => None,
         };
         let story = flight.map(|number| &stories.flights[&number]);
-        let keys = [story.map(|story| story.key), named.key, named.named];
+        // A sale that is there is what it names; else whatever was blocked.
+        let keys = match story {
+            Some(story) => [Some(story.key), None],
+            None => [named.key, named.named],
+        };
         if keys.into_iter().flatten().any(|key| self.reversed.contains(&key)) {
             assert_eq!(answer.code, "17", "an inquiry after the reversal was answered (S-4)");
         }

@@ -164,9 +164,6 @@ impl World {
     fn bring_back(&mut self, mut ticket: Box<Ticket>) {
         self.disk.keep(&mut ticket);
         let now = self.now();
-        match ticket.errand {
-            Errand::Original => self.process.gate.recalled(now, ticket),
-            _ => self.respond(ticket),
-        }
+        self.process.gate.recalled(now, ticket);
     }
 }
