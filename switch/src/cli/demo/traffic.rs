@@ -95,7 +95,7 @@ fn profile(misbehaves: bool) -> Profile {
         .map(|(_, terminal)| terminal)
         .collect();
     if misbehaves {
-        profile.endings = MISBEHAVING;
+        profile.endings = MISBEHAVING.into();
     }
     profile
 }
