@@ -55,6 +55,16 @@ row!(
         moved,
         /// Reports about flights that were over.
         stale,
+        /// Reversals accepted.
+        reversals,
+        /// Originals that reversals blocked before they came.
+        blocked,
+        /// Reversals refused, for another amount than their original's.
+        partial,
+        /// Vouchers taken back.
+        withdrawn,
+        /// Inquiries answered.
+        inquiries,
         /// Flights with a ticket that waits.
         in_flight,
         /// Requests in the duplicate window.
@@ -99,6 +109,10 @@ row!(
         unexpected,
         /// Attempts and reversals open.
         open,
+        /// Reversals that are not at their end; the gate's.
+        advices,
+        /// Those of them that wait for a place at the session; the gate's.
+        advices_waiting,
         /// Links that are connected.
         links_up,
         /// 1 while sales can be sent.

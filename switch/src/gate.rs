@@ -61,6 +61,8 @@ pub struct GateRings {
     pub requests: Arc<Ring<Box<Ticket>>>,
     /// Reversals and network management of all conduits: drained first (S-19).
     pub first: Arc<Ring<Box<Ticket>>>,
+    /// Reversals whose original the keeper has read.
+    pub originals: Arc<Ring<Box<Ticket>>>,
     /// Reports of all suppliers.
     pub reports: Arc<Ring<(SupplierId, Report)>>,
     /// Filled trays.
@@ -88,6 +90,8 @@ pub struct GateActor {
     wished: Vec<ProductId>,
     /// Local decisions at the last look at the trays.
     sold_at: u64,
+    /// What was counted of reversals when they were shown last.
+    advised_at: u64,
     batches: u64,
     idle_since_us: u64,
     sealed: bool,
@@ -117,6 +121,7 @@ impl GateActor {
             tray_vouchers,
             wished: Vec::new(),
             sold_at: 0,
+            advised_at: u64::MAX,
             batches: 0,
             idle_since_us: 0,
             sealed: false,
@@ -129,6 +134,7 @@ impl GateActor {
         let Some(journal) = self.journal.as_ref() else { return };
         self.rings.requests.register(cx.waker());
         self.rings.first.register(cx.waker());
+        self.rings.originals.register(cx.waker());
         self.rings.reports.register(cx.waker());
         self.rings.trays.register(cx.waker());
         journal.register(cx.waker());
@@ -139,6 +145,7 @@ impl GateActor {
             return (self.fail)(reason);
         }
         self.release();
+        self.alert();
         self.wish();
         self.show();
         if more {
@@ -155,6 +162,12 @@ impl GateActor {
         for _ in 0..TURN_ITEMS_MAX {
             let Some((supplier, report)) = self.rings.reports.pop() else { break };
             self.gate.heard(now, supplier, report);
+            if self.gate.log().is_full() {
+                return true;
+            }
+        }
+        while let Some(ticket) = self.rings.originals.pop() {
+            self.gate.recalled(now, ticket);
             if self.gate.log().is_full() {
                 return true;
             }
@@ -231,12 +244,19 @@ impl GateActor {
     fn send_ticket(&mut self, now_us: u64, ticket: Box<Ticket>) {
         self.board.latency.count(now_us.saturating_sub(ticket.received_us));
         let ring = match ticket.errand {
-            Errand::Recall => Some(&self.rings.recalls),
+            Errand::Recall | Errand::Status | Errand::Original => Some(&self.rings.recalls),
             _ => self.rings.answers.get(usize::from(ticket.place.conduit)),
         };
         if ring.is_none_or(|ring| ring.push(ticket).is_err()) {
             // The ring has room for every ticket there is, so this is a bug; the outcome is durable, and a repeat gets it.
             tracing::error!("an answer ring is full");
+        }
+    }
+
+    /// Tells of what somebody should look at.
+    fn alert(&mut self) {
+        for alert in self.gate.alerts() {
+            tracing::warn!(target: "switchyard::alert", "{alert}");
         }
     }
 
@@ -276,7 +296,8 @@ impl GateActor {
         }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.show_advices();
         let (row, counters) = (&self.board.gate, self.gate.counters);
         show(&row.tickets, counters.tickets);
         show(&row.answers, counters.answers);
@@ -291,12 +312,32 @@ impl GateActor {
         show(&row.late, counters.late);
         show(&row.moved, counters.moved);
         show(&row.stale, counters.stale);
+        show(&row.reversals, counters.reversals);
+        show(&row.blocked, counters.blocked);
+        show(&row.partial, counters.partial);
+        show(&row.withdrawn, counters.withdrawn);
+        show(&row.inquiries, counters.inquiries);
         show(&row.in_flight, self.gate.waiting() as u64);
         show(&row.window_requests, self.gate.state().index.len() as u64);
         show(&row.batches, self.batches);
         if let Some(journal) = &self.journal {
             show(&row.written_bytes, journal.written().0);
             show(&row.durable_bytes, journal.durable().0);
+        }
+    }
+
+    /// The reversals of each supplier, when something about them has changed.
+    fn show_advices(&mut self) {
+        let counters = self.gate.counters;
+        let counted =
+            counters.unknown + counters.settled + counters.parked + counters.late + counters.reversals;
+        if std::mem::replace(&mut self.advised_at, counted) == counted {
+            return;
+        }
+        for (supplier, (_, row)) in self.gate.catalogue().suppliers.iter().zip(&self.board.suppliers) {
+            let Some(supply) = self.gate.supply(supplier.id) else { continue };
+            show(&row.advices, u64::from(supply.advices() - supply.in_flight()));
+            show(&row.advices_waiting, supply.backlog() as u64);
         }
     }
 

@@ -16,6 +16,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 use switchyard_core::fact::Fact;
 use switchyard_core::pack::Pack;
+use switchyard_core::reversal::Recalled;
 use switchyard_core::seal::Keyring;
 use switchyard_core::stock::StockBatch;
 use switchyard_core::ticket::{Errand, Ticket};
@@ -59,6 +60,8 @@ pub struct KeeperWork {
     pub recalls: Arc<Ring<Box<Ticket>>>,
     /// Where they go then, one ring a conduit.
     pub answers: Vec<Arc<Ring<Box<Ticket>>>>,
+    /// Where tickets go back to the gate whose original was wanted.
+    pub originals: Arc<Ring<Box<Ticket>>>,
     /// Trays wanted, batches to be opened.
     pub wishes: Arc<Ring<KeeperWish>>,
     /// Trays filled.
@@ -136,11 +139,16 @@ fn grant(work: &mut KeeperWork, wish: KeeperWish) {
     }
 }
 
-/// Reads the stored request and outcome into a ticket, and sends it on to its conduit. A ticket whose records cannot be read has no outcome: the conduit counts it, and
-/// does not answer something wrong.
+/// Does what the errand of a ticket says, and sends it on: to its conduit, or back to the gate.
 fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
+    if ticket.errand == Errand::Original {
+        return recall_original(work, ticket, fact);
+    }
+    let status = ticket.errand == Errand::Status;
     ticket.errand = Errand::Answer;
-    if let Err(reason) = read_stored(work, &mut ticket, fact) {
+    let read =
+        if status { read_status(work, &mut ticket, fact) } else { read_stored(work, &mut ticket, fact) };
+    if let Err(reason) = read {
         ticket.outcome.clear();
         tracing::error!(at = ticket.intent_at.0, reason, "a stored answer cannot be read");
     }
@@ -151,10 +159,48 @@ fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
     ring.wake();
 }
 
+/// Reads the sale that a reversal names; the gate decides what becomes of it. One that cannot be read is refused there.
+fn recall_original(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
+    ticket.recalled = match read_original(work, &ticket, fact) {
+        Ok(recalled) => Some(Box::new(recalled)),
+        Err(reason) => {
+            tracing::error!(at = ticket.intent_at.0, reason, "the original of a reversal cannot be read");
+            None
+        }
+    };
+    if work.originals.push(ticket).is_err() {
+        tracing::error!("the ring of originals is full");
+    }
+    work.originals.wake();
+}
+
+fn read_original(work: &KeeperWork, ticket: &Ticket, bytes: &mut Vec<u8>) -> Result<Recalled, String> {
+    let mut outcome = Vec::new();
+    work.reader.fact(ticket.intent_at, bytes).map_err(|error| error.to_string())?;
+    work.reader.fact(ticket.outcome_at, &mut outcome).map_err(|error| error.to_string())?;
+    let facts = (Fact::unpack(bytes), Fact::unpack(&outcome));
+    let (Ok(intent), Ok(outcome)) = facts else { return Err("a record cannot be read".into()) };
+    Recalled::of(&intent, &outcome).ok_or_else(|| "no sale lies there".into())
+}
+
+/// How a stored request stands, for an inquiry: its outcome without its secrets. An unknown that is no longer open has been reversed.
+fn read_status(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) -> Result<(), String> {
+    work.reader.fact(ticket.outcome_at, fact).map_err(|error| error.to_string())?;
+    let outcome = Fact::unpack(fact).ok().and_then(|fact| fact.outcome()).ok_or("no outcome lies there")?;
+    ticket.outcome.clear();
+    outcome.status().pack(&mut ticket.outcome);
+    Ok(())
+}
+
+/// Reads the stored request and outcome into a ticket. A ticket whose records cannot be read has no outcome: the conduit counts it, and does not answer something wrong.
 fn read_stored(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) -> Result<(), String> {
     work.reader.fact(ticket.intent_at, fact).map_err(|error| error.to_string())?;
     match Fact::unpack(fact) {
-        Ok(Fact::Intent { dialect, frame, .. } | Fact::Sale { dialect, frame, .. }) => {
+        Ok(
+            Fact::Intent { dialect, frame, .. }
+            | Fact::Sale { dialect, frame, .. }
+            | Fact::Undo { dialect, frame, .. },
+        ) => {
             let dialect = work.dialects.get(usize::from(dialect)).copied().flatten();
             ticket.original_dialect = dialect.ok_or("its dialect is no longer configured")?;
             ticket.original.clear();
@@ -163,14 +209,10 @@ fn read_stored(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) -> Re
         _ => return Err("no request lies there".into()),
     }
     work.reader.fact(ticket.outcome_at, fact).map_err(|error| error.to_string())?;
-    match Fact::unpack(fact) {
-        Ok(Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } | Fact::Sale { outcome, .. }) => {
-            ticket.outcome.clear();
-            outcome.pack(&mut ticket.outcome);
-            Ok(())
-        }
-        _ => Err("no outcome lies there".into()),
-    }
+    let outcome = Fact::unpack(fact).ok().and_then(|fact| fact.outcome()).ok_or("no outcome lies there")?;
+    ticket.outcome.clear();
+    outcome.pack(&mut ticket.outcome);
+    Ok(())
 }
 
 fn fill(stock: &mut StockReader, wish: TrayWish) -> TrayFilled {

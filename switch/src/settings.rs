@@ -295,6 +295,10 @@ pub struct GateSettings {
     pub duplicate_window_h: u32,
     /// Most keys remembered; full means 96, never an early eviction (S-3).
     pub duplicates_max: u64,
+    /// Most reversals open at suppliers at a time.
+    pub reversals_max: u32,
+    /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
+    pub voucher_credits_max: u16,
     /// Most messages open at a time, over all conduits.
     pub tickets_max: u32,
     /// Most bytes of answers that wait for slow readers, over all connections.

@@ -238,6 +238,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let first_refusal = FlightNo::first_refusal(log.epoch(), now.wall_ms);
     let options = GateOptions {
         duplicates_max: settings.gate.duplicates_max as usize,
+        reversals_max: settings.gate.reversals_max as usize,
+        voucher_credits_max: settings.gate.voucher_credits_max,
         key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,
         key_id: epoch,
         keyring: Arc::clone(&books.keyring),
@@ -261,6 +263,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         stock,
         recalls: Arc::clone(&rings.recalls),
         answers: rings.answers.clone(),
+        originals: Arc::clone(&rings.originals),
         wishes: Arc::clone(&rings.wishes),
         trays: Arc::clone(&rings.trays),
         dialects,
@@ -403,6 +406,7 @@ fn rings(settings: &Settings, gate: &Gate) -> GateRings {
     GateRings {
         requests: Arc::new(Ring::new(all_tickets)),
         first: Arc::new(Ring::new(all_tickets)),
+        originals: Arc::new(Ring::new(all_tickets)),
         reports: Arc::new(Ring::new(reports.min(1 << 16) + REPORTS_SPARE)),
         trays: Arc::new(Ring::new(TRAYS_MAX)),
         answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(tickets))).collect(),

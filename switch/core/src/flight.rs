@@ -5,6 +5,7 @@
 //! (S-12); every order to a supplier, sale or reversal, can be built from a flight alone (S-14).
 //! Deliberately absent: who waits for its answer (the gate's, gone after a crash, and a repeat comes back for it).
 
+use crate::adapter::LinkNo;
 use crate::catalogue::Service;
 use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use crate::index::EntryNo;
@@ -103,6 +104,18 @@ pub enum Phase {
     Parked,
 }
 
+/// Where the amount of a flight is while its outcome, or its reversal, is open (S-15).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Held {
+    /// Nowhere of its own: it was moved, or given back.
+    #[default]
+    Nothing,
+    /// Reserved in the network's position.
+    Reserved,
+    /// In the suspense account of the supplier.
+    Suspense,
+}
+
 /// What the journal remembers of an open item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flight {
@@ -146,8 +159,14 @@ pub struct Flight {
     pub pan: SealedPan,
     /// Where it stands. Not packed: facts say it.
     pub phase: Phase,
-    /// Whether its amount is reserved. Not packed: facts say it.
-    pub reserved: bool,
+    /// Where its amount is. Not packed: facts say it.
+    pub held: Held,
+    /// Whether its terminal reversed it: its answer is 17, and no other supplier is asked (S-4, S-12). Not packed: facts say it.
+    pub cancelled: bool,
+    /// The link that the answer of its last attempt came on, where that is known: its reversal goes there (S-8). Not packed.
+    pub link: Option<LinkNo>,
+    /// The STAN of its reversal at the supplier; 0: the attempt's own, which is still kept for it. Not packed.
+    pub reversal_stan: u32,
     /// Its entry in the index. Not packed: given when the fact is applied.
     pub entry: EntryNo,
 }
@@ -180,6 +199,11 @@ impl Flight {
             pan: SealedPan::new(from.bytes()?).ok_or(Unreadable)?,
             ..Self::default()
         })
+    }
+
+    /// The STAN under which its reversal is open at the supplier.
+    pub fn undo_stan(&self) -> u32 {
+        if self.reversal_stan == 0 { self.attempt.stan } else { self.reversal_stan }
     }
 
     /// What kind of thing is sold.

@@ -8,6 +8,7 @@
 use crate::ids::FlightNo;
 use crate::log::Lsn;
 use hashbrown::HashTable;
+use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
 /// How a request stands.
@@ -15,10 +16,21 @@ use std::collections::VecDeque;
 pub enum Standing {
     /// Its flight is open; a repeat waits.
     InFlight,
-    /// It has an answer; a repeat gets it.
+    /// It was approved, and that stands; a repeat gets the answer, a reversal undoes it.
+    Approved,
+    /// It has an answer, and nothing of it stands at a supplier: declined, unknown, or itself a reversal. A repeat gets the answer.
     Answered,
-    /// A reversal was accepted for it: every repeat, and an original that comes after it, gets 17 (S-4).
+    /// A reversal was accepted for it: every repeat gets 17 (S-4).
     Cancelled,
+    /// A reversal named it before it was ever seen: when it comes, it gets 17 (S-4).
+    Blocked,
+}
+
+impl Standing {
+    /// Whether there is an answer to give again.
+    pub fn has_answer(self) -> bool {
+        matches!(self, Self::Approved | Self::Answered)
+    }
 }
 
 /// What the index knows of a request.
@@ -63,6 +75,12 @@ pub struct Index {
     left: usize,
     by_key: Vec<HashTable<EntryNo>>,
     by_named: Vec<HashTable<EntryNo>>,
+    /// Further keys of S-5, of repeats with a transmission time of their own, and the key of S-1 that each belongs to.
+    seen: FxHashMap<u128, u128>,
+    /// The same, oldest first: when it was seen, Unix milliseconds.
+    seen_since: VecDeque<(u64, u128)>,
+    /// Entries that stand `Blocked`.
+    blocked: usize,
 }
 
 impl Default for Index {
@@ -73,6 +91,9 @@ impl Default for Index {
             left: 0,
             by_key: vec![HashTable::new(); SHARDS],
             by_named: vec![HashTable::new(); SHARDS],
+            seen: FxHashMap::default(),
+            seen_since: VecDeque::new(),
+            blocked: 0,
         }
     }
 }
@@ -112,8 +133,35 @@ impl Index {
             .copied()
     }
 
-    /// The newest entry with that key of S-5.
+    /// The newest entry with that key of S-5, its own or that of a repeat.
     pub fn by_named(&self, named: u128) -> Option<EntryNo> {
+        self.by_own_named(named).or_else(|| self.by_key(*self.seen.get(&named)?))
+    }
+
+    /// Whether a reversal blocked the request with that key of S-5 before it came.
+    pub fn is_blocked(&self, named: u128) -> bool {
+        let blocked = |number| self.entry(number).is_some_and(|entry| entry.standing == Standing::Blocked);
+        self.blocked > 0 && self.by_own_named(named).is_some_and(blocked)
+    }
+
+    /// A repeat of the request with `key` had the key of S-5 `named`: a reversal may name it by that too.
+    pub fn see(&mut self, at_ms: u64, key: u128, named: u128) {
+        if self.seen.insert(named, key).is_none() {
+            self.seen_since.push_back((at_ms, named));
+        }
+    }
+
+    /// Marks the request of `entry` cancelled. An entry that is not here (any more) comes back as given.
+    pub fn cancel(&mut self, entry: &Entry) {
+        match self.by_key(entry.key).and_then(|number| self.entry_mut(number)) {
+            Some(known) => known.standing = Standing::Cancelled,
+            None => {
+                self.add(Entry { standing: Standing::Cancelled, ..*entry });
+            }
+        }
+    }
+
+    fn by_own_named(&self, named: u128) -> Option<EntryNo> {
         self.by_named[shard(named)]
             .find(named as u64, |number| self.entry(*number).is_some_and(|entry| entry.named == named))
             .copied()
@@ -128,6 +176,7 @@ impl Index {
         let Some(chunk) = self.chunks.back_mut() else { unreachable!("a chunk was pushed above") };
         let number = self.first.wrapping_add((chunks * CHUNK_ENTRIES + chunk.len()) as u32);
         chunk.push(entry);
+        self.blocked += usize::from(entry.standing == Standing::Blocked);
         self.forget_named(entry.named);
         let Self { chunks, first, by_key, by_named, .. } = self;
         let at = |number: &EntryNo| {
@@ -143,7 +192,7 @@ impl Index {
     }
 
     fn forget_named(&mut self, named: u128) {
-        let Some(number) = self.by_named(named) else { return };
+        let Some(number) = self.by_own_named(named) else { return };
         if let Ok(found) = self.by_named[shard(named)].find_entry(named as u64, |known| *known == number) {
             found.remove();
         }
@@ -151,11 +200,15 @@ impl Index {
 
     /// Lets entries go that are over and were admitted before `before_ms`, oldest first, up to the first that must stay.
     pub fn expire(&mut self, before_ms: u64) {
+        while let Some((_, named)) = self.seen_since.pop_front_if(|(since_ms, _)| *since_ms < before_ms) {
+            self.seen.remove(&named);
+        }
         while let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() {
             if entry.admitted_ms >= before_ms || entry.standing == Standing::InFlight {
                 return;
             }
             let number = self.first.wrapping_add(self.left as u32);
+            self.blocked -= usize::from(entry.standing == Standing::Blocked);
             self.remove(number, &entry);
             self.left += 1;
             if self.left == CHUNK_ENTRIES {
@@ -188,7 +241,7 @@ impl Index {
 /// Two indexes are equal when they hold the same entries in the same order; their tables follow from that.
 impl PartialEq for Index {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter())
+        self.len() == other.len() && self.iter().eq(other.iter()) && self.seen == other.seen
     }
 }
 

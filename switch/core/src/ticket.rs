@@ -8,6 +8,7 @@
 use crate::catalogue::Catalogue;
 use crate::iso8583::{Layout, Mti};
 use crate::request::Request;
+use crate::reversal::Recalled;
 use crate::secret::Secret;
 use std::sync::Arc;
 
@@ -32,6 +33,10 @@ pub enum Errand {
     Answer,
     /// The keeper reads the stored records first (`intent_at`, `outcome_at`), then it is an answer.
     Recall,
+    /// The keeper reads how the stored request stood (`outcome_at`), without secrets, then it is the answer to an inquiry.
+    Status,
+    /// The keeper reads the stored sale that a reversal names, and hands the ticket back to the gate with `recalled`.
+    Original,
 }
 
 /// One message. Boxed and recycled: at rest its buffers are empty and keep their room.
@@ -73,6 +78,8 @@ pub struct Ticket {
     pub intent_at: crate::log::Lsn,
     /// Where the stored outcome lies, for `Errand::Recall`.
     pub outcome_at: crate::log::Lsn,
+    /// What the keeper found of the sale that a reversal names; none where it cannot be read.
+    pub recalled: Option<Box<Recalled>>,
     /// The snapshot that it was admitted with.
     pub catalogue: Option<Arc<Catalogue>>,
 }
@@ -87,6 +94,7 @@ impl Ticket {
         self.pan.clear();
         self.outcome.clear();
         self.errand = Errand::Ask;
+        self.recalled = None;
         self.catalogue = None;
     }
 }

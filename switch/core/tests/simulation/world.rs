@@ -70,6 +70,8 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64) -> Proce
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let options = GateOptions {
         duplicates_max: 1_000_000,
+        reversals_max: 100_000,
+        voucher_credits_max: 3,
         key: keyring.key(id).expect("just put in"),
         key_id: id,
         keyring: Arc::clone(keyring),

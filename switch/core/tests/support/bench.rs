@@ -9,14 +9,12 @@ use switchyard_core::adapter::{Local, Order};
 use switchyard_core::answer::{answer, refuse};
 use switchyard_core::catalogue::{Catalogue, Supplier};
 use switchyard_core::code::Code;
-use switchyard_core::fact::Fact;
 use switchyard_core::gate::{Gate, GateOptions, Released};
 use switchyard_core::ids::{Now, SupplierId};
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::log::Log;
 use switchyard_core::money::Minor;
-use switchyard_core::pack::Pack;
 use switchyard_core::request::{Read, Rules, read};
 use switchyard_core::seal::{DataKey, KeyId, Keyring};
 use switchyard_core::secret::Secret;
@@ -41,6 +39,8 @@ pub(crate) struct Bench {
     pub(crate) orders: Vec<Box<Order>>,
     /// Answers, by the connection's slot.
     pub(crate) answers: Vec<(u32, Answer)>,
+    /// Tickets that are with the keeper.
+    pub(crate) away: Vec<Box<Ticket>>,
     /// Whether what is written is synced.
     pub(crate) syncing: bool,
     /// Messages that the connection's window holds.
@@ -57,7 +57,14 @@ fn gate(disk: &Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, n
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let key = keyring.key(id).expect("just put in");
-    let options = GateOptions { duplicates_max: INDEX_MAX, key, key_id: id, keyring: Arc::clone(keyring) };
+    let options = GateOptions {
+        duplicates_max: INDEX_MAX,
+        reversals_max: 1_000,
+        voucher_credits_max: 3,
+        key,
+        key_id: id,
+        keyring: Arc::clone(keyring),
+    };
     let stock: Box<dyn Local> = Box::new(Stock { keyring: Arc::clone(keyring) });
     let wallet: Box<dyn Local> = Box::new(Wallet { balance_max: Minor(10_000) });
     let locals = vec![(text("stock"), stock), (text("wallet"), wallet)];
@@ -81,6 +88,7 @@ impl Bench {
             keyring,
             orders: Vec::new(),
             answers: Vec::new(),
+            away: Vec::new(),
             syncing: true,
             window: 100,
             relaxed: false,
@@ -249,8 +257,13 @@ impl Bench {
     }
 
     fn respond(&mut self, mut ticket: Box<Ticket>) {
-        if ticket.errand == Errand::Recall {
-            self.recall(&mut ticket);
+        match ticket.errand {
+            Errand::Answer => {}
+            Errand::Original => {
+                self.disk.keep(&mut ticket);
+                return self.away.push(ticket);
+            }
+            _ => self.disk.keep(&mut ticket),
         }
         let (mut secret, mut out) = (Secret::new(), Vec::new());
         answer(&self.dialects, &ticket, &self.keyring, &mut secret, &mut out)
@@ -260,20 +273,19 @@ impl Bench {
         self.answers.push((ticket.place.slot, answer));
     }
 
-    fn recall(&self, ticket: &mut Ticket) {
-        let request = Fact::unpack(self.disk.fact(ticket.intent_at)).expect("a fact");
-        let (Fact::Intent { dialect, frame, .. } | Fact::Sale { dialect, frame, .. }) = request else {
-            panic!("no request lies there")
-        };
-        (ticket.original_dialect, ticket.original) = (dialect, frame.to_vec());
-        let stored = Fact::unpack(self.disk.fact(ticket.outcome_at)).expect("a fact");
-        let (Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } | Fact::Sale { outcome, .. }) =
-            stored
-        else {
-            panic!("no outcome lies there")
-        };
-        ticket.outcome.clear();
-        outcome.pack(&mut ticket.outcome);
+    /// The keeper hands back what it was asked for.
+    pub(crate) fn bring_back(&mut self) {
+        for ticket in std::mem::take(&mut self.away) {
+            self.gate.recalled(self.now, ticket);
+        }
+        self.flush();
+    }
+
+    /// Asks, and takes the answer that comes at once, or when the keeper has read what is needed.
+    pub(crate) fn reversed(&mut self, sale: &Sale) -> Answer {
+        self.ask(0, sale);
+        self.bring_back();
+        self.answer()
     }
 
     /// What the newest choice for a STAN of the first terminal says: supplier and reason.

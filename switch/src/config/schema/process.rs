@@ -78,6 +78,22 @@ pub(super) const GATE: &[Key] = &[
     )
     .default("8_000_000"),
     Key::integer(
+        "reversals_max",
+        "reversals",
+        1_000,
+        10_000_000,
+        "Most reversals open at suppliers at a time, over all of them; beyond it reversals of approved sales get 96 and come again.",
+    )
+    .default("100_000"),
+    Key::integer(
+        "voucher_credits_max",
+        "vouchers",
+        0,
+        10_000,
+        "Vouchers taken back by a reversal that a terminal is credited for by itself on a business day; the amounts of more wait in suspense for an operator (S-10).",
+    )
+    .default("3"),
+    Key::integer(
         "tickets_max",
         "messages",
         64,

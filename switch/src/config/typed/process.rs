@@ -49,6 +49,8 @@ pub(in super::super) fn gate(table: &Table) -> GateSettings {
     GateSettings {
         duplicate_window_h: table.number("duplicate_window_h"),
         duplicates_max: table.number("duplicates_max"),
+        reversals_max: table.number("reversals_max"),
+        voucher_credits_max: table.number("voucher_credits_max"),
         tickets_max: table.number("tickets_max"),
         output_bytes_max: table.number("output_bytes_max"),
         drain_ms: table.number("drain_ms"),
