@@ -185,11 +185,11 @@ impl<'a> Check<'a> {
     }
 
     fn books(&mut self, before: &Books, after: &Books) {
-        let Books { in_flight, open, parked, .. } = after;
+        let Books { in_flight, advices, parked, .. } = after;
         let settled = after.is_at_rest() && after.sum() == 0 && !after.positions.is_empty();
         self.faults.judge(Rule::Settled, settled, String::new(), || {
             let (sum, reserved) = (after.sum(), after.reserved());
-            format!("sum {sum}, reserved {reserved}, {in_flight} under way, {open} open at suppliers")
+            format!("sum {sum}, reserved {reserved}, {in_flight} under way, {advices} reversals not confirmed")
         });
         // What waits in suspense has left neither for a supplier nor for a network.
         let spent = |kind: &str| before.posted(kind) - after.posted(kind);

@@ -22,6 +22,8 @@ const CANCELLED: &[u8; 2] = b"17";
 const OVERLOAD: &[u8; 2] = b"96";
 pub(crate) const APPROVED: &[u8; 2] = b"00";
 const UNKNOWN: &[u8; 2] = b"68";
+/// So often a sale's connection may be lost before its messages are given up: who ends every connection must not hold up a load.
+const LOST_MAX: u8 = 12;
 
 /// What a message asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +119,8 @@ pub(crate) struct Sale {
     pub(crate) reversed: Reversed,
     reversal_stan: u32,
     reversal_answer: u64,
+    /// How often its connection was lost.
+    lost: u8,
 }
 
 impl Sale {
@@ -253,6 +257,7 @@ impl Ledger {
             reversed: Reversed::Never,
             reversal_stan: 0,
             reversal_answer: 0,
+            lost: 0,
         });
         let message = if plan.reverse_unknown { Message::Reversal { again: false } } else { Message::Sale };
         FollowUp { sale, message }
@@ -470,8 +475,12 @@ impl Ledger {
         let keys: Vec<Key> = self.opens.keys().filter(|key| key.0 == connection).copied().collect();
         for key in keys {
             while let Some(opened) = self.end(key) {
-                self.follow(opened.sale, opened.message.again());
-                self.asked_again += 1;
+                let sale = &mut self.sales[opened.sale as usize];
+                sale.lost = sale.lost.saturating_add(1);
+                if sale.lost <= LOST_MAX {
+                    self.follow(opened.sale, opened.message.again());
+                    self.asked_again += 1;
+                }
             }
         }
     }

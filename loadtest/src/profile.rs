@@ -190,6 +190,13 @@ impl Profile {
         }
     }
 
+    /// Asks for the smallest amount of each product only: the networks' money lasts longer.
+    pub fn smallest_amounts(&mut self) {
+        for item in &mut self.items {
+            item.amounts = *item.amounts.start()..=*item.amounts.start();
+        }
+    }
+
     /// Sets the weights by product, all others to 0; answers the first product that the profile does not have.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ fn waiting(live: &LiveCounters) -> Option<String> {
         Stage::Repeats => format!("everything once more: {} answered", live.answered.load(Ordering::Relaxed)),
         Stage::Settle => {
             format!(
-                "until everything has settled: {} open at suppliers",
+                "until everything has settled: {} left",
                 live.unsettled.load(Ordering::Relaxed)
             )
         }

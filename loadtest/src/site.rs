@@ -49,7 +49,7 @@ struct Figures {
 
 #[derive(Deserialize)]
 struct SupplierFigures {
-    open: u64,
+    advices: u64,
 }
 
 /// What the switch says of its books.
@@ -59,8 +59,8 @@ pub struct Books {
     pub positions: Vec<Position>,
     /// Requests under way.
     pub in_flight: u64,
-    /// Sales and reversals open at suppliers.
-    pub open: u64,
+    /// Reversals that suppliers have not confirmed yet.
+    pub advices: u64,
     /// Reversals parked since the switch started.
     pub parked: u64,
 }
@@ -76,7 +76,7 @@ impl Books {
         Ok(Self {
             positions,
             in_flight: figures.in_flight,
-            open: figures.suppliers.iter().map(|supplier| supplier.open).sum(),
+            advices: figures.suppliers.iter().map(|supplier| supplier.advices).sum(),
             parked: figures.parked,
         })
     }
@@ -93,7 +93,7 @@ impl Books {
 
     /// Whether nothing is under way any more.
     pub fn is_at_rest(&self) -> bool {
-        self.in_flight == 0 && self.open == 0 && self.reserved() == 0
+        self.in_flight == 0 && self.advices == 0 && self.reserved() == 0
     }
 
     /// What is posted on all accounts of a kind together: those whose name begins so.
@@ -132,7 +132,7 @@ pub async fn at_rest(site: &watch::Receiver<Site>, bound: Duration, live: &LiveC
         let books = Books::read(pages).await.ok();
         let over = began.elapsed() >= bound;
         if let Some(books) = &books {
-            live.unsettled.store(books.in_flight + books.open, Ordering::Relaxed);
+            live.unsettled.store(books.in_flight + books.advices, Ordering::Relaxed);
         }
         if over || books.as_ref().is_some_and(Books::is_at_rest) {
             return books;

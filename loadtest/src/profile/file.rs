@@ -65,6 +65,8 @@ struct File {
     requests: Option<u64>,
     warm_up_seconds: Option<f64>,
     settle_seconds: Option<f64>,
+    #[serde(default)]
+    smallest_amounts: bool,
     pace: Option<PaceKeys>,
     #[serde(default)]
     product: Vec<ProductKeys>,
@@ -206,6 +208,9 @@ impl File {
         let mut profile = Profile::demonstration();
         if !self.product.is_empty() {
             profile.items = self.product.iter().map(ProductKeys::item).collect::<Result<_, _>>()?;
+        }
+        if self.smallest_amounts {
+            profile.smallest_amounts();
         }
         if let Some(mix) = &self.mix {
             profile.mix(&weights(mix)?).map_err(|unknown| {
