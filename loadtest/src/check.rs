@@ -189,7 +189,9 @@ impl<'a> Check<'a> {
         let settled = after.is_at_rest() && after.sum() == 0 && !after.positions.is_empty();
         self.faults.judge(Rule::Settled, settled, String::new(), || {
             let (sum, reserved) = (after.sum(), after.reserved());
-            format!("sum {sum}, reserved {reserved}, {in_flight} under way, {advices} reversals not confirmed")
+            format!(
+                "sum {sum}, reserved {reserved}, {in_flight} under way, {advices} reversals not confirmed"
+            )
         });
         // What waits in suspense has left neither for a supplier nor for a network.
         let spent = |kind: &str| before.posted(kind) - after.posted(kind);

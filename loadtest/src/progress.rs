@@ -60,10 +60,7 @@ fn waiting(live: &LiveCounters) -> Option<String> {
         Stage::LastAnswers => format!("the last answers: {open} open"),
         Stage::Repeats => format!("everything once more: {} answered", live.answered.load(Ordering::Relaxed)),
         Stage::Settle => {
-            format!(
-                "until everything has settled: {} left",
-                live.unsettled.load(Ordering::Relaxed)
-            )
+            format!("until everything has settled: {} left", live.unsettled.load(Ordering::Relaxed))
         }
     })
 }
