@@ -2,14 +2,15 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use support::demo::{Demo, PROGRAM};
-use support::{Ask, Client, until};
+use support::switch::{configure, run};
+use support::{Ask, Client, settings, until};
 use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag, View};
 
 /// A value that may be nowhere, and what it is.
@@ -329,42 +330,14 @@ impl Blabber {
     }
 }
 
-/// The shipped configuration with one conduit, and `telco-a` at this address.
-fn configured(folder: &Path, supplier: SocketAddr) -> PathBuf {
-    let main = "data = \"data\"\ninclude = [\"networks.toml\", \"products.toml\", \"suppliers/*.toml\"]\n\
-        merchants = [\"merchants.csv\"]\nterminals = [\"terminals.csv\"]\n[keys]\ncreate = true\n\
-        [[conduit]]\nname = \"plain\"\nlisten = \"127.0.0.1:0\"\ndialect = \"prepaid87\"\n";
-    for (name, text) in switchyard::config::SHIPPED {
-        let path = folder.join(name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        let text = match *name {
-            "switchyard.toml" => main.to_owned(),
-            "suppliers/telco-a.toml" => text.replace("port = 9583", &format!("port = {}", supplier.port())),
-            _ => (*text).to_owned(),
-        };
-        std::fs::write(path, text).expect("own file");
-    }
-    folder.join("switchyard.toml")
-}
-
-/// Starts `run`, and waits until it says where its conduit listens.
-fn run(config: &Path) -> (Child, SocketAddr) {
-    let mut command = readable();
-    command.args(["run", "--config"]).arg(config).stdout(Stdio::piped()).env("SWITCHYARD_LOG", "error");
-    let mut child = command.spawn().expect("the program");
-    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let mut words = lines
-        .map_while(Result::ok)
-        .filter_map(|line| line.strip_prefix("  conduit plain").map(str::to_owned));
-    let address = words.next().and_then(|at| at.trim().parse().ok()).expect("a conduit that listens");
-    (child, address)
-}
-
 #[test]
 fn no_pin_that_a_supplier_should_not_have_sent_stays_anywhere() {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let config = configured(folder.path(), listener.local_addr().expect("an address"));
+    let port = listener.local_addr().expect("an address").port();
+    // It makes the certificates that the shipped configuration names.
+    drop(settings(&folder.path().join("data")));
+    configure(folder.path(), &[("suppliers/telco-a.toml", "port = 9583".into(), format!("port = {port}"))]);
     let dialect = Arc::new(Dialect::open_shipped("prepaid87").expect("shipped"));
     let told = Arc::new(Mutex::new(Vec::new()));
     let blabber = Blabber { dialect, told: Arc::clone(&told) };
@@ -373,8 +346,8 @@ fn no_pin_that_a_supplier_should_not_have_sent_stays_anywhere() {
         let (link, _) = listener.accept().expect("the switch dials");
         let _ = blabber.serve(link);
     });
-    let (mut child, address) = run(&config);
-    let mut client = Client::connect(address, "prepaid87");
+    let (mut child, addresses) = run(readable(), folder.path());
+    let mut client = Client::connect(addresses["plain"], "prepaid87");
     for (account, code) in [("0612345680", "05"), ("0612345686", "68"), ("0612345680", "05")] {
         let answer = client.ask(&Ask::sale("TOPUP", "210000", 1_000, account));
         assert_eq!((answer.code.as_str(), answer.pin.as_str()), (code, ""), "{account}");

@@ -10,6 +10,7 @@
 //! `topology` is the only place that starts threads and wires rings.
 
 pub mod board;
+pub mod checkpointer;
 pub mod cli;
 pub mod clock;
 pub mod conduit;
@@ -22,7 +23,10 @@ pub mod io;
 pub mod journal;
 pub mod keeper;
 pub mod keys;
+pub mod limits;
 pub mod link;
+pub mod machine;
+pub mod restore;
 pub mod ring;
 pub mod settings;
 pub mod stock;

@@ -21,6 +21,9 @@ use tokio::time::Instant;
 /// Most frames taken from a link, and most orders taken, in one turn.
 const TURN_ITEMS_MAX: usize = 512;
 
+/// Reports that may wait for the gate before the links are left alone: what a supplier sends beyond that waits in its own socket.
+pub(crate) const REPORTS_KEPT_MAX: usize = 4_096;
+
 /// The actor.
 #[derive(Debug)]
 pub struct SupplierActor {
@@ -77,6 +80,8 @@ impl SupplierActor {
         self.session.tick(now);
         self.carry_out();
         self.report();
+        // The gate's ring was full: nothing else might wake this actor for what is left.
+        more |= self.session.backlog() > 0;
         for link in &mut self.links {
             link.flush(cx);
         }
@@ -92,6 +97,9 @@ impl SupplierActor {
     fn listen(&mut self, now: Now, cx: &mut TaskContext<'_>) -> bool {
         let mut more = false;
         for at in 0..self.links.len() {
+            if self.session.backlog() >= REPORTS_KEPT_MAX {
+                return true;
+            }
             let mut items = 0;
             while let Poll::Ready(event) = self.links[at].poll_event(cx) {
                 let number = at as LinkNo;
@@ -131,9 +139,9 @@ impl SupplierActor {
             let out = self.session.out();
             let (link, range) = out.sends[at].clone();
             let Some(link) = self.links.get_mut(usize::from(link)) else { continue };
-            // What cannot be queued was never sent: the session learns it when the link goes down, or by the time-out.
-            if let Ok(position) = link.queue(&out.bytes[range]) {
-                self.session.queued(at, position);
+            match link.queue(&out.bytes[range]) {
+                Ok(position) => self.session.queued(at, position),
+                Err(_) => self.session.not_queued(at),
             }
         }
         for at in 0..self.session.out().close.len() {
@@ -184,10 +192,12 @@ impl SupplierActor {
         show(&row.undone, counters.undone);
         show(&row.late, counters.late);
         show(&row.duplicate, counters.duplicate);
+        show(&row.contradictory, counters.contradictory);
         show(&row.unmatched, counters.unmatched);
         show(&row.garbage, counters.garbage);
         show(&row.unexpected, counters.unexpected);
         show(&row.open, self.session.open() as u64);
+        show(&row.reversals_waiting, self.session.waiting() as u64);
         show(&row.links_up, self.links.iter().filter(|link| link.is_up()).count() as u64);
         show(&row.ready, u64::from(self.ready));
     }

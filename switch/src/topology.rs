@@ -15,15 +15,18 @@
 mod links;
 
 use crate::board::{Board, SupplierRow, show};
+use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
 use crate::clock::Clock;
-use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget};
+use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget, TicketBudget};
 use crate::control::{self, socket::Operations};
 use crate::door::{Arrival, Door, DoorError};
 use crate::gate::{Close, GateActor, GateRings, fill_trays};
 use crate::journal::{JournalError, JournalOptions, Opening, Replayed};
 use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
+use crate::limits::RingSizes;
 use crate::link::Way;
+use crate::restore::restore;
 use crate::ring::Ring;
 use crate::settings::{ConduitSettings, Settings, SupplierSettings};
 use crate::stock::{self, StockError, StockReader};
@@ -40,13 +43,13 @@ use std::time::{Duration, Instant};
 use switchyard_adapters::{Made, MakeContext};
 use switchyard_core::adapter::{Local, Wire};
 use switchyard_core::catalogue::{Catalogue, Supplier};
-use switchyard_core::fact::{Fact, NameKind};
+use switchyard_core::fact::NameKind;
 use switchyard_core::gate::{Gate, GateOptions, Recovered};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::seal::{KeyId, Keyring};
-use switchyard_core::session::Session;
+use switchyard_core::session::{Session, Watch};
 use switchyard_core::state::State;
 use switchyard_core::text::Text;
 use tokio::sync::oneshot;
@@ -55,10 +58,8 @@ use tokio::sync::oneshot;
 pub const SUPPLIERS_WAIT_MS: u64 = 1_000;
 /// How long a stop waits for the yard to answer, beside the drain itself.
 const STOP_WAIT_MS: u64 = 10_000;
-/// Trays and wishes under way.
-const TRAYS_MAX: usize = 1_024;
-/// Reports beyond one for each attempt and advice: changes of readiness, late answers.
-const REPORTS_SPARE: usize = 4_096;
+/// How long a stop waits for the last checkpoint.
+const CHECKPOINT_WAIT_MS: u64 = 30_000;
 
 /// Why the switch does not start. Nothing was sent and nothing was answered.
 #[derive(Debug, thiserror::Error)]
@@ -165,14 +166,19 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
     kek.refresh(&settings.keys, &settings.data)?;
     let keyring = Arc::new(Keyring::new());
-    // A key stays in the index for the window and the slack of time zones on both sides (S-3).
-    let window_ms = (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000;
-    let mut state = State::new(window_ms);
-    let replayed = opening.replay(&keyring, |at, bytes| {
-        let fact = Fact::unpack(bytes).map_err(|error| error.to_string())?;
-        state.apply(at, &fact).map_err(|error| error.to_string())
-    })?;
+    let (state, replayed) = restore(&mut opening, &keyring, window_ms(settings))?;
     Ok(Books { state, opening, keyring, kek, replayed })
+}
+
+/// How long a key stays in the index: the window, and the slack of time zones on both sides (S-3).
+pub fn window_ms(settings: &Settings) -> u64 {
+    (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000
+}
+
+/// How long segments are kept at least: stored answers are read from them for as long as their keys are known.
+fn keep(settings: &Settings) -> Duration {
+    let days = Duration::from_secs(u64::from(settings.journal.keep_days) * 86_400);
+    days.max(Duration::from_millis(window_ms(settings)))
 }
 
 /// A running switch.
@@ -191,6 +197,7 @@ pub struct Running {
     door: Door,
     yard: Yard,
     keeper: Keeper,
+    checkpoints: CheckpointThread,
     ready: Arc<AtomicBool>,
     system: System,
     control: Option<JoinHandle<()>>,
@@ -251,6 +258,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         let durable = journal.durable();
         log.take(durable).map_or(Ok(()), |batch| journal.write(batch))
     })?;
+    let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);
     let board = Arc::new(board(&settings));
@@ -268,6 +276,10 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         dialects,
     };
     let keeper = Keeper::start(work, maker).map_err(StartError::Thread)?;
+    let options = CheckpointOptions { facts_max: settings.journal.checkpoint_facts, keep: keep(&settings) };
+    let (checkpointer, checkpoints) =
+        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts)
+            .map_err(StartError::Thread)?;
     let ready = Arc::new(AtomicBool::new(false));
     let parts = YardParts {
         catalogue: Arc::clone(gate.catalogue()),
@@ -275,6 +287,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         journal,
         rings,
         wires: adapters.wires,
+        watches,
         board: Arc::clone(&board),
         clock,
         keys,
@@ -284,6 +297,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         first_refusal,
         ways,
         kek: books.kek,
+        checkpointer,
     };
     let settings = Arc::clone(&parts.settings);
     let (yard, system, control) = start_threads(parts, admin, &board, &ready)?;
@@ -305,6 +319,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         door,
         yard,
         keeper,
+        checkpoints,
         ready,
         system,
         control: Some(control),
@@ -385,35 +400,31 @@ fn board(settings: &Settings) -> Board {
     let conduit = |conduit: &ConduitSettings| (conduit.name.clone(), Arc::new(ConduitCounters::default()));
     Board {
         suppliers: settings.suppliers.iter().zip(&settings.catalogue.suppliers).map(row).collect(),
+        supplies: settings.suppliers.iter().map(|_| CachePadded::default()).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
         ..Board::default()
     }
 }
 
-/// Rings with room for every credit: tickets for requests, answers and recalls, window and advices for orders and reports.
+/// The rings, as large as `limits` says.
 fn rings(settings: &Settings, gate: &Gate) -> GateRings {
-    let tickets = settings.gate.tickets_max as usize;
-    let all_tickets = tickets * settings.conduits.len();
-    let open = |s: &Supplier| s.window_requests_max as usize + s.advices_max as usize;
-    let catalogue = gate.catalogue();
-    let ids = catalogue.suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
+    let sizes = RingSizes::of(settings);
+    let suppliers = &gate.catalogue().suppliers;
+    let ids = suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
     let mut orders: Vec<Option<_>> = (0..ids).map(|_| None).collect();
-    for supplier in catalogue.suppliers.iter().filter(|s| !s.local) {
-        // A recovery may bring more advices than a configuration made smaller allows.
-        let room = open(supplier) + gate.state().flights().count();
-        orders[usize::from(supplier.id.0)] = Some(Arc::new(Ring::new(room)));
+    for (supplier, room) in suppliers.iter().zip(&sizes.orders) {
+        orders[usize::from(supplier.id.0)] = room.map(|room| Arc::new(Ring::new(room)));
     }
-    let reports: usize = catalogue.suppliers.iter().map(open).sum();
     GateRings {
-        requests: Arc::new(Ring::new(all_tickets)),
-        first: Arc::new(Ring::new(all_tickets)),
-        originals: Arc::new(Ring::new(all_tickets)),
-        reports: Arc::new(Ring::new(reports.min(1 << 16) + REPORTS_SPARE)),
-        trays: Arc::new(Ring::new(TRAYS_MAX)),
-        answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(tickets))).collect(),
+        requests: Arc::new(Ring::new(sizes.tickets)),
+        first: Arc::new(Ring::new(sizes.tickets)),
+        originals: Arc::new(Ring::new(sizes.tickets)),
+        reports: Arc::new(Ring::new(sizes.reports)),
+        trays: Arc::new(Ring::new(sizes.trays)),
+        answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(sizes.tickets))).collect(),
         orders,
-        recalls: Arc::new(Ring::new(all_tickets)),
-        wishes: Arc::new(Ring::new(TRAYS_MAX)),
+        recalls: Arc::new(Ring::new(sizes.tickets)),
+        wishes: Arc::new(Ring::new(sizes.trays)),
     }
 }
 
@@ -423,6 +434,7 @@ struct YardParts {
     journal: crate::journal::Journal,
     rings: GateRings,
     wires: Vec<(usize, Box<dyn Wire>)>,
+    watches: Vec<Watch>,
     catalogue: Arc<Catalogue>,
     board: Arc<Board>,
     clock: Clock,
@@ -434,6 +446,7 @@ struct YardParts {
     /// How each supplier's links come to be, in the order of the settings.
     ways: Vec<Vec<Way>>,
     kek: Arc<Kek>,
+    checkpointer: Checkpointer,
 }
 
 /// Starts the control thread with its actix system, and from it the yard's arbiter with all actors of the data plane.
@@ -512,6 +525,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         journal,
         rings,
         wires,
+        watches,
         catalogue,
         board,
         clock,
@@ -521,6 +535,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         settings,
         first_refusal,
         mut ways,
+        checkpointer,
         ..
     } = parts;
     let mut suppliers = Vec::new();
@@ -532,7 +547,8 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
             reason: error.to_string(),
         })?;
         let Some(orders) = rings.orders.get(usize::from(core.id.0)).cloned().flatten() else { continue };
-        let session = Session::new(core.clone(), wire, links.len(), clock.now());
+        let mut session = Session::new(core.clone(), wire, links.len(), clock.now());
+        watches.iter().filter(|watch| watch.supplier == core.id).for_each(|watch| session.watch(watch));
         let reports = Arc::clone(&rings.reports);
         let actor = SupplierActor::new(
             core.id,
@@ -548,6 +564,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         suppliers.push(actor.start());
     }
     let dialects: Arc<[Arc<Dialect>]> = settings.dialects.clone().into();
+    let tickets = Arc::new(TicketBudget::new(settings.gate.tickets_max));
     let output = Arc::new(OutputBudget::new(settings.gate.output_bytes_max));
     // Refusals at a conduit are numbered from the middle of the epoch on, flights from its beginning: no RRN is given twice.
     let refusals = Arc::new(AtomicU64::new(first_refusal.0));
@@ -566,7 +583,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
                 first: Arc::clone(&rings.first),
             },
             answers: Arc::clone(&rings.answers[at]),
-            tickets_max: settings.gate.tickets_max,
+            tickets: Arc::clone(&tickets),
             output: Arc::clone(&output),
             counters: Arc::clone(&board.conduits[at].1),
             clock,
@@ -579,7 +596,8 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         };
         conduits.push(actor.start());
     }
-    let gate = GateActor::new(gate, journal, rings, board, clock, settings.gate.tray_vouchers, stop_process);
+    let gate = GateActor::new(gate, journal, rings, board, clock, settings.gate.tray_vouchers, stop_process)
+        .with_checkpoints(checkpointer);
     Ok(Yard { gate: gate.start(), conduits, suppliers })
 }
 
@@ -619,6 +637,11 @@ impl Running {
         self.admin
     }
 
+    /// What the conduit of that name counts.
+    pub fn conduit(&self, name: &str) -> Option<&ConduitCounters> {
+        self.board.conduits.iter().find(|(known, _)| known == name).map(|(_, counters)| &**counters)
+    }
+
     /// What happened so far.
     pub fn figures(&self) -> control::Figures {
         control::figures(&self.board)
@@ -643,6 +666,11 @@ impl Running {
         self.system.stop();
         if let Some(control) = self.control.take() {
             let _ = control.join();
+        }
+        if !self.checkpoints.wait(Duration::from_millis(CHECKPOINT_WAIT_MS)) {
+            tracing::warn!(
+                "the last checkpoint was not finished in time; the next start takes longer and loses nothing"
+            );
         }
         match closed {
             Ok(Ok(())) => Ok(()),

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// Connections at a time that are in their handshake, for one link: one that hangs holds no other up.
-const HANDSHAKES_MAX: usize = 4;
+pub const BERTH_HANDSHAKES_MAX: usize = 4;
 
 /// A link's end: the connections of a supplier that dials in.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Berth {
             connect_ms: supplier.connect_ms,
             directory: Arc::clone(directory),
             handshakes: Arc::clone(handshakes),
-            places: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            places: Arc::new(Semaphore::new(BERTH_HANDSHAKES_MAX)),
             log: Mutex::new(Debounce::default()),
         };
         let (arrived, arrivals) = mpsc::channel(1);

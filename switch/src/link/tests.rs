@@ -4,7 +4,6 @@ use super::*;
 
 mod berths;
 use crate::door::Door;
-use crate::settings::BreakerSettings;
 use std::future::poll_fn;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,7 +50,6 @@ fn supplier(write_ms: u32) -> SupplierSettings {
         reconnect_max_ms: 20,
         write_ms,
         record: None,
-        breaker: BreakerSettings { unknown_percent: 50, requests_min: 20, window_ms: 1_000, open_ms: 1_000 },
     }
 }
 

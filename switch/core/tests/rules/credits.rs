@@ -32,6 +32,33 @@ fn one_supplier_holds_half_of_a_window() {
 }
 
 #[test]
+fn a_sale_that_has_waited_for_half_of_its_time_is_shed_and_its_repeat_is_new() {
+    let mut bench = Bench::new();
+    bench.pass(10_000);
+    bench.waited_us = 2_500_000;
+    bench.ask(0, &energy(1));
+    assert_eq!(bench.answer().code, "96");
+    assert!(bench.orders.is_empty() && bench.gate.state().accounts.reserved() == 0);
+    bench.waited_us = 2_499_999;
+    bench.ask(0, &energy(1));
+    let order = bench.order();
+    bench.answered(order, "00");
+    assert_eq!(bench.answer().code, "00", "what was shed performed nothing and blocks nothing");
+}
+
+#[test]
+fn a_repeat_is_answered_however_long_it_waited() {
+    let mut bench = Bench::new();
+    bench.ask(0, &energy(1));
+    let order = bench.order();
+    bench.answered(order, "00");
+    let answer = bench.answer();
+    bench.pass(10_000);
+    bench.waited_us = 4_000_000;
+    assert_eq!(bench.asked(&energy(1)), answer);
+}
+
+#[test]
 fn an_eighth_of_a_suppliers_window_is_kept() {
     let mut bench = Bench::new();
     for stan in 1..=9 {
@@ -113,7 +140,7 @@ fn a_stan_of_a_doubt_that_is_there_again_is_not_given_to_another_sale() {
     let mut reversal = bench.order();
     reversal.answer.reversal = Some(switchyard_core::catalogue::ReversalMeaning::Reversed);
     bench.heard(gamma, Report::Undone(reversal));
-    bench.heard(gamma, Report::Late { flight, code: crate::support::books::text("00"), approved: true });
+    bench.heard(gamma, crate::support::bench::late(flight, true));
     let again = bench.order();
     assert_eq!((again.flight, again.stan), (flight, stan));
     // The quarantine of the first settlement would end now; every other STAN is used once.

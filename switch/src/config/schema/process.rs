@@ -37,6 +37,22 @@ pub(super) const JOURNAL: &[Key] = &[
     .default("500"),
     Key::integer("sync_facts_min", "facts", 1, 100_000, "So many waiting facts start a sync at once.")
         .default("64"),
+    Key::integer(
+        "checkpoint_facts",
+        "facts",
+        1_000,
+        100_000_000,
+        "A checkpoint is made after so many facts. More: fewer writes, longer restarts.",
+    )
+    .default("500_000"),
+    Key::integer(
+        "keep_days",
+        "days",
+        31,
+        36_500,
+        "How long the journal is kept; older segments that nothing needs are removed. Reversals find what is in it (S-3).",
+    )
+    .default("31"),
 ];
 
 pub(super) const KEYS: &[Key] = &[
@@ -98,15 +114,15 @@ pub(super) const GATE: &[Key] = &[
         "messages",
         64,
         4_194_304,
-        "Most messages open at a time, over all conduits.",
+        "Most messages open at a time, over all conduits; beyond it sales stay unread in their sockets. An eighth is kept for reversals (S-19).",
     )
-    .default("65_536"),
+    .default("16_384"),
     Key::integer(
         "output_bytes_max",
         "bytes",
         1024 * 1024,
         16 * 1024 * 1024 * 1024,
-        "Most bytes of answers that wait for slow readers, over all connections; beyond it the slowest is closed.",
+        "Most bytes of answers that wait for slow readers, over all connections; beyond it who has a backlog gets no more until it is taken, or write_ms is over.",
     )
     .default("268_435_456"),
     Key::integer(
