@@ -333,7 +333,7 @@ impl Session {
     pub fn order(&mut self, now: Now, order: Box<Order>) {
         match order.ask {
             Ask::Sale => self.ask(now, order),
-            Ask::Reversal { .. } => self.undo(now, order),
+            Ask::Reversal { .. } | Ask::Status => self.undo(now, order),
         }
     }
 
