@@ -133,6 +133,8 @@ row!(
         window,
         /// Attempts and reversals not at their end.
         advices,
+        /// Reversals that wait for an advice credit.
+        backlog,
         /// Attempts without an answer in time whose answer may still come.
         late_open,
         /// Its breaker: 0 closed, 1 half-open, 2 open.

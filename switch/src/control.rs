@@ -156,6 +156,7 @@ pub fn account_name(catalogue: &Catalogue, account: Account) -> String {
         Account::Suspense(id) => format!("suspense/{}", supplier(id)),
         Account::Wallet(account) => format!("wallet/{account}"),
         Account::Contra => "contra".to_owned(),
+        Account::Merchant(code) => format!("merchant/{code}"),
     }
 }
 
@@ -291,7 +292,8 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 16] = [
+const GAUGES: [&str; 17] = [
+    "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
     "switchyard_conduit_tickets",
     "switchyard_gate_in_flight",

@@ -6,6 +6,7 @@
 //! Deliberately absent: decisions (the core's).
 
 use crate::board::{Board, show};
+use crate::checkpointer::Checkpointer;
 use crate::clock::Clock;
 use crate::journal::{Journal, Room};
 use crate::keeper::KeeperWish;
@@ -90,11 +91,15 @@ pub struct GateActor {
     wished: Vec<ProductId>,
     /// Local decisions at the last look at the trays.
     sold_at: u64,
+    /// What was counted of reversals when they were shown last.
+    advised_at: u64,
     batches: u64,
     idle_since_us: u64,
     sealed: bool,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
+    /// None where there are none, and after the end.
+    checkpointer: Option<Checkpointer>,
     fail: fn(String),
 }
 
@@ -119,12 +124,20 @@ impl GateActor {
             tray_vouchers,
             wished: Vec::new(),
             sold_at: 0,
+            advised_at: u64::MAX,
             batches: 0,
             idle_since_us: 0,
             sealed: false,
             arrivals: Vec::new(),
+            checkpointer: None,
             fail,
         }
+    }
+
+    /// With checkpoints.
+    #[must_use]
+    pub fn with_checkpoints(self, checkpointer: Checkpointer) -> Self {
+        Self { checkpointer: Some(checkpointer), ..self }
     }
 
     fn turn(&mut self, _: &mut Context<Self>, cx: &mut TaskContext<'_>) {
@@ -141,6 +154,7 @@ impl GateActor {
             self.journal = None;
             return (self.fail)(reason);
         }
+        self.checkpoint();
         self.release();
         self.alert();
         self.wish();
@@ -196,6 +210,19 @@ impl GateActor {
             self.idle_since_us = self.clock.now().mono_us;
         }
         Ok(())
+    }
+
+    /// Between two batches: a snapshot for the checkpoint that is due.
+    fn checkpoint(&mut self) {
+        let (Some(journal), Some(checkpointer)) = (&self.journal, &mut self.checkpointer) else { return };
+        let facts = journal.facts();
+        if !checkpointer.is_due(facts) {
+            return;
+        }
+        let state = self.gate.state();
+        if let Some(durable) = checkpointer.give(facts, state.snapshot()) {
+            self.arrivals.push((state.last, durable));
+        }
     }
 
     /// Hands out what may leave, and wakes each receiver once.
@@ -293,7 +320,8 @@ impl GateActor {
         }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.show_advices();
         let (row, counters) = (&self.board.gate, self.gate.counters);
         show(&row.tickets, counters.tickets);
         show(&row.answers, counters.answers);
@@ -323,6 +351,16 @@ impl GateActor {
         }
     }
 
+    /// The suppliers, when something about their reversals has changed.
+    fn show_advices(&mut self) {
+        let counters = self.gate.counters;
+        let counted =
+            counters.unknown + counters.settled + counters.parked + counters.late + counters.reversals;
+        if std::mem::replace(&mut self.advised_at, counted) != counted {
+            self.show_supplies();
+        }
+    }
+
     /// What the gate holds of each supplier. Not in every turn: there may be many.
     fn show_supplies(&self) {
         let now = self.clock.now();
@@ -331,6 +369,7 @@ impl GateActor {
             show(&row.in_flight, u64::from(supply.in_flight()));
             show(&row.window, u64::from(supply.window()));
             show(&row.advices, u64::from(supply.advices()));
+            show(&row.backlog, supply.backlog() as u64);
             show(&row.late_open, u64::from(supply.late()));
             show(&row.breaker, supply.breaker(now) as u64);
             show(&row.breaker_opened, supply.breaker_opened());
@@ -454,7 +493,13 @@ impl Handler<Close> for GateActor {
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
         let Some(journal) = self.journal.take() else { return Ok(()) };
-        journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())
+        let facts = journal.facts();
+        journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())?;
+        // The last checkpoint, of everything: the next start has nothing to replay. The thread ends after it.
+        let told =
+            self.checkpointer.take().and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
+        let _ = told.map(|durable| durable.send(()));
+        Ok(())
     }
 }
 

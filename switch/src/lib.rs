@@ -10,11 +10,13 @@
 //! `topology` is the only place that starts threads and wires rings.
 
 pub mod board;
+pub mod checkpointer;
 pub mod cli;
 pub mod clock;
 pub mod conduit;
 pub mod config;
 pub mod control;
+pub mod coredump;
 pub mod door;
 pub mod gate;
 pub mod io;
@@ -22,6 +24,7 @@ pub mod journal;
 pub mod keeper;
 pub mod keys;
 pub mod link;
+pub mod restore;
 pub mod ring;
 pub mod settings;
 pub mod stock;

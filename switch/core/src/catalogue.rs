@@ -34,10 +34,10 @@ pub struct Network {
     pub certificate_names: Vec<String>,
 }
 
-/// How a network's sales are paid for.
+/// How the sales of a network, or of a merchant with a position of its own, are paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Funding {
-    /// Money it paid in before; the opening amount is deposited when the network is first named.
+    /// Money it paid in before; the opening amount is deposited when its owner is first seen.
     Prefunded {
         /// Minor units.
         opening: Minor,
@@ -75,6 +75,8 @@ pub struct Merchant {
     pub code: Text<15>,
     /// Index of its network.
     pub network: u32,
+    /// Its own position, beside its network's; none: only its network's counts.
+    pub funding: Option<Funding>,
 }
 
 /// A terminal (DE41).

@@ -150,8 +150,9 @@ pub(crate) fn catalogue() -> Catalogue {
         network("100002", Funding::Credit { line: Minor(300_000) }),
         Network { suspended: true, ..network("100003", Funding::Credit { line: Minor(1_000_000) }) },
     ];
-    catalogue.merchants =
-        (0..3u32).map(|at| Merchant { code: text(&format!("MERCHANT{:07}", at + 1)), network: at }).collect();
+    catalogue.merchants = (0..3u32)
+        .map(|at| Merchant { code: text(&format!("MERCHANT{:07}", at + 1)), network: at, funding: None })
+        .collect();
     catalogue.terminals = (1..=9u32)
         .map(|at| Terminal { code: text(&format!("T{at:07}")), merchant: (at - 1) / 4, blocked: false })
         .chain([Terminal { code: text("TX"), merchant: 0, blocked: true }])
