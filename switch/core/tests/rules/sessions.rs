@@ -536,3 +536,18 @@ fn the_reversal_of_an_approved_sale_asks_nothing() {
     rig.order(Box::new(Order { ask: Ask::Reversal { repeat: false }, original_stan: 7, ..*sale }));
     assert!(rig.sent.pop().is_some_and(|line| line.reversal));
 }
+
+#[test]
+fn deadlines_are_bounded_by_what_is_open_and_not_by_what_was_asked() {
+    let mut rig = Rig::new();
+    let silent = rig.ask(1);
+    for stan in 2..10_000 {
+        let line = rig.ask(stan);
+        rig.hear(&line.answer("00"));
+        rig.report();
+        assert!(rig.session.deadlines() <= 4_100, "{} after {stan}", rig.session.deadlines());
+    }
+    rig.pass(3_100);
+    assert!(matches!(rig.report(), Some(Report::TimedOut(order)) if order.stan == silent.stan));
+    assert_eq!(rig.session.deadlines(), 1, "the late window of the one that is open");
+}
