@@ -449,6 +449,7 @@ impl World {
                 ("cut", counters.cut),
                 ("not sent", counters.not_sent),
                 ("reversals", counters.reversals_sent),
+                ("status", counters.status_asked),
                 ("undone", counters.undone),
                 ("duplicate", counters.duplicate),
                 ("unmatched", counters.unmatched),

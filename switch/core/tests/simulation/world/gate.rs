@@ -88,7 +88,7 @@ impl World {
                     "durable-before-visible: a sale before its intent"
                 );
             }
-            Ask::Reversal { .. } => {
+            Ask::Reversal { .. } | Ask::Status => {
                 let needs = story.doubted_at.expect("durable-before-visible: a reversal before its doubt");
                 assert!(needs < durable, "durable-before-visible: a reversal before its doubt");
                 assert_eq!((order.stan, order.original_stan), (story.undo_stan, tried.stan));
