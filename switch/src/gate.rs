@@ -6,6 +6,7 @@
 //! Deliberately absent: decisions (the core's).
 
 use crate::board::{Board, show};
+use crate::checkpointer::Checkpointer;
 use crate::clock::Clock;
 use crate::journal::{Journal, Room};
 use crate::keeper::KeeperWish;
@@ -100,6 +101,8 @@ pub struct GateActor {
     sealed: bool,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
+    /// None where there are none, and after the end.
+    checkpointer: Option<Checkpointer>,
     fail: fn(String),
 }
 
@@ -129,8 +132,15 @@ impl GateActor {
             idle_since_us: 0,
             sealed: false,
             arrivals: Vec::new(),
+            checkpointer: None,
             fail,
         }
+    }
+
+    /// With checkpoints.
+    #[must_use]
+    pub fn with_checkpoints(self, checkpointer: Checkpointer) -> Self {
+        Self { checkpointer: Some(checkpointer), ..self }
     }
 
     fn turn(&mut self, _: &mut Context<Self>, cx: &mut TaskContext<'_>) {
@@ -147,6 +157,7 @@ impl GateActor {
             self.journal = None;
             return (self.fail)(reason);
         }
+        self.checkpoint();
         self.release();
         self.alert();
         self.wish();
@@ -203,6 +214,19 @@ impl GateActor {
             self.idle_since_us = self.clock.now().mono_us;
         }
         Ok(())
+    }
+
+    /// Between two batches: a snapshot for the checkpoint that is due.
+    fn checkpoint(&mut self) {
+        let (Some(journal), Some(checkpointer)) = (&self.journal, &mut self.checkpointer) else { return };
+        let facts = journal.facts();
+        if !checkpointer.is_due(facts) {
+            return;
+        }
+        let state = self.gate.state();
+        if let Some(durable) = checkpointer.give(facts, state.snapshot()) {
+            self.arrivals.push((state.last, durable));
+        }
     }
 
     /// Hands out what may leave, and wakes each receiver once.
@@ -315,6 +339,7 @@ impl GateActor {
         show(&row.parked, counters.parked);
         show(&row.late, counters.late);
         show(&row.moved, counters.moved);
+        show(&row.contradicted, counters.contradicted);
         show(&row.stale, counters.stale);
         show(&row.reversals, counters.reversals);
         show(&row.blocked, counters.blocked);
@@ -330,24 +355,35 @@ impl GateActor {
         }
     }
 
-    /// The reversals of each supplier, when something about them has changed.
+    /// The suppliers, when something about their reversals has changed.
     fn show_advices(&mut self) {
         let counters = self.gate.counters;
         let counted =
             counters.unknown + counters.settled + counters.parked + counters.late + counters.reversals;
-        if std::mem::replace(&mut self.advised_at, counted) == counted {
-            return;
-        }
-        for (supplier, (_, row)) in self.gate.catalogue().suppliers.iter().zip(&self.board.suppliers) {
-            let Some(supply) = self.gate.supply(supplier.id) else { continue };
-            show(&row.advices, u64::from(supply.advices() - supply.in_flight()));
-            show(&row.advices_waiting, supply.backlog() as u64);
+        if std::mem::replace(&mut self.advised_at, counted) != counted {
+            self.show_supplies();
         }
     }
 
-    /// Once a second: seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
+    /// What the gate holds of each supplier. Not in every turn: there may be many.
+    fn show_supplies(&self) {
+        let now = self.clock.now();
+        for (row, supplier) in self.board.supplies.iter().zip(&self.gate.catalogue().suppliers) {
+            let Some(supply) = self.gate.supply(supplier.id) else { continue };
+            show(&row.in_flight, u64::from(supply.in_flight()));
+            show(&row.window, u64::from(supply.window()));
+            show(&row.advices, u64::from(supply.advices()));
+            show(&row.backlog, supply.backlog() as u64);
+            show(&row.late_open, u64::from(supply.late()));
+            show(&row.breaker, supply.breaker(now) as u64);
+            show(&row.breaker_opened, supply.breaker_opened());
+        }
+    }
+
+    /// Once a second: shows the suppliers, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
         self.wish_all();
+        self.show_supplies();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
         if sum != 0 {
@@ -461,7 +497,13 @@ impl Handler<Close> for GateActor {
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
         let Some(journal) = self.journal.take() else { return Ok(()) };
-        journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())
+        let facts = journal.facts();
+        journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())?;
+        // The last checkpoint, of everything: the next start has nothing to replay. The thread ends after it.
+        let told =
+            self.checkpointer.take().and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
+        let _ = told.map(|durable| durable.send(()));
+        Ok(())
     }
 }
 

@@ -10,11 +10,13 @@
 //! `topology` is the only place that starts threads and wires rings.
 
 pub mod board;
+pub mod checkpointer;
 pub mod cli;
 pub mod clock;
 pub mod conduit;
 pub mod config;
 pub mod control;
+pub mod coredump;
 pub mod door;
 pub mod gate;
 pub mod io;
@@ -24,6 +26,7 @@ pub mod keys;
 pub mod limits;
 pub mod link;
 pub mod machine;
+pub mod restore;
 pub mod ring;
 pub mod settings;
 pub mod stock;

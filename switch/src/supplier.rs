@@ -192,10 +192,12 @@ impl SupplierActor {
         show(&row.undone, counters.undone);
         show(&row.late, counters.late);
         show(&row.duplicate, counters.duplicate);
+        show(&row.contradictory, counters.contradictory);
         show(&row.unmatched, counters.unmatched);
         show(&row.garbage, counters.garbage);
         show(&row.unexpected, counters.unexpected);
         show(&row.open, self.session.open() as u64);
+        show(&row.reversals_waiting, self.session.waiting() as u64);
         show(&row.links_up, self.links.iter().filter(|link| link.is_up()).count() as u64);
         show(&row.ready, u64::from(self.ready));
     }

@@ -13,6 +13,7 @@
 //! ```
 
 use crate::board::{Board, SupplierRow, show};
+use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
 use crate::clock::Clock;
 use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget, TicketBudget};
 use crate::control::{self, socket::Operations};
@@ -23,6 +24,7 @@ use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
 use crate::limits::RingSizes;
 use crate::link::Link;
+use crate::restore::restore;
 use crate::ring::Ring;
 use crate::settings::{ConduitSettings, Settings, SupplierSettings};
 use crate::stock::{self, StockError, StockReader};
@@ -40,13 +42,13 @@ use std::time::{Duration, Instant};
 use switchyard_adapters::{Made, MakeContext};
 use switchyard_core::adapter::{Local, Wire};
 use switchyard_core::catalogue::{Catalogue, Supplier};
-use switchyard_core::fact::{Fact, NameKind};
+use switchyard_core::fact::NameKind;
 use switchyard_core::gate::{Gate, GateOptions, Recovered};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::seal::{KeyId, Keyring};
-use switchyard_core::session::Session;
+use switchyard_core::session::{Session, Watch};
 use switchyard_core::state::State;
 use switchyard_core::text::Text;
 use tokio::sync::oneshot;
@@ -55,6 +57,8 @@ use tokio::sync::oneshot;
 pub const SUPPLIERS_WAIT_MS: u64 = 1_000;
 /// How long a stop waits for the yard to answer, beside the drain itself.
 const STOP_WAIT_MS: u64 = 10_000;
+/// How long a stop waits for the last checkpoint.
+const CHECKPOINT_WAIT_MS: u64 = 30_000;
 
 /// Why the switch does not start. Nothing was sent and nothing was answered.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +155,7 @@ pub struct Books {
 pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     std::fs::create_dir_all(&settings.data)
         .map_err(|source| StartError::Data { folder: settings.data.display().to_string(), source })?;
-    let kek = Arc::new(key(settings)?);
+    let kek = Arc::new(Kek::open(&settings.keys, &settings.data)?);
     let options = JournalOptions {
         segment_bytes: settings.journal.segment_bytes,
         prepared_min: settings.journal.segments_prepared_min as usize,
@@ -159,23 +163,21 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
         sync_facts_min: settings.journal.sync_facts_min as usize,
     };
     let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
+    kek.refresh(&settings.keys, &settings.data)?;
     let keyring = Arc::new(Keyring::new());
-    // A key stays in the index for the window and the slack of time zones on both sides (S-3).
-    let window_ms = (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000;
-    let mut state = State::new(window_ms);
-    let replayed = opening.replay(&keyring, |at, bytes| {
-        let fact = Fact::unpack(bytes).map_err(|error| error.to_string())?;
-        state.apply(at, &fact).map_err(|error| error.to_string())
-    })?;
+    let (state, replayed) = restore(&mut opening, &keyring, window_ms(settings))?;
     Ok(Books { state, opening, keyring, kek, replayed })
 }
 
-fn key(settings: &Settings) -> Result<Kek, KeyError> {
-    let keys = &settings.keys;
-    if let Some(name) = keys.env.as_deref().filter(|name| std::env::var_os(name).is_some()) {
-        return Kek::from_env(name);
-    }
-    if !keys.file.exists() && keys.create { Kek::create_file(&keys.file) } else { Kek::from_file(&keys.file) }
+/// How long a key stays in the index: the window, and the slack of time zones on both sides (S-3).
+pub fn window_ms(settings: &Settings) -> u64 {
+    (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000
+}
+
+/// How long segments are kept at least: stored answers are read from them for as long as their keys are known.
+fn keep(settings: &Settings) -> Duration {
+    let days = Duration::from_secs(u64::from(settings.journal.keep_days) * 86_400);
+    days.max(Duration::from_millis(window_ms(settings)))
 }
 
 /// A running switch.
@@ -193,6 +195,7 @@ pub struct Running {
     door: Door,
     yard: Yard,
     keeper: Keeper,
+    checkpoints: CheckpointThread,
     ready: Arc<AtomicBool>,
     system: System,
     control: Option<JoinHandle<()>>,
@@ -222,7 +225,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         &books.kek,
         &books.keyring,
     )?;
-    let index_key = IndexKey::open_or_create(&settings.data.join("keys").join("index"), &books.kek)?;
+    let index_key = IndexKey::open_or_create(&settings.data, &books.kek)?;
+    // Everything that is wrapped was opened.
+    books.kek.settle(&settings.data, clock.now().wall_ms)?;
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = make_adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
@@ -249,6 +254,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         let durable = journal.durable();
         log.take(durable).map_or(Ok(()), |batch| journal.write(batch))
     })?;
+    let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);
     let board = Arc::new(board(&settings));
@@ -266,6 +272,10 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         dialects,
     };
     let keeper = Keeper::start(work, maker).map_err(StartError::Thread)?;
+    let options = CheckpointOptions { facts_max: settings.journal.checkpoint_facts, keep: keep(&settings) };
+    let (checkpointer, checkpoints) =
+        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts)
+            .map_err(StartError::Thread)?;
     let ready = Arc::new(AtomicBool::new(false));
     let parts = YardParts {
         catalogue: Arc::clone(gate.catalogue()),
@@ -273,6 +283,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         journal,
         rings,
         wires: adapters.wires,
+        watches,
         board: Arc::clone(&board),
         clock,
         keys,
@@ -281,6 +292,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         settings: Arc::new(settings),
         first_refusal,
         kek: books.kek,
+        checkpointer,
     };
     let settings = Arc::clone(&parts.settings);
     let (yard, system, control) = start_threads(parts, admin, &board, &ready)?;
@@ -301,6 +313,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         door,
         yard,
         keeper,
+        checkpoints,
         ready,
         system,
         control: Some(control),
@@ -381,6 +394,7 @@ fn board(settings: &Settings) -> Board {
     let conduit = |conduit: &ConduitSettings| (conduit.name.clone(), Arc::new(ConduitCounters::default()));
     Board {
         suppliers: settings.suppliers.iter().zip(&settings.catalogue.suppliers).map(row).collect(),
+        supplies: settings.suppliers.iter().map(|_| CachePadded::default()).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
         ..Board::default()
     }
@@ -414,6 +428,7 @@ struct YardParts {
     journal: crate::journal::Journal,
     rings: GateRings,
     wires: Vec<(usize, Box<dyn Wire>)>,
+    watches: Vec<Watch>,
     catalogue: Arc<Catalogue>,
     board: Arc<Board>,
     clock: Clock,
@@ -423,6 +438,7 @@ struct YardParts {
     settings: Arc<Settings>,
     first_refusal: FlightNo,
     kek: Arc<Kek>,
+    checkpointer: Checkpointer,
 }
 
 /// Starts the control thread with its actix system, and from it the yard's arbiter with all actors of the data plane.
@@ -501,6 +517,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         journal,
         rings,
         wires,
+        watches,
         catalogue,
         board,
         clock,
@@ -509,6 +526,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         door,
         settings,
         first_refusal,
+        checkpointer,
         ..
     } = parts;
     let mut suppliers = Vec::new();
@@ -520,7 +538,8 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
             reason: error.to_string(),
         })?;
         let Some(orders) = rings.orders.get(usize::from(core.id.0)).cloned().flatten() else { continue };
-        let session = Session::new(core.clone(), wire, links.len(), clock.now());
+        let mut session = Session::new(core.clone(), wire, links.len(), clock.now());
+        watches.iter().filter(|watch| watch.supplier == core.id).for_each(|watch| session.watch(watch));
         let reports = Arc::clone(&rings.reports);
         let actor = SupplierActor::new(
             core.id,
@@ -568,7 +587,8 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         };
         conduits.push(actor.start());
     }
-    let gate = GateActor::new(gate, journal, rings, board, clock, settings.gate.tray_vouchers, stop_process);
+    let gate = GateActor::new(gate, journal, rings, board, clock, settings.gate.tray_vouchers, stop_process)
+        .with_checkpoints(checkpointer);
     Ok(Yard { gate: gate.start(), conduits, suppliers })
 }
 
@@ -647,6 +667,11 @@ impl Running {
         self.system.stop();
         if let Some(control) = self.control.take() {
             let _ = control.join();
+        }
+        if !self.checkpoints.wait(Duration::from_millis(CHECKPOINT_WAIT_MS)) {
+            tracing::warn!(
+                "the last checkpoint was not finished in time; the next start takes longer and loses nothing"
+            );
         }
         match closed {
             Ok(Ok(())) => Ok(()),

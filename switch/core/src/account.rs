@@ -8,7 +8,7 @@
 
 use crate::ids::{NetworkId, SupplierId};
 use crate::money::Minor;
-use crate::pack::{Pack, Unpack, Unreadable};
+use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
 
@@ -23,8 +23,10 @@ pub enum Account {
     Suspense(SupplierId),
     /// A stored-value account held here.
     Wallet(Text<30>),
-    /// Where deposits come from.
+    /// Where deposits come from, and where what merchants spend of their own positions goes.
     Contra,
+    /// The position of a merchant that has one of its own, by DE42.
+    Merchant(Text<15>),
 }
 
 impl Pack for Account {
@@ -35,6 +37,7 @@ impl Pack for Account {
             Self::Suspense(id) => (3u8.pack(out), id.pack(out)),
             Self::Wallet(account) => (4u8.pack(out), account.pack(out)),
             Self::Contra => (5u8.pack(out), ()),
+            Self::Merchant(code) => (6u8.pack(out), code.pack(out)),
         };
     }
 }
@@ -51,6 +54,7 @@ impl Account {
             3 => Self::Suspense(from.supplier()?),
             4 => Self::Wallet(from.text()?),
             5 => Self::Contra,
+            6 => Self::Merchant(from.text()?),
             _ => return Err(Unreadable),
         })
     }
@@ -85,6 +89,29 @@ impl Accounts {
     /// Whether there is such an account.
     pub fn holds(&self, account: Account) -> bool {
         self.balances.contains_key(&account)
+    }
+
+    /// Appends all accounts, in their order, so that equal books are equal bytes.
+    pub fn pack(&self, out: &mut Vec<u8>) {
+        let mut balances: Vec<_> = self.iter().collect();
+        balances.sort_unstable_by_key(|(account, _)| *account);
+        pack::list(out, balances.into_iter(), |(account, balance), out| {
+            account.pack(out);
+            balance.posted.pack(out);
+            balance.reserved.pack(out);
+        });
+    }
+
+    /// Reads packed accounts.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let balances = from.list(|from| {
+            let account = Account::unpack(from)?;
+            Ok((account, Balance { posted: from.minor()?, reserved: from.minor()? }))
+        })?;
+        Ok(Self { balances: balances.into_iter().collect() })
     }
 
     /// Moves an amount.

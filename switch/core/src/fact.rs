@@ -189,6 +189,17 @@ pub enum Fact<'a> {
         /// The secret part of that, sealed; a PIN that comes late is withdrawn (S-10).
         sealed: &'a [u8],
     },
+    /// A second answer said otherwise than the one that was in time; the first one stands.
+    Contradicted {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// Whose.
+        flight: FlightNo,
+        /// The code of the second answer.
+        code: Text<4>,
+        /// What must be undone, where the second answer approves what the first one had not: a flight of its own.
+        undo: Option<Flight>,
+    },
     /// A stored answer with a secret was given again (S-18).
     Replayed {
         /// When, Unix milliseconds.
@@ -271,11 +282,7 @@ impl Pack for Fact<'_> {
             }
             Self::Stock(batch) => {
                 out.push(4);
-                batch.product.pack(out);
-                batch.number.pack(out);
-                batch.name.pack(out);
-                batch.count.pack(out);
-                batch.digest.pack(out);
+                batch.pack(out);
             }
             Self::Intent { flight, dialect, frame } => {
                 out.push(5);
@@ -340,6 +347,16 @@ impl Pack for Fact<'_> {
                 details.pack(out);
                 sealed.pack(out);
             }
+            Self::Contradicted { at_ms, flight, code, undo } => {
+                out.push(30);
+                at_ms.pack(out);
+                flight.pack(out);
+                code.pack(out);
+                out.push(u8::from(undo.is_some()));
+                if let Some(undo) = undo {
+                    undo.pack(out);
+                }
+            }
             Self::Replayed { at_ms, flight } => {
                 out.push(13);
                 at_ms.pack(out);
@@ -396,13 +413,7 @@ impl<'a> Fact<'a> {
                 reason: from.text()?,
             },
             3 => Self::Day { network: from.network()?, date: from.u32()?, until_ms: from.u64()? },
-            4 => Self::Stock(StockBatch {
-                product: from.product()?,
-                number: from.u32()?,
-                name: from.text()?,
-                count: from.u32()?,
-                digest: from.array()?,
-            }),
+            4 => Self::Stock(StockBatch::unpack(from)?),
             5 => Self::Intent { flight: Flight::unpack(from)?, dialect: from.u16()?, frame: from.bytes()? },
             6 => Self::Moved {
                 at_ms: from.u64()?,
@@ -443,6 +454,16 @@ impl<'a> Fact<'a> {
                 sealed: from.bytes()?,
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
+            30 => Self::Contradicted {
+                at_ms: from.u64()?,
+                flight: from.flight()?,
+                code: from.text()?,
+                undo: match from.byte()? {
+                    0 => None,
+                    1 => Some(Flight::unpack(from)?),
+                    _ => return Err(Unreadable),
+                },
+            },
             14 => Self::Undo {
                 at_ms: from.u64()?,
                 reversal: Reversal::unpack(from)?,

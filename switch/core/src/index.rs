@@ -5,25 +5,31 @@
 //! the window; a full index refuses, it never evicts (S-3).
 //! Deliberately absent: frames and answers (the journal has them, at `intent_at` and `outcome_at`), and the part of the window that does not fit in memory.
 
+mod image;
+
+pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
+
 use crate::ids::FlightNo;
 use crate::log::Lsn;
 use hashbrown::HashTable;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// How a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Standing {
     /// Its flight is open; a repeat waits.
-    InFlight,
+    InFlight = 1,
     /// It was approved, and that stands; a repeat gets the answer, a reversal undoes it.
-    Approved,
+    Approved = 2,
     /// It has an answer, and nothing of it stands at a supplier: declined, unknown, or itself a reversal. A repeat gets the answer.
-    Answered,
+    Answered = 3,
     /// A reversal was accepted for it: every repeat gets 17 (S-4).
-    Cancelled,
+    Cancelled = 4,
     /// A reversal named it before it was ever seen: when it comes, it gets 17 (S-4).
-    Blocked,
+    Blocked = 5,
 }
 
 impl Standing {
@@ -59,16 +65,30 @@ pub struct Entry {
 /// Number of an entry: counts up, wraps after 2^32, of which far fewer are ever there at once.
 pub type EntryNo = u32;
 
-/// Entries a chunk: the index grows by so many at a time, so that growing never copies what is there.
-const CHUNK_ENTRIES: usize = 4096;
+/// Entries a chunk: the index grows by so many at a time, so that growing never copies what is there. A chunk that a snapshot shares is copied
+/// before it is changed, so a chunk is also what the first change after a snapshot costs.
+const CHUNK_ENTRIES: usize = 1024;
 
 /// Tables a key is spread over: each grows by itself, so that growing stops nobody for long.
 const SHARDS: usize = 256;
 
+/// Entries that a snapshot may share.
+type Chunk = Arc<Vec<Entry>>;
+
+/// The chunk, to be changed: a copy of its own, with room for a whole chunk, when a snapshot shares it.
+fn own(chunk: &mut Chunk) -> &mut Vec<Entry> {
+    if Arc::get_mut(chunk).is_none() {
+        let mut copy = Vec::with_capacity(CHUNK_ENTRIES);
+        copy.extend_from_slice(chunk);
+        *chunk = Arc::new(copy);
+    }
+    Arc::make_mut(chunk)
+}
+
 /// The index.
 #[derive(Clone, Debug)]
 pub struct Index {
-    chunks: VecDeque<Vec<Entry>>,
+    chunks: VecDeque<Chunk>,
     /// Number of the oldest chunk's first entry.
     first: EntryNo,
     /// Entries of the oldest chunk that have left.
@@ -105,7 +125,7 @@ fn shard(key: u128) -> usize {
 impl Index {
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        let last = self.chunks.back().map_or(0, Vec::len);
+        let last = self.chunks.back().map_or(0, |chunk| chunk.len());
         (self.chunks.len() * CHUNK_ENTRIES).saturating_sub(CHUNK_ENTRIES - last).saturating_sub(self.left)
     }
 
@@ -123,7 +143,7 @@ impl Index {
     /// The entry of that number, to be changed; its keys must stay.
     pub fn entry_mut(&mut self, number: EntryNo) -> Option<&mut Entry> {
         let place = number.wrapping_sub(self.first) as usize;
-        self.chunks.get_mut(place / CHUNK_ENTRIES)?.get_mut(place % CHUNK_ENTRIES)
+        own(self.chunks.get_mut(place / CHUNK_ENTRIES)?).get_mut(place % CHUNK_ENTRIES)
     }
 
     /// The entry with that key of S-1.
@@ -170,12 +190,12 @@ impl Index {
     /// Adds an entry. An older one under the same second key is no longer found by it.
     pub fn add(&mut self, entry: Entry) -> EntryNo {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
-            self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
+            self.chunks.push_back(Arc::new(Vec::with_capacity(CHUNK_ENTRIES)));
         }
         let chunks = self.chunks.len() - 1;
         let Some(chunk) = self.chunks.back_mut() else { unreachable!("a chunk was pushed above") };
         let number = self.first.wrapping_add((chunks * CHUNK_ENTRIES + chunk.len()) as u32);
-        chunk.push(entry);
+        own(chunk).push(entry);
         self.blocked += usize::from(entry.standing == Standing::Blocked);
         self.forget_named(entry.named);
         let Self { chunks, first, by_key, by_named, .. } = self;
@@ -234,7 +254,7 @@ impl Index {
 
     /// The entries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.chunks.iter().flatten().skip(self.left)
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
     }
 }
 
@@ -285,6 +305,24 @@ mod tests {
         assert!(index.is_empty());
         let again = index.add(entry(1, 1));
         assert_eq!(index.by_key(entry(1, 1).key), Some(again));
+    }
+
+    #[test]
+    fn a_snapshot_stays_as_it_was() {
+        let mut index = Index::default();
+        for number in 0..3_000u128 {
+            index.add(entry(number, number as u64));
+        }
+        index.expire(100);
+        let snapshot = index.snapshot();
+        let before: Vec<_> = index.iter().copied().collect();
+        let changed = index.by_key(entry(2_000, 0).key).expect("there");
+        index.entry_mut(changed).expect("there").outcome_at = Lsn(77);
+        index.add(entry(3_000, 3_000));
+        index.expire(1_500);
+        assert!(snapshot.iter().eq(&before));
+        assert_eq!((snapshot.first(), index.len()), (100, 1_501));
+        assert_eq!(index.entry(changed).map(|entry| entry.outcome_at), Some(Lsn(77)));
     }
 
     #[test]
