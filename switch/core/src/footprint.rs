@@ -31,8 +31,8 @@ pub const WAITING_BYTES: usize = gate::WAITING_BYTES;
 pub const BACKLOG_BYTES: usize = size_of::<(Lsn, FlightNo)>();
 /// An effect that waits for the log.
 pub const RELEASE_BYTES: usize = size_of::<(Lsn, u64, u64)>();
-/// What a session holds under a STAN, its deadlines (sale, reversal, late window) among it.
-pub const OPEN_BYTES: usize = session::OPEN_BYTES + 3 * session::DUE_BYTES;
+/// The deadlines that a session holds of one attempt: of the sale, of its reversal, of the late window.
+pub const DEADLINES_BYTES: usize = 3 * session::DUE_BYTES;
 /// Choices of routes that are remembered, all of them.
 pub const EXPLANATIONS_BYTES: usize = gate::EXPLANATIONS_BYTES;
 

@@ -88,8 +88,6 @@ struct Link {
     ready: bool,
 }
 
-/// What is held under a STAN, with its key.
-pub(crate) const OPEN_BYTES: usize = size_of::<(u32, Open)>();
 /// A deadline in the wheel.
 pub(crate) const DUE_BYTES: usize = size_of::<(u64, Due)>();
 

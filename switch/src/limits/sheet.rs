@@ -20,7 +20,7 @@ use switchyard_core::adapter::Order;
 use switchyard_core::catalogue::{Merchant, Product, Supplier, Terminal};
 use switchyard_core::footprint::{self, table_bytes};
 use switchyard_core::log::BATCH_BYTES_MAX;
-use switchyard_core::session::Report;
+use switchyard_core::session::{Report, Session};
 use switchyard_core::state::SETTLED_KEPT_MS;
 use switchyard_core::ticket::Ticket;
 
@@ -263,7 +263,7 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     for supplier in wired() {
         let (count, bytes) = session(settings, supplier);
         let name = format!("session of supplier {}", supplier.code);
-        let set_by = "supplier.window_requests, supplier.advices_max, supplier.late_window_ms";
+        let set_by = "supplier.window_requests, supplier.advices_max, supplier.late_max";
         lines.grows(Part::Table, name, count as u64, bytes as u64, set_by, "another supplier, or 91 at once");
     }
     duplicates(settings, lines);
@@ -311,14 +311,13 @@ fn settled_max(supplier: &Supplier) -> usize {
 
 /// What one supplier's session may hold: entries, bytes.
 fn session(settings: &Settings, supplier: &Supplier) -> (usize, usize) {
-    let rounds = u64::from(supplier.late_window_ms) / u64::from(supplier.timeout_ms.max(1)) + 1;
-    let late = supplier.window_requests_max as usize * rounds as usize;
     let open = open_max(supplier);
-    let entries = open + late;
     let orders = open * (footprint::ORDER_BYTES + footprint::ORDER_KEPT_BYTES);
-    // Those that were answered are on their way to the gate, each as long as it may be.
+    // Those that were answered are on their way to the gate, each as long as it may be; the wheel holds three deadlines of each at most.
     let answered = REPORTS_KEPT_MAX.min(open) * 2 * frame_bytes(settings, supplier);
-    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered)
+    let entries = open + supplier.late_max as usize;
+    let deadlines = entries * 2 * footprint::DEADLINES_BYTES;
+    (entries, Session::bytes_max(supplier) as usize + deadlines + orders + answered)
 }
 
 fn frame_bytes(settings: &Settings, supplier: &Supplier) -> usize {
