@@ -6,7 +6,7 @@
 
 use super::{RingSizes, connections_max};
 use crate::conduit;
-use crate::door::{BERTH_HANDSHAKES_MAX, HANDSHAKES_MAX};
+use crate::door::{BERTH_HANDSHAKES_MAX, HANDSHAKES_MAX, RECEIVE_BYTES, SEND_BYTES};
 use crate::io;
 use crate::journal;
 use crate::link;
@@ -49,14 +49,14 @@ pub enum Part {
     Buffer,
     /// Code and threads.
     Program,
-    /// What the system keeps of files, and takes back when it needs memory: not in the sum.
-    FileCache,
+    /// What the system holds for the process: sockets' buffers, and files that it forgets when it needs memory. Not in the sum.
+    System,
 }
 
 impl Part {
     /// All of them, in the order of the sheet.
     pub const ALL: [Self; 6] =
-        [Self::Window, Self::Ring, Self::Table, Self::Buffer, Self::Program, Self::FileCache];
+        [Self::Window, Self::Ring, Self::Table, Self::Buffer, Self::Program, Self::System];
 
     /// Its heading.
     pub fn name(self) -> &'static str {
@@ -66,7 +66,7 @@ impl Part {
             Self::Table => "tables",
             Self::Buffer => "buffers",
             Self::Program => "program",
-            Self::FileCache => "file caches, not in the sum",
+            Self::System => "sockets and file caches of the system, not in the sum",
         }
     }
 }
@@ -95,9 +95,9 @@ pub struct Line {
 pub struct Sheet {
     /// Its lines, by part.
     pub lines: Vec<Line>,
-    /// Sum at the start, without file caches.
+    /// Sum at the start, without what the system holds.
     pub start_bytes: u64,
-    /// Sum at the limits, without file caches.
+    /// Sum at the limits, without what the system holds.
     pub max_bytes: u64,
 }
 
@@ -109,9 +109,9 @@ pub fn sheet(settings: &Settings) -> Sheet {
     tables(settings, &mut lines);
     buffers(settings, &mut lines);
     program(&mut lines);
-    files(settings, &mut lines);
+    system(settings, &mut lines);
     let Lines(lines) = lines;
-    let counted = || lines.iter().filter(|line| line.part != Part::FileCache);
+    let counted = || lines.iter().filter(|line| line.part != Part::System);
     let start_bytes = counted().map(|line| line.start_bytes).sum();
     let max_bytes = counted().map(|line| line.max_bytes).fold(0, u64::saturating_add);
     Sheet { lines, start_bytes, max_bytes }
@@ -322,7 +322,7 @@ fn session(settings: &Settings, supplier: &Supplier) -> (usize, usize) {
     let open = open_max(supplier);
     let entries = open + supplier.late_max as usize;
     let orders = open * (footprint::ORDER_BYTES + footprint::ORDER_KEPT_BYTES);
-    // Those that were answered are on their way to the gate, each as long as it may be.
+    // Those that were answered are on their way to the gate, each as long as it may be; the wheel holds three deadlines of each at most.
     let answered = REPORTS_KEPT_MAX.min(open) * 2 * frame_bytes(settings, supplier);
     let fixed = footprint::SESSION_BYTES;
     (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered + fixed)
@@ -406,10 +406,22 @@ fn program(lines: &mut Lines) {
     lines.fixed(Part::Program, "threads", THREADS, THREADS * THREAD_BYTES, "THREADS, THREAD_BYTES");
 }
 
-fn files(settings: &Settings, lines: &mut Lines) {
+fn system(settings: &Settings, lines: &mut Lines) {
     let journal = &settings.journal;
     // The one that is written, those prepared, and the one that was just left.
     let count = u64::from(journal.segments_prepared_min) + 2;
     let set_by = "journal.segments_prepared_min, journal.segment_bytes";
-    lines.fixed(Part::FileCache, "segments of the journal", count, count * journal.segment_bytes, set_by);
+    lines.fixed(Part::System, "segments of the journal", count, count * journal.segment_bytes, set_by);
+    let connections = connections_max(settings);
+    // The system doubles what it is asked for.
+    let sockets = connections * 2 * (RECEIVE_BYTES + SEND_BYTES) as u64;
+    let stalls = "the client's own sending stalls; its answers wait in our buffers";
+    lines.grows(
+        Part::System,
+        "sockets of connections",
+        connections,
+        sockets,
+        "RECEIVE_BYTES, SEND_BYTES",
+        stalls,
+    );
 }
