@@ -18,10 +18,10 @@ use crate::board::{Board, SupplierRow, show};
 use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
 use crate::clock::Clock;
 use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget, TicketBudget};
-use crate::control::{self, socket::Operations};
+use crate::control::{self, operate::Actors, socket::Operations};
 use crate::door::{Arrival, Door, DoorError};
 use crate::gate::{Close, GateActor, GateRings, fill_trays};
-use crate::journal::{JournalError, JournalOptions, Opening, Replayed};
+use crate::journal::{JournalError, JournalOptions, JournalPlace, Opening, Replayed};
 use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
 use crate::limits::RingSizes;
@@ -263,6 +263,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let rings = rings(&settings, &gate);
     let board = Arc::new(board(&settings));
     let dialects = known_dialects(gate.state(), &settings.dialects);
+    let place = reader.place();
     let work = KeeperWork {
         kek: Arc::clone(&books.kek),
         keyring: Arc::clone(&books.keyring),
@@ -297,6 +298,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         first_refusal,
         ways,
         kek: books.kek,
+        place,
         checkpointer,
     };
     let settings = Arc::clone(&parts.settings);
@@ -446,6 +448,7 @@ struct YardParts {
     /// How each supplier's links come to be, in the order of the settings.
     ways: Vec<Vec<Way>>,
     kek: Arc<Kek>,
+    place: JournalPlace,
     checkpointer: Checkpointer,
 }
 
@@ -483,6 +486,7 @@ fn run_control(
         let arbiter = Arbiter::new();
         let (wishes, kek, clock) = (Arc::clone(&parts.rings.wishes), Arc::clone(&parts.kek), parts.clock);
         let products = stock::stock_products(&parts.catalogue).into();
+        let (place, dialects) = (parts.place.clone(), parts.settings.dialects.clone().into());
         let data = parts.settings.data.clone();
         let (tell_yard, told_yard) = oneshot::channel();
         arbiter.spawn_fn(move || {
@@ -495,8 +499,9 @@ fn run_control(
         };
         match control::socket::bind(&data) {
             Ok(listener) => {
-                let gate = yard.gate.clone();
-                let operations = Operations { gate, wishes, products, data, kek, clock };
+                let actors = Actors { gate: yard.gate.clone(), conduits: yard.conduits.clone() };
+                let operations =
+                    Operations { actors, journal: place, dialects, wishes, products, data, kek, clock };
                 actix_rt::spawn(control::socket::serve(listener, operations));
             }
             Err(source) => {
@@ -575,6 +580,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
             settings: conduit.clone(),
             dialects: Arc::clone(&dialects),
             catalogue: Arc::clone(&catalogue),
+            blocked: Arc::clone(gate.state().controls().blocked()),
             window_h: settings.gate.duplicate_window_h,
             keys: KeyHash::clone(&keys),
             keyring: Arc::clone(&keyring),
@@ -603,7 +609,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
 
 /// The journal failed, or a fact did not fit: nothing more is acknowledged, and the process ends. The next start recovers.
 fn stop_process(reason: String) {
-    tracing::error!(%reason, "the switch stops: nothing more is acknowledged; start it again to recover");
+    tracing::error!(%reason, "the switch stops");
     eprintln!("switchyard: stopped: {reason}");
     std::process::exit(crate::EXIT_JOURNAL);
 }

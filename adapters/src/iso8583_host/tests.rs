@@ -124,6 +124,24 @@ fn a_reversal_names_its_original_as_the_supplier_saw_it() {
 }
 
 #[test]
+fn a_question_for_a_status_names_the_sale_and_its_answer_is_told_apart() {
+    let dialect = prepaid87();
+    let (mut host, mut out) = ready_host(&dialect);
+    host.ask(later(5_000), &order(Ask::Status), 0, &mut out).expect("it can be asked");
+    let text = sent(&dialect, &out);
+    assert!(text.starts_with("0100 processing-code=300000 "), "{text}");
+    assert!(text.contains(" stan=000042 ") && text.contains(" rrn=00000000001Z "), "{text}");
+    assert!(text.ends_with(" original=020000004212312359000000010000100000000000"), "{text}");
+    out.clear();
+    let told = answer(&dialect, 110, 42, |build| {
+        build.text(Role::Rrn, b"00000000001Z").text(Role::ResponseCode, b"25");
+    });
+    host.heard(NOW, Heard::Frame(0, &told), &mut out);
+    let [reply] = &out.replies[..] else { panic!("one reply") };
+    assert_eq!((reply.to, reply.stan, reply.code.as_str()), (ReplyTo::Status, 42, "25"));
+}
+
+#[test]
 fn the_acquirer_and_the_reversal_type_are_settings() {
     let dialect = prepaid87();
     let mut host =

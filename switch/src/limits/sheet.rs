@@ -194,6 +194,7 @@ fn windows(settings: &Settings, lines: &mut Lines) {
         lines.window(name("sales"), (window - window / 8).into(), "supplier.window_requests", elsewhere);
         lines.window(name("  kept for reversals"), (window / 8).into(), "an eighth (S-19)", "");
         lines.window(name("advices"), supplier.advices_max.into(), "supplier.advices_max", elsewhere);
+        lines.window(name("late answers awaited"), supplier.late_max.into(), "supplier.late_max", elsewhere);
     }
 }
 
@@ -270,7 +271,7 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     for supplier in wired() {
         let (count, bytes) = session(settings, supplier);
         let name = format!("session of supplier {}", supplier.code);
-        let set_by = "supplier.window_requests, supplier.advices_max, supplier.late_window_ms";
+        let set_by = "supplier.window_requests, supplier.advices_max, supplier.late_max";
         lines.grows(Part::Table, name, count as u64, bytes as u64, set_by, "another supplier, or 91 at once");
     }
     duplicates(settings, lines);
@@ -318,14 +319,13 @@ fn settled_max(supplier: &Supplier) -> usize {
 
 /// What one supplier's session may hold: entries, bytes.
 fn session(settings: &Settings, supplier: &Supplier) -> (usize, usize) {
-    let rounds = u64::from(supplier.late_window_ms) / u64::from(supplier.timeout_ms.max(1)) + 1;
-    let late = supplier.window_requests_max as usize * rounds as usize;
     let open = open_max(supplier);
-    let entries = open + late;
+    let entries = open + supplier.late_max as usize;
     let orders = open * (footprint::ORDER_BYTES + footprint::ORDER_KEPT_BYTES);
     // Those that were answered are on their way to the gate, each as long as it may be.
     let answered = REPORTS_KEPT_MAX.min(open) * 2 * frame_bytes(settings, supplier);
-    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered)
+    let fixed = footprint::SESSION_BYTES;
+    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered + fixed)
 }
 
 fn frame_bytes(settings: &Settings, supplier: &Supplier) -> usize {

@@ -72,6 +72,12 @@ pub(super) const SUPPLIER: &[Key] = &[
     )
     .default("259_200_000"),
     Key::new(
+        "after_unknown",
+        Kind::Choice(&["reverse", "status"]),
+        "What is done about an unknown outcome: it is reversed; or the supplier is asked for the sale's status first, and it is reversed unless it was not performed (R-33).",
+    )
+    .default("\"reverse\""),
+    Key::new(
         "reversal_blocks_original",
         Kind::Bool,
         "Whether the supplier refuses an original that arrives after its reversal. Only then does the answer not-found end a reversal (S-8).",
@@ -122,6 +128,13 @@ pub(super) const SUPPLIER: &[Key] = &[
     )
     .default("{}")
     .example("{ \"00\" = \"reversed\", \"25\" = \"not-found\" }"),
+    Key::new(
+        "status_codes",
+        Kind::Map(&forms::ANSWER_CODE, &Kind::Form(&forms::STATUS_MEANING)),
+        "What its response codes mean for a question for a sale's status. With a code that is not here it is asked again; not-performed is believed when the late window is over.",
+    )
+    .default("{}")
+    .example("{ \"00\" = \"performed\", \"25\" = \"not-performed\" }"),
 ];
 
 const LINK: &[Key] = &[

@@ -9,7 +9,9 @@ use super::link::link;
 use crate::settings::SupplierSettings;
 use std::path::Path;
 use switchyard_core::breaker::BreakerRules;
-use switchyard_core::catalogue::{CodeTable, Meaning, ReversalMeaning, Supplier};
+use switchyard_core::catalogue::{
+    AfterUnknown, CodeTable, Meaning, ReversalMeaning, StatusMeaning, Supplier,
+};
 use switchyard_core::ids::SupplierId;
 use switchyard_core::schema::AdapterKeys;
 use switchyard_core::text::Text;
@@ -27,6 +29,7 @@ const WIRE_ONLY: &[&str] = &[
     "advice_retry_ms",
     "advice_retry_max_ms",
     "advice_expires_ms",
+    "after_unknown",
     "reversal_blocks_original",
     "frame_bytes_max",
     "connect_ms",
@@ -38,6 +41,7 @@ const WIRE_ONLY: &[&str] = &[
     "breaker",
     "codes",
     "reversal_codes",
+    "status_codes",
 ];
 
 /// `[[supplier]]` as the core needs them, in the order of the files.
@@ -70,6 +74,10 @@ fn supplier(table: &Table, adapters: &[AdapterKeys], faults: &mut Faults<'_>) ->
         advice_retry_ms: table.number("advice_retry_ms"),
         advice_retry_max_ms: table.number("advice_retry_max_ms"),
         advice_expires_ms: table.number("advice_expires_ms"),
+        after_unknown: match table.text("after_unknown") {
+            "status" => AfterUnknown::Status,
+            _ => AfterUnknown::Reverse,
+        },
         reversal_blocks_original: table.bool("reversal_blocks_original"),
         breaker: table.table("breaker").map_or_else(BreakerRules::default, breaker),
         codes: codes(table),
@@ -151,6 +159,16 @@ fn check_codes(table: &Table, faults: &mut Faults<'_>) {
             suggestion,
         );
     }
+    if table.text("after_unknown") == "status"
+        && !codes.status.values().any(|meaning| *meaning == StatusMeaning::Performed)
+    {
+        let suggestion = "add to [supplier.status_codes]: \"00\" = \"performed\"";
+        faults.error(
+            table.at("after_unknown"),
+            "no code of the supplier means performed: no unknown outcome would be reversed",
+            suggestion,
+        );
+    }
     // Two letters of S-11: 94 says that the key is known, not that nothing was performed.
     for (code, meaning) in table.pairs("codes").filter(|(code, _)| code.text == "94") {
         if !matches!(forms::sale_meaning(meaning.text), Some(Meaning::Unknown) | None) {
@@ -176,6 +194,11 @@ fn codes(table: &Table) -> CodeTable {
     for (code, meaning) in table.pairs("reversal_codes") {
         if let (Some(code), Some(meaning)) = (forms::code(code.text), forms::reversal_meaning(meaning.text)) {
             codes.reversal.insert(code, meaning);
+        }
+    }
+    for (code, meaning) in table.pairs("status_codes") {
+        if let (Some(code), Some(meaning)) = (forms::code(code.text), forms::status_meaning(meaning.text)) {
+            codes.status.insert(code, meaning);
         }
     }
     codes
