@@ -111,6 +111,8 @@ pub struct ConduitSettings {
     pub frame_ms: u32,
     /// A connection without traffic for so long is closed; 0: never.
     pub idle_ms: u32,
+    /// A connection on which nothing was heard for so long is sent an echo, once; 0: never.
+    pub echo_ms: u32,
     /// A client that takes no answer for so long is closed.
     pub write_ms: u32,
     /// A request not answered for so long gets 68; longer than every supplier's time-out.
