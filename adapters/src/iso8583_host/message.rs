@@ -195,6 +195,21 @@ impl Messages {
         build.finish().map(drop)
     }
 
+    /// Appends the answer to a request of the supplier that is no network management: it is not served. False where such a
+    /// message has no answer.
+    ///
+    /// # Errors
+    /// The request cannot be answered.
+    pub(super) fn write_refusal(&self, asked: &View<'_>, out: &mut Vec<u8>) -> Result<bool, BuildError> {
+        let Some(mti) = asked.mti().response() else { return Ok(false) };
+        let mut build = Build::new(&self.dialect, mti, out);
+        for role in REFUSAL_ECHOES {
+            echo(&mut build, asked, role);
+        }
+        self.put_code(&mut build, UNSUPPORTED);
+        build.finish().map(|_| true)
+    }
+
     /// Two digits in the edition of 1987, three and four in the later ones: the dialect knows.
     fn put_code(&self, build: &mut Build<'_, '_>, code: u64) {
         let Some(element) = self.dialect.de(Role::ResponseCode).and_then(|de| self.dialect.element(de))
@@ -205,6 +220,19 @@ impl Messages {
         build.text(Role::ResponseCode, &digits[4 - element.max_len().min(4)..]);
     }
 }
+
+/// What the answer to a request that is not served brings back: what it is known by, and no card number.
+const REFUSAL_ECHOES: [Role; 9] = [
+    Role::ProcessingCode,
+    Role::TransmissionTime,
+    Role::Stan,
+    Role::Network,
+    Role::Forwarder,
+    Role::Rrn,
+    Role::Terminal,
+    Role::Merchant,
+    Role::Currency,
+];
 
 /// DE39 of a request that is done.
 const APPROVED: u64 = 0;

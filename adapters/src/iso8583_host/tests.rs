@@ -232,6 +232,61 @@ fn the_suppliers_own_housekeeping_is_answered() {
 }
 
 #[test]
+fn other_requests_of_the_supplier_are_refused_and_counted() {
+    let dialect = prepaid87();
+    let (mut host, mut out) = ready_host(&dialect);
+    for (mti, answered) in [(200, "0210"), (100, "0110"), (420, "0430")] {
+        out.clear();
+        let asked = answer(&dialect, mti, 9, |build| {
+            build
+                .text(Role::Pan, b"6006491234567890")
+                .text(Role::TransmissionTime, b"1231235959")
+                .text(Role::Rrn, b"00000000007Z")
+                .number(Role::Amount, 100);
+        });
+        host.heard(NOW, Heard::Frame(0, &asked), &mut out);
+        let text = sent(&dialect, &out);
+        let wanted = "transmission-time=1231235959 stan=000009 rrn=00000000007Z response-code=40";
+        assert_eq!(text, format!("{answered} {wanted}"));
+        assert_eq!(out.faults, [Fault::Unexpected(0)]);
+    }
+}
+
+#[test]
+fn a_link_may_wait_for_the_suppliers_own_sign_on() {
+    let dialect = prepaid87();
+    let mut host = host("dialect = \"prepaid87\"\nawaits_sign_on = true");
+    let mut out = Out::default();
+    let asked = |code| {
+        answer(&dialect, 800, 9, |build| {
+            build.text(Role::TransmissionTime, b"1231235959").number(Role::ManagementCode, code);
+        })
+    };
+    host.heard(NOW, Heard::Up(0), &mut out);
+    assert!(out.sends.is_empty() && out.ready.is_empty());
+    let [(_, late)] = out.wakes[..] else { panic!("one wake-up") };
+    host.heard(NOW, Heard::Frame(0, &asked(301)), &mut out);
+    assert!(out.ready.is_empty(), "an echo is no sign-on");
+    assert!(host.ask(NOW, &order(Ask::Sale), 0, &mut out).is_err());
+    out.clear();
+    host.heard(NOW, Heard::Frame(0, &asked(1)), &mut out);
+    assert!(sent(&dialect, &out).contains("response-code=00"));
+    assert_eq!(out.ready, [0]);
+    host.heard(later(10_000), Heard::Wake(late), &mut out);
+    assert!(out.close.is_empty(), "it came in time");
+    out.clear();
+    host.heard(NOW, Heard::Frame(0, &asked(2)), &mut out);
+    assert!(sent(&dialect, &out).contains("response-code=00"));
+    assert_eq!(out.close, [0]);
+
+    out.clear();
+    host.heard(NOW, Heard::Up(1), &mut out);
+    let [(_, late)] = out.wakes[..] else { panic!("one wake-up") };
+    host.heard(later(10_000), Heard::Wake(late), &mut out);
+    assert_eq!(out.close, [1], "it never came");
+}
+
+#[test]
 fn a_reply_is_read_with_its_secrets_apart() {
     let dialect = prepaid87();
     let (mut host, mut out) = ready_host(&dialect);

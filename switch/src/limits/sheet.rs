@@ -6,13 +6,13 @@
 
 use super::{RingSizes, connections_max};
 use crate::conduit;
-use crate::door::HANDSHAKES_MAX;
+use crate::door::{BERTH_HANDSHAKES_MAX, HANDSHAKES_MAX};
 use crate::io;
 use crate::journal;
 use crate::link;
 use crate::machine::DESCRIPTORS_KEPT;
 use crate::ring::Ring;
-use crate::settings::Settings;
+use crate::settings::{LinkSettings, Settings};
 use crate::supplier::REPORTS_KEPT_MAX;
 use crate::{control, stock};
 use serde::Serialize;
@@ -162,6 +162,13 @@ fn windows(settings: &Settings, lines: &mut Lines) {
     lines.window("descriptors kept", DESCRIPTORS_KEPT, "DESCRIPTORS_KEPT", "");
     let late = "the handshake waits for a place within handshake_ms, then it is closed";
     lines.window("TLS handshakes", HANDSHAKES_MAX as u64, "HANDSHAKES_MAX", late);
+    let berths = settings.suppliers.iter().flat_map(|supplier| &supplier.links);
+    let berths = berths.filter(|link| matches!(link, LinkSettings::Listen(_))).count() as u64;
+    if berths > 0 {
+        // Beside these one waits for the link to take or refuse it.
+        let count = berths * (BERTH_HANDSHAKES_MAX as u64 + 1);
+        lines.window("connections of suppliers that dial in", count, "BERTH_HANDSHAKES_MAX", "they wait");
+    }
     let unread = "sales stay in their sockets unread; reversals too once the kept eighth is used";
     let tickets = settings.gate.tickets_max;
     lines.window("messages under way", u64::from(tickets), "gate.tickets_max", unread);

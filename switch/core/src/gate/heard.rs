@@ -240,8 +240,10 @@ impl Gate {
     fn undone(&mut self, now: Now, order: Box<Order>) {
         let open = self.state.flight(order.flight).is_some_and(|flight| flight.phase == Phase::Doubt);
         if !open {
-            self.supplies[usize::from(order.supplier.0)].advice_back();
-            return self.stale(order);
+            let supplier = order.supplier;
+            self.supplies[usize::from(supplier.0)].advice_back();
+            self.stale(order);
+            return self.hand_advices(supplier);
         }
         let (at_ms, flight) = (now.wall_ms, order.flight);
         match order.answer.reversal {

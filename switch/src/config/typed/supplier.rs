@@ -5,7 +5,8 @@ use super::super::forms;
 use super::super::table::Table;
 use super::below;
 use super::framing::framing;
-use crate::settings::{ClientTls, LinkSettings, SupplierSettings};
+use super::link::link;
+use crate::settings::SupplierSettings;
 use std::path::Path;
 use switchyard_core::breaker::BreakerRules;
 use switchyard_core::catalogue::{
@@ -125,7 +126,11 @@ fn check_wire(table: &Table, adapter: &AdapterKeys, faults: &mut Faults<'_>) {
         check_linkless(table, adapter, faults);
     } else if table.tables("link").is_empty() {
         let wrong = format!("adapter {} needs at least one link", adapter.name);
-        faults.error(table.at("adapter"), wrong, "add a table [[supplier.link]] with host and port");
+        faults.error(
+            table.at("adapter"),
+            wrong,
+            "add a table [[supplier.link]] with host and port, or with listen",
+        );
     }
     if let Some(beyond) = table.tables("link").get(LINKS_MAX) {
         faults.error(beyond.at, format!("a supplier has at most {LINKS_MAX} links"), "");
@@ -211,7 +216,7 @@ pub(in super::super) fn suppliers(
             code: table.text("code").to_string(),
             adapter: table.text("adapter").to_string(),
             adapter_settings: table.adapter("settings"),
-            links: table.tables("link").iter().map(|link| link_settings(link, data, faults)).collect(),
+            links: table.tables("link").iter().map(|table| link(table, data, faults)).collect(),
             framing: framing(table.table("framing")),
             frame_bytes_max: table.number("frame_bytes_max"),
             connect_ms: table.number("connect_ms"),
@@ -221,27 +226,4 @@ pub(in super::super) fn suppliers(
             record: below(data, table, "record"),
         })
         .collect()
-}
-
-fn link_settings(table: &Table, data: &Path, faults: &mut Faults<'_>) -> LinkSettings {
-    let host = table.text("host");
-    LinkSettings {
-        host: host.to_string(),
-        port: table.number("port"),
-        tls: table.table("tls").map(|tls| client_tls(tls, host, data, faults)),
-    }
-}
-
-fn client_tls(table: &Table, host: &str, data: &Path, faults: &mut Faults<'_>) -> ClientTls {
-    for (one, other) in [("certificate", "key"), ("key", "certificate")] {
-        if table.is_set(one) && !table.is_set(other) {
-            faults.error(table.at(one), format!("`{one}` needs `{other}` beside it"), "");
-        }
-    }
-    ClientTls {
-        ca: below(data, table, "ca").unwrap_or_default(),
-        certificate: below(data, table, "certificate"),
-        key: below(data, table, "key"),
-        server_name: table.word("server_name").map_or(host, |word| word.text).to_string(),
-    }
 }
