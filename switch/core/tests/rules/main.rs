@@ -15,6 +15,7 @@ mod doubts;
 mod facts;
 mod order_of_checks;
 mod positions;
+mod reversal_races;
 mod reversals;
 mod routing;
 mod sessions;
