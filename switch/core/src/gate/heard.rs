@@ -7,7 +7,7 @@
 
 use super::{Alert, Gate, Waiting, answer_with, relaxed, unknown_outcome};
 use crate::adapter::{Answer, Order};
-use crate::catalogue::{Catalogue, Meaning, ReversalMeaning, Service};
+use crate::catalogue::{Catalogue, Meaning, ReversalMeaning, Service, StatusMeaning};
 use crate::code::Code;
 use crate::fact::{Cause, Fact, Proof, Settlement};
 use crate::flight::{Flight, Phase};
@@ -249,6 +249,9 @@ impl Gate {
         match order.answer.reversal {
             Some(ReversalMeaning::Reversed) => self.settle(at_ms, flight, Settlement::Reversed),
             Some(ReversalMeaning::NotFound) => self.settle(at_ms, flight, Settlement::NotFound),
+            None if order.answer.status == Some(StatusMeaning::NotPerformed) => {
+                self.settle(at_ms, flight, Settlement::NotPerformed);
+            }
             _ => {
                 self.record(&Fact::Parked { at_ms, flight, code: order.answer.code });
                 self.counters.parked += 1;

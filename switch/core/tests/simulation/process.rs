@@ -129,7 +129,8 @@ impl Side {
         let link = &mut self.links[link];
         link.handed = link.position.min(link.handed + bytes);
         let touched = link.queue.iter().take_while(|(start, _)| *start < link.handed);
-        let sales = touched.filter_map(|(_, body)| Line::decode(body)).filter(|line| !line.reversal);
+        let sales =
+            touched.filter_map(|(_, body)| Line::decode(body)).filter(|line| !line.reversal && !line.status);
         self.touched.extend(sales.map(|line| line.rrn));
         let Some(flow) = host.flows.iter_mut().find(|flow| flow.connection == link.connection) else {
             return;

@@ -12,6 +12,7 @@ use switchyard_core::fact::{Fact, Proof};
 use switchyard_core::flight::{Attempt, Flight};
 use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use switchyard_core::log::Lsn;
+use switchyard_core::operate::Act;
 use switchyard_core::outcome::Verdict;
 use switchyard_core::text::Text;
 
@@ -125,7 +126,12 @@ impl Stories {
     pub(crate) fn tell(&mut self, at: Lsn, fact: &Fact<'_>) {
         match fact {
             Fact::Contradicted { .. } => panic!("the suppliers here do not contradict themselves"),
-            Fact::Named { .. } | Fact::Day { .. } | Fact::Stock(_) | Fact::Replayed { .. } => {}
+            Fact::Named { .. }
+            | Fact::Day { .. }
+            | Fact::Stock(_)
+            | Fact::Replayed { .. }
+            | Fact::CutOver { .. } => {}
+            Fact::Operated(action) => self.operated(&action.act),
             Fact::Seen { key, named, .. } => {
                 assert!(self.keys.contains_key(key));
                 let before = self.names.insert(*named, *key);
@@ -155,6 +161,15 @@ impl Stories {
                 self.withdrawn += usize::from(!sealed.is_empty());
                 self.late(at, *flight, *approved);
             }
+        }
+    }
+
+    /// Only credits and debits are part of the account.
+    fn operated(&mut self, act: &Act) {
+        match *act {
+            Act::Credited { network, amount } => *self.posted.entry(network).or_default() += amount.0,
+            Act::Debited { network, amount } => *self.posted.entry(network).or_default() -= amount.0,
+            _ => {}
         }
     }
 

@@ -4,6 +4,7 @@ mod asking;
 mod ending;
 mod gate;
 mod looking;
+mod operating;
 mod reversing;
 
 use crate::host::{Host, NETWORK_US_MAX, Sending};
@@ -73,13 +74,7 @@ pub(crate) struct World {
 }
 
 /// A process over what the disk holds.
-fn start(
-    disk: &Disk,
-    keyring: &Arc<Keyring>,
-    epoch: u32,
-    time_us: u64,
-    reversals_max: usize,
-) -> Process {
+fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64, reversals_max: usize) -> Process {
     let now = Now { mono_us: 1, wall_ms: WALL_MS + time_us / 1_000 };
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
@@ -223,7 +218,8 @@ impl World {
             185..215 => self.reverse(),
             215..225 => self.reverse_again(),
             225..240 => self.inquire(),
-            240..243 => self.cut_over(),
+            240..242 => self.cut_over(),
+            242 => self.operate(),
             243..433 => self.gate_turn(),
             433..633 => self.supplier_turn(),
             633..713 => self.sync(),
@@ -453,6 +449,7 @@ impl World {
                 ("cut", counters.cut),
                 ("not sent", counters.not_sent),
                 ("reversals", counters.reversals_sent),
+                ("status", counters.status_asked),
                 ("undone", counters.undone),
                 ("duplicate", counters.duplicate),
                 ("unmatched", counters.unmatched),

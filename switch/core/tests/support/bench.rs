@@ -200,6 +200,7 @@ impl Bench {
             signed_on: &signed_on,
             window_h: (WINDOW_MS / 3_600_000) as u32 - 28,
             keys: &self.keys,
+            blocked: self.gate.state().controls().blocked(),
         };
         match read(&spoken, body, self.now, &rules, &mut ticket) {
             Read::Gate => self.gate.ask(self.now, ticket),

@@ -42,7 +42,11 @@ impl Terminals {
                 free.insert((outcome.flight, answer));
             }
             Entry::Occupied(first) => {
-                assert_eq!(*first.get(), (outcome.flight, answer), "a repeated reversal is told something else");
+                assert_eq!(
+                    *first.get(),
+                    (outcome.flight, answer),
+                    "a repeated reversal is told something else"
+                );
             }
         }
     }

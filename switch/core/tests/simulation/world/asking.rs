@@ -1,8 +1,8 @@
 //! What terminals send: new sales, repeats, other contents under a key, cut-overs; and how any message gets to the gate.
 
 use super::{CONDUITS, DEADLINE_US, WALL_MS, WINDOW, World};
-use crate::support::disk::WINDOW_MS;
 use crate::story::Wanted;
+use crate::support::disk::WINDOW_MS;
 use crate::support::message::Sale;
 use crate::terminals::{Known, Waiting};
 use switchyard_core::iso8583::{Build, Mti, Role};
@@ -65,7 +65,12 @@ impl World {
     }
 
     /// Sends a message where the connection's window has room, under that transmission time or a new one. The one that it had.
-    pub(super) fn send(&mut self, mut sale: Sale, conduit: usize, transmission: Option<String>) -> Option<String> {
+    pub(super) fn send(
+        &mut self,
+        mut sale: Sale,
+        conduit: usize,
+        transmission: Option<String>,
+    ) -> Option<String> {
         let (dialect, relaxed) = CONDUITS[conduit];
         let slot = self.random.below(2) as u32;
         let place = Place { conduit: conduit as u16, slot, generation: self.process.epoch };
@@ -134,6 +139,7 @@ impl World {
             signed_on: &[],
             window_h: (WINDOW_MS / 3_600_000) as u32 - 28,
             keys: &self.keys,
+            blocked: self.process.gate.state().controls().blocked(),
         };
         read(&self.dialects[usize::from(ticket.dialect)], body, self.now(), &rules, ticket)
     }

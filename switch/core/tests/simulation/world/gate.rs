@@ -88,7 +88,7 @@ impl World {
                     "durable-before-visible: a sale before its intent"
                 );
             }
-            Ask::Reversal { .. } => {
+            Ask::Reversal { .. } | Ask::Status => {
                 let needs = story.doubted_at.expect("durable-before-visible: a reversal before its doubt");
                 assert!(needs < durable, "durable-before-visible: a reversal before its doubt");
                 assert_eq!((order.stan, order.original_stan), (story.undo_stan, tried.stan));
@@ -116,7 +116,10 @@ impl World {
         let durable = self.disk.durable();
         let request = &ticket.request;
         if let Some(undo) = self.stories.undos.get(&outcome.flight) {
-            assert!(undo.at < durable, "durable-before-visible: a reversal is answered before its fact (S-17)");
+            assert!(
+                undo.at < durable,
+                "durable-before-visible: a reversal is answered before its fact (S-17)"
+            );
         } else if let Some(story) = self.stories.flights.get(&outcome.flight) {
             let at =
                 story.answered_at.expect("durable-before-visible: an answer before its outcome is written");

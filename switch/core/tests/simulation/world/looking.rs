@@ -58,10 +58,19 @@ impl World {
             let held = [Account::Supplier(supplier.id), Account::Suspense(supplier.id)]
                 .map(|account| accounts.balance(account).posted.0);
             assert_eq!(held, told, "money-conserved: {}", supplier.code);
-            assert_eq!(told[1], self.stories.held(supplier.id), "money-conserved: suspense of {}", supplier.code);
+            assert_eq!(
+                told[1],
+                self.stories.held(supplier.id),
+                "money-conserved: suspense of {}",
+                supplier.code
+            );
         }
         for (account, amount) in &self.stories.wallets {
-            assert_eq!(accounts.balance(Account::Wallet(*account)).posted.0, *amount, "money-conserved: {account}");
+            assert_eq!(
+                accounts.balance(Account::Wallet(*account)).posted.0,
+                *amount,
+                "money-conserved: {account}"
+            );
         }
     }
 
@@ -86,7 +95,11 @@ impl World {
         }
         assert_eq!(state.withdrawn.iter().count(), self.stories.withdrawn, "vouchers taken back (S-10)");
         for (terminal, day, credits) in state.withdrawn.all_credits() {
-            assert_eq!(self.stories.credits.get(&(terminal, day)), Some(&credits), "credits of {terminal} (S-10)");
+            assert_eq!(
+                self.stories.credits.get(&(terminal, day)),
+                Some(&credits),
+                "credits of {terminal} (S-10)"
+            );
         }
     }
 }
