@@ -42,7 +42,11 @@ fn a_name_is_durable_before_its_message_is_answered() {
     let repeat = Sale { mti: 201, transmission: "1121130000".into(), ..sale.clone() };
     bench.syncing = false;
     bench.ask(0, &repeat);
-    assert_eq!(codes(&mut bench), [], "a power cut would leave an answer under a name that no reversal finds");
+    assert_eq!(
+        codes(&mut bench),
+        [],
+        "a power cut would leave an answer under a name that no reversal finds"
+    );
     bench.disk.cut(0);
     bench.syncing = true;
     bench.restart(catalogue());
