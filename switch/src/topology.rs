@@ -7,9 +7,8 @@
 //!
 //! ```text
 //! door ── Arrival ──▶ conduits ── requests ──▶ gate ── orders ──▶ suppliers
-//!                        ▲   ▲                 │ ▲ ◀── reports ──────┘
-//!                        │   └──── answers ────┘ └ trays ─┐
-//!                        └──────── answers ──── keeper ◀──┴ recalls, wishes
+//!                            ▲                 │ ▲ ◀── reports ──────┘
+//!                            └──── answers ────┘ └── originals, trays ── keeper ◀── recalls, wishes
 //! ```
 
 mod links;
@@ -270,7 +269,6 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         reader,
         stock,
         recalls: Arc::clone(&rings.recalls),
-        answers: rings.answers.clone(),
         originals: Arc::clone(&rings.originals),
         wishes: Arc::clone(&rings.wishes),
         trays: Arc::clone(&rings.trays),

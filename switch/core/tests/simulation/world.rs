@@ -37,7 +37,7 @@ const WINDOW: u16 = 8;
 /// A message's answer is due so long after it came.
 const DEADLINE_US: u64 = 5_000_000;
 /// Vouchers taken back that a terminal is credited for on a business day.
-pub(crate) const CREDITS_MAX: u16 = 3;
+pub(crate) const CREDITS_MAX: u16 = 2;
 /// Long pauses of a run: together with everything else shorter than the window of duplicates.
 const PAUSES_MAX: u64 = 4;
 /// Steps remembered, to be shown when a run fails.
