@@ -86,13 +86,13 @@ impl Till {
     }
 }
 
-/// `in_flight`: so many requests on each of `CONNECTIONS` are what can be done at a time.
-fn overload(name: &str, changes: &[(&str, &str, &str)], in_flight: usize) {
+/// `in_flight`: so many requests on each of `CONNECTIONS` are what can be done at a time, by suppliers that take `latency_ms`.
+fn overload(name: &str, changes: &[(&str, &str, &str)], in_flight: usize, latency_ms: u32) {
     let long = std::env::var("OVERLOAD_SECONDS").ok();
     let seconds = long.as_ref().map_or(SECONDS, |text| text.parse().expect("OVERLOAD_SECONDS: seconds"));
     let folder = tempfile::tempdir().expect("a folder");
     let changes: Vec<_> = changes.iter().copied().chain(RICH).collect();
-    let switch = Switch::start(folder.path(), &changes);
+    let switch = Switch::start_with(folder.path(), &changes, latency_ms);
     let to = switch.address("plain");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let capacity = runtime.block_on(offer(to, CONNECTIONS, Pace::Closed { in_flight }, seconds, 1));
@@ -128,7 +128,7 @@ fn a_supplier_at_its_window_goes_on_at_its_pace() {
         ("switchyard.toml", "#durability = \"strict\"", "durability = \"relaxed\""),
     ];
     // 56 sales: the window less the eighth that is kept, and what the till may hold.
-    overload("a supplier's window", &changes, 3);
+    overload("a supplier's window", &changes, 3, 50);
 }
 
 /// The machine is what bounds: what cannot be taken is not read.
@@ -138,5 +138,6 @@ fn a_switch_at_its_limit_goes_on_at_its_pace() {
         "the machine",
         &[("switchyard.toml", "#durability = \"strict\"", "durability = \"relaxed\"")],
         32,
+        0,
     );
 }

@@ -29,9 +29,14 @@ pub struct Switch {
 impl Switch {
     /// Starts it in `folder`. A change names a file, a text in it, and what stands in its place.
     pub fn start(folder: &Path, changes: &[(&str, &str, &str)]) -> Self {
+        Self::start_with(folder, changes, 0)
+    }
+
+    /// Starts it with suppliers that take so long for each answer.
+    pub fn start_with(folder: &Path, changes: &[(&str, &str, &str)], latency_ms: u32) -> Self {
         let names = ["telco-a", "telco-b"];
         let mut known = settings(&folder.join("data"));
-        let hosts = Hosts::start(&mut known, &names);
+        let hosts = Hosts::start_slow(&mut known, &names, latency_ms);
         let mut changes: Vec<_> =
             changes.iter().map(|(file, from, to)| (*file, (*from).to_owned(), (*to).to_owned())).collect();
         for (name, file, port) in
