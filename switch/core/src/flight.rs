@@ -7,7 +7,7 @@
 
 use crate::catalogue::Service;
 use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
-use crate::index::EntryNo;
+use crate::index::{EntryNo, Hour};
 use crate::money::Minor;
 use crate::pack::{Pack, Unpack, Unreadable};
 use crate::text::Text;
@@ -136,6 +136,8 @@ pub struct Flight {
     pub acquirer: Text<11>,
     /// Local time and date, hhmmssMMDD digits.
     pub local: [u8; 10],
+    /// The hour of the request's DE7, which its second key names.
+    pub sent: Hour,
     /// The business day it counts in, MMDD digits.
     pub day: [u8; 4],
     /// DE37 of its answer.
@@ -174,6 +176,7 @@ impl Flight {
             merchant: from.text()?,
             acquirer: from.text()?,
             local: from.array()?,
+            sent: Hour::numbered(from.u16()?).ok_or(Unreadable)?,
             day: from.array()?,
             rrn: from.text()?,
             attempt: Attempt::unpack(from)?,
@@ -205,6 +208,7 @@ impl Pack for Flight {
         self.merchant.pack(out);
         self.acquirer.pack(out);
         self.local.pack(out);
+        self.sent.number().pack(out);
         self.day.pack(out);
         self.rrn.pack(out);
         self.attempt.pack(out);

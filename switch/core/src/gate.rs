@@ -7,6 +7,7 @@
 //!
 //! The way of a sale: [`Gate::ask`] → `admit` → `send` (or `sell`, for a local supplier) → [`Gate::release`]; the answer's: [`Gate::heard`] → `finish` → [`Gate::release`].
 
+mod cold;
 mod explain;
 mod heard;
 mod recover;
@@ -25,7 +26,7 @@ use crate::code::Code;
 use crate::fact::{Fact, NameKind};
 use crate::flight::{Attempt, Flight, SealedPan};
 use crate::ids::{FlightNo, NetworkId, Now, ProductId, SupplierId};
-use crate::index::Standing;
+use crate::index::{Entry, Hour, Standing};
 use crate::log::{Log, Lsn};
 use crate::money::Minor;
 use crate::outcome::{Outcome, Verdict, seal_details};
@@ -44,8 +45,12 @@ use std::sync::Arc;
 /// What the gate is told once.
 #[derive(Clone, Debug)]
 pub struct GateOptions {
-    /// Requests that the window may hold; full means 96, never an eviction (S-3).
-    pub duplicates_max: usize,
+    /// Bytes that the index may take in memory, filters of runs among them; full means 96, never an eviction (S-3).
+    pub duplicate_bytes_max: usize,
+    /// How long after its admission a request can be repeated: the window, and the slack of time zones on both sides (S-3), milliseconds.
+    pub repeatable_ms: u64,
+    /// How long after its admission a request can be reversed (S-3), milliseconds.
+    pub reversible_ms: u64,
     /// The journal's data key of this epoch, and its id.
     pub key: Arc<DataKey>,
     /// See `key`.
@@ -69,6 +74,8 @@ pub struct GateCounters {
     pub repeats: u64,
     /// Repeats that joined a flight.
     pub joined: u64,
+    /// Tickets whose key was looked for in runs.
+    pub sought: u64,
     /// Flights approved.
     pub approved: u64,
     /// Flights declined.
@@ -293,18 +300,21 @@ impl Gate {
         self.counters.tickets += 1;
         match ticket.request.kind {
             Kind::CutOver => self.cut_over(now, ticket),
-            Kind::Sale => match self.state.index.by_key(ticket.request.key) {
+            Kind::Sale => match self.in_memory(ticket.request.key) {
                 Some(entry) => self.repeat(now, ticket, entry),
+                None if self.may_lie_in_a_run(&ticket, 0) => self.seek(ticket),
                 None => self.admit(now, ticket),
             },
         }
     }
 
+    fn in_memory(&self, key: u128) -> Option<Entry> {
+        let index = &self.state.index;
+        index.by_key(key).and_then(|number| index.entry(number)).copied()
+    }
+
     /// A key seen before: a repeat, or other contents under the same key (S-1, S-2, S-4).
-    fn repeat(&mut self, now: Now, mut ticket: Box<Ticket>, entry: u32) {
-        let Some(entry) = self.state.index.entry(entry).copied() else {
-            return self.refuse(now, ticket, Code::FAULT);
-        };
+    fn repeat(&mut self, now: Now, mut ticket: Box<Ticket>, entry: Entry) {
         if entry.contents != ticket.request.contents {
             return self.refuse(now, ticket, Code::OTHER_CONTENTS);
         }
@@ -402,7 +412,7 @@ impl Gate {
         }
         // A request whose answer is due already is the newest work that can be shed without harm.
         let overdue = now.mono_us >= ticket.deadline_us;
-        if overdue || !self.room || self.state.index.len() >= self.options.duplicates_max {
+        if overdue || !self.room || self.state.index.bytes() >= self.options.duplicate_bytes_max {
             return self.refuse(now, ticket, Code::FAULT);
         }
         let catalogue = ticket.catalogue.clone().unwrap_or_default();
@@ -543,6 +553,7 @@ impl Gate {
             merchant: merchant.unwrap_or_default(),
             acquirer: network.code,
             local: request.local,
+            sent: Hour::of_transmission(&request.transmission),
             day: self.day(now, network),
             rrn: if request.rrn.is_empty() { number.rrn(0) } else { request.rrn },
             attempt,

@@ -1,13 +1,25 @@
 //! The index of requests: both keys of every request in the window, and where its records lie (S-1 to S-5).
 //!
-//! Owns: one entry of fixed size a request, in order of admission, and two tables from key to entry.
+//! Owns: one entry of fixed size a request, in order of admission, and two tables from key to entry; and, for what does not fit in memory, what is known of the
+//! runs that hold the older entries.
 //! Invariants: an entry is found by both its keys for as long as it is there; entries leave in the order in which they came, only when they are over and older than
-//! the window; a full index refuses, it never evicts (S-3).
-//! Deliberately absent: frames and answers (the journal has them, at `intent_at` and `outcome_at`), and the part of the window that does not fit in memory.
+//! the window, or lie in a run; what memory says of a key is newer than what a run says; a full index refuses, it never evicts (S-3).
+//! Deliberately absent: frames and answers (the journal has them, at `intent_at` and `outcome_at`), and the files of runs.
+
+pub mod filter;
+mod hour;
+pub mod run;
+mod runs;
+mod spill;
+
+pub use hour::{Hour, Hours};
+pub use run::{RunHead, RunMark};
+pub use runs::{Run, Runs};
+pub use spill::{ENTRY_BYTES, Spill};
 
 use crate::ids::FlightNo;
 use crate::log::Lsn;
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -20,6 +32,15 @@ pub enum Standing {
     Answered,
     /// A reversal was accepted for it: every repeat, and an original that comes after it, gets 17 (S-4).
     Cancelled,
+}
+
+impl Standing {
+    const ALL: [Self; 3] = [Self::InFlight, Self::Answered, Self::Cancelled];
+
+    /// The standing of that number, as it lies on disk.
+    pub fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
 }
 
 /// What the index knows of a request.
@@ -39,6 +60,10 @@ pub struct Entry {
     pub intent_at: Lsn,
     /// Where its outcome lies.
     pub outcome_at: Lsn,
+    /// The hour that its key names.
+    pub local: Hour,
+    /// The hour that its second key names.
+    pub sent: Hour,
     /// How it stands.
     pub standing: Standing,
     /// Whether its answer has a secret: replays of it are in the audit trail (S-18).
@@ -78,6 +103,13 @@ pub struct Index {
     left: usize,
     by_key: Vec<HashTable<EntryNo>>,
     by_named: Vec<HashTable<EntryNo>>,
+    /// Oldest chunks that lie in a run, and leave.
+    leaving: usize,
+    /// Chunks after these that are being written to a run.
+    handed: usize,
+    /// Whether an entry ever took another's place.
+    renewed: bool,
+    runs: Runs,
 }
 
 impl Default for Index {
@@ -88,6 +120,10 @@ impl Default for Index {
             left: 0,
             by_key: vec![HashTable::new(); SHARDS],
             by_named: vec![HashTable::new(); SHARDS],
+            leaving: 0,
+            handed: 0,
+            renewed: false,
+            runs: Runs::default(),
         }
     }
 }
@@ -96,8 +132,18 @@ fn shard(key: u128) -> usize {
     (key >> 120) as usize % SHARDS
 }
 
+/// Puts a number under its key, in place of the one that was there.
+fn put(table: &mut HashTable<EntryNo>, key: u128, number: EntryNo, key_of: impl Fn(&EntryNo) -> u128) {
+    match table.entry(key as u64, |known| key_of(known) == key, |known| key_of(known) as u64) {
+        hash_table::Entry::Occupied(mut known) => *known.get_mut() = number,
+        hash_table::Entry::Vacant(place) => {
+            place.insert(number);
+        }
+    }
+}
+
 impl Index {
-    /// How many entries there are.
+    /// How many entries there are in memory.
     pub fn len(&self) -> usize {
         let last = self.chunks.back().map_or(0, |chunk| chunk.len());
         (self.chunks.len() * CHUNK_ENTRIES).saturating_sub(CHUNK_ENTRIES - last).saturating_sub(self.left)
@@ -108,15 +154,23 @@ impl Index {
         self.len() == 0
     }
 
+    /// The runs with what is not in memory.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
     /// The entry of that number.
     pub fn entry(&self, number: EntryNo) -> Option<&Entry> {
         let place = number.wrapping_sub(self.first) as usize;
         self.chunks.get(place / CHUNK_ENTRIES)?.get(place % CHUNK_ENTRIES)
     }
 
-    /// The entry of that number, to be changed; its keys must stay.
+    /// The entry of that number, or what took its place, to be changed; its keys must stay.
     pub fn entry_mut(&mut self, number: EntryNo) -> Option<&mut Entry> {
-        let place = number.wrapping_sub(self.first) as usize;
+        let mut place = number.wrapping_sub(self.first) as usize;
+        if self.renewed || self.is_handed(place) {
+            place = self.renew(number)?.wrapping_sub(self.first) as usize;
+        }
         own(self.chunks.get_mut(place / CHUNK_ENTRIES)?).get_mut(place % CHUNK_ENTRIES)
     }
 
@@ -134,7 +188,7 @@ impl Index {
             .copied()
     }
 
-    /// Adds an entry. An older one under the same second key is no longer found by it.
+    /// Adds an entry. An older one under the same key is no longer found by it.
     pub fn add(&mut self, entry: Entry) -> EntryNo {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
             self.chunks.push_back(Arc::new(Vec::with_capacity(CHUNK_ENTRIES)));
@@ -143,25 +197,18 @@ impl Index {
         let Some(chunk) = self.chunks.back_mut() else { unreachable!("a chunk was pushed above") };
         let number = self.first.wrapping_add((chunks * CHUNK_ENTRIES + chunk.len()) as u32);
         own(chunk).push(entry);
-        self.forget_named(entry.named);
         let Self { chunks, first, by_key, by_named, .. } = self;
         let at = |number: &EntryNo| {
             let place = number.wrapping_sub(*first) as usize;
             chunks.get(place / CHUNK_ENTRIES).and_then(|chunk| chunk.get(place % CHUNK_ENTRIES))
         };
-        by_key[shard(entry.key)]
-            .insert_unique(entry.key as u64, number, |number| at(number).map_or(0, |entry| entry.key as u64));
-        by_named[shard(entry.named)].insert_unique(entry.named as u64, number, |number| {
-            at(number).map_or(0, |entry| entry.named as u64)
+        put(&mut by_key[shard(entry.key)], entry.key, number, |number| {
+            at(number).map_or(0, |entry| entry.key)
+        });
+        put(&mut by_named[shard(entry.named)], entry.named, number, |number| {
+            at(number).map_or(0, |entry| entry.named)
         });
         number
-    }
-
-    fn forget_named(&mut self, named: u128) {
-        let Some(number) = self.by_named(named) else { return };
-        if let Ok(found) = self.by_named[shard(named)].find_entry(named as u64, |known| *known == number) {
-            found.remove();
-        }
     }
 
     /// Lets entries go that are over and were admitted before `before_ms`, oldest first, up to the first that must stay.
@@ -170,14 +217,22 @@ impl Index {
             if entry.admitted_ms >= before_ms || entry.standing == Standing::InFlight {
                 return;
             }
-            let number = self.first.wrapping_add(self.left as u32);
-            self.remove(number, &entry);
-            self.left += 1;
-            if self.left == CHUNK_ENTRIES {
-                self.chunks.pop_front();
-                self.first = self.first.wrapping_add(CHUNK_ENTRIES as u32);
-                self.left = 0;
-            }
+            self.remove_oldest();
+        }
+    }
+
+    /// The oldest entry leaves.
+    fn remove_oldest(&mut self) {
+        let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() else { return };
+        let number = self.first.wrapping_add(self.left as u32);
+        self.remove(number, &entry);
+        self.left += 1;
+        if self.left == CHUNK_ENTRIES {
+            self.chunks.pop_front();
+            self.first = self.first.wrapping_add(CHUNK_ENTRIES as u32);
+            self.left = 0;
+            let count = if self.leaving > 0 { &mut self.leaving } else { &mut self.handed };
+            *count = count.saturating_sub(1);
         }
     }
 
@@ -202,7 +257,7 @@ impl Index {
     /// The entries as they stand, for a checkpoint: costs a count for each chunk, whatever is in it, and later a copy of each chunk that changes while the
     /// snapshot lives.
     pub fn snapshot(&self) -> IndexSnapshot {
-        IndexSnapshot { chunks: self.chunks.clone(), first: self.first, left: self.left }
+        IndexSnapshot { chunks: self.chunks.clone(), first: self.first, left: self.left, runs: self.marks() }
     }
 }
 
@@ -212,9 +267,15 @@ pub struct IndexSnapshot {
     chunks: VecDeque<Chunk>,
     first: EntryNo,
     left: usize,
+    runs: Vec<RunMark>,
 }
 
 impl IndexSnapshot {
+    /// The runs that hold what is not among the entries.
+    pub fn runs(&self) -> &[RunMark] {
+        &self.runs
+    }
+
     /// The number of the oldest entry; the others follow without gaps.
     pub fn first(&self) -> EntryNo {
         self.first.wrapping_add(self.left as u32)
@@ -226,10 +287,24 @@ impl IndexSnapshot {
     }
 }
 
-/// Two indexes are equal when they hold the same entries in the same order; their tables follow from that.
+/// Two indexes are equal when they hold the same entries in the same order; their tables follow from that. Where an entry lies is no part of it: with runs, what
+/// both have in memory must be the same under each key, and what only one has there, the other must have given to a run.
 impl PartialEq for Index {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter())
+        let is_plain = |index: &Self| index.runs.is_empty() && !index.renewed;
+        if is_plain(self) && is_plain(other) {
+            return self.len() == other.len() && self.iter().eq(other.iter());
+        }
+        self.agrees_with(other) && other.agrees_with(self)
+    }
+}
+
+impl Index {
+    fn agrees_with(&self, other: &Self) -> bool {
+        self.iter().all(|entry| {
+            let newest = |index: &Self| index.by_key(entry.key).and_then(|at| index.entry(at)).copied();
+            newest(other).map_or(!other.runs.is_empty(), |theirs| newest(self) == Some(theirs))
+        })
     }
 }
 
@@ -247,6 +322,8 @@ mod tests {
             admitted_ms,
             intent_at: Lsn(1),
             outcome_at: Lsn(2),
+            local: Hour::default(),
+            sent: Hour::default(),
             standing: Standing::Answered,
             secret: false,
         }

@@ -9,6 +9,7 @@ use crate::catalogue::Catalogue;
 use crate::iso8583::{Layout, Mti};
 use crate::request::Request;
 use crate::secret::Secret;
+use crate::seek::Seek;
 use std::sync::Arc;
 
 /// Where an answer goes: a connection of a conduit. A stale generation means that it was closed.
@@ -32,6 +33,8 @@ pub enum Errand {
     Answer,
     /// The keeper reads the stored records first (`intent_at`, `outcome_at`), then it is an answer.
     Recall,
+    /// The keeper looks for `seek` in the runs, and gives the ticket back to the gate.
+    Seek,
 }
 
 /// One message. Boxed and recycled: at rest its buffers are empty and keep their room.
@@ -73,6 +76,8 @@ pub struct Ticket {
     pub intent_at: crate::log::Lsn,
     /// Where the stored outcome lies, for `Errand::Recall`.
     pub outcome_at: crate::log::Lsn,
+    /// The key that the keeper looks for, for `Errand::Seek`, and what it found.
+    pub seek: Seek,
     /// The snapshot that it was admitted with.
     pub catalogue: Option<Arc<Catalogue>>,
 }

@@ -7,7 +7,7 @@ use switchyard_core::code::Code;
 use switchyard_core::fact::{Cause, Fact, NameKind, Proof, Settlement};
 use switchyard_core::flight::{Attempt, Flight, SealedPan};
 use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
-use switchyard_core::index::{Entry, Index, Standing};
+use switchyard_core::index::{Entry, Hour, Index, Standing};
 use switchyard_core::log::Lsn;
 use switchyard_core::money::Minor;
 use switchyard_core::outcome::{Outcome, Verdict};
@@ -191,6 +191,8 @@ proptest! {
                         admitted_ms: at as u64,
                         intent_at: Lsn(1),
                         outcome_at: Lsn(2),
+                        local: Hour::default(),
+                        sent: Hour::default(),
                         standing,
                         secret: false,
                     };

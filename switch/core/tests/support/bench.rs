@@ -12,6 +12,7 @@ use switchyard_core::code::Code;
 use switchyard_core::fact::Fact;
 use switchyard_core::gate::{Gate, GateOptions, Released};
 use switchyard_core::ids::{Now, SupplierId};
+use switchyard_core::index::ENTRY_BYTES;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::log::Log;
@@ -57,7 +58,14 @@ fn gate(disk: &Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, n
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let key = keyring.key(id).expect("just put in");
-    let options = GateOptions { duplicates_max: INDEX_MAX, key, key_id: id, keyring: Arc::clone(keyring) };
+    let options = GateOptions {
+        duplicate_bytes_max: INDEX_MAX * ENTRY_BYTES,
+        repeatable_ms: WINDOW_MS,
+        reversible_ms: WINDOW_MS,
+        key,
+        key_id: id,
+        keyring: Arc::clone(keyring),
+    };
     let stock: Box<dyn Local> = Box::new(Stock { keyring: Arc::clone(keyring) });
     let wallet: Box<dyn Local> = Box::new(Wallet { balance_max: Minor(10_000) });
     let locals = vec![(text("stock"), stock), (text("wallet"), wallet)];

@@ -1,0 +1,128 @@
+//! How entries leave memory for a run, and stay part of the index.
+//!
+//! Owns: which entries are with whoever writes runs, and which lie in a run already.
+//! Invariants: an entry leaves memory only when it lies in a run that is on disk; one that was handed over is not changed any more, a newer one takes its place;
+//! entries that are open stay.
+//! Deliberately absent: writing (the shell's). Where an entry lies is no business of the log, so none of this is in `State::apply`.
+
+use super::run::RunMark;
+use super::runs::Run;
+use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index};
+use crate::log::Lsn;
+
+/// What an entry takes in memory, its places in both tables among it: a place is five bytes, and a table is between seven sixteenths and seven eighths full.
+pub const ENTRY_BYTES: usize = size_of::<Entry>() + 24;
+
+/// Most chunks that one run gets: about a million entries.
+const SPILL_CHUNKS_MAX: usize = 1_024;
+
+/// Entries on their way to a run.
+#[derive(Debug)]
+pub struct Spill {
+    /// The number of the run that they become.
+    pub number: u32,
+    /// The end of the log that they are the fold of.
+    pub at: Lsn,
+    chunks: Vec<Chunk>,
+    left: usize,
+}
+
+impl Spill {
+    /// The entries, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
+    }
+}
+
+impl Index {
+    /// What entries, filters and heads take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.len() * ENTRY_BYTES + self.runs.bytes()
+    }
+
+    /// Whether entries take more than half of what filters leave of `bytes_max`: the other half is for what comes while a run is written. Not while one is being
+    /// written, or while its entries leave.
+    pub fn is_crowded(&self, bytes_max: usize) -> bool {
+        let room = bytes_max.saturating_sub(self.runs.bytes()) / 2;
+        self.handed + self.leaving == 0 && self.len() * ENTRY_BYTES > room
+    }
+
+    /// When the newest entry was admitted, Unix milliseconds; 0 without entries.
+    pub fn newest_ms(&self) -> u64 {
+        self.chunks.back().and_then(|chunk| chunk.last()).map_or(0, |entry| entry.admitted_ms)
+    }
+
+    /// The oldest entries, for a run, where the index is crowded. Those from number `open` on stay, where there is one.
+    pub fn spill(&mut self, bytes_max: usize, open: Option<EntryNo>, at: Lsn) -> Option<Spill> {
+        if !self.is_crowded(bytes_max) {
+            return None;
+        }
+        let wanted = (bytes_max / 8 / (CHUNK_ENTRIES * ENTRY_BYTES)).clamp(1, SPILL_CHUNKS_MAX);
+        let over = open.map_or(usize::MAX, |open| open.wrapping_sub(self.first) as usize / CHUNK_ENTRIES);
+        // The last chunk is being filled.
+        let count = wanted.min(over).min(self.chunks.len().saturating_sub(1));
+        if count == 0 {
+            return None;
+        }
+        self.handed = count;
+        let chunks = self.chunks.iter().take(count).cloned().collect();
+        Some(Spill { number: self.runs.next_number(), at, chunks, left: self.left })
+    }
+
+    /// The run of the last spill is on disk: its entries may leave.
+    pub fn spilled(&mut self, run: Run) {
+        self.runs.add(run);
+        self.leaving = self.handed;
+        self.handed = 0;
+    }
+
+    /// The run of the last spill could not be written: its entries stay, to be spilled again.
+    pub fn not_spilled(&mut self) {
+        self.handed = 0;
+    }
+
+    /// Lets up to `count` entries leave memory that lie in a run. Little by little, so that it stops nobody for long.
+    pub fn leave(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.leaving == 0 {
+                return;
+            }
+            self.remove_oldest();
+        }
+    }
+
+    /// A run that was there before this start.
+    pub fn attach(&mut self, run: Run) {
+        self.runs.add(run);
+    }
+
+    /// Lets go what is too old to be repeated (filters), and the oldest run when it is too old to be reversed: its number.
+    pub fn age(&mut self, repeatable_ms: u64, reversible_ms: u64) -> Option<u32> {
+        self.runs.age(repeatable_ms, reversible_ms)
+    }
+
+    /// The runs that this index needs to be whole.
+    pub fn marks(&self) -> Vec<RunMark> {
+        self.runs.marks().collect()
+    }
+
+    /// Whether the entry of that place was handed over, and must stay as it is.
+    pub(super) fn is_handed(&self, place: usize) -> bool {
+        place < (self.handed + self.leaving) * CHUNK_ENTRIES
+    }
+
+    /// The number of the entry that may be changed in place of this one: itself, the one that took its place, or a newer one that takes it now.
+    pub(super) fn renew(&mut self, number: EntryNo) -> Option<EntryNo> {
+        let entry = *self.entry(number)?;
+        let newest = self.by_key(entry.key)?;
+        if !self.is_handed(newest.wrapping_sub(self.first) as usize) {
+            return Some(newest);
+        }
+        self.renewed = true;
+        let entry = *self.entry(newest)?;
+        Some(self.add(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests;
