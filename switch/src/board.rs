@@ -55,10 +55,26 @@ row!(
         moved,
         /// Reports about flights that were over.
         stale,
+        /// Reversals accepted.
+        reversals,
+        /// Originals that reversals blocked before they came.
+        blocked,
+        /// Reversals refused, for another amount than their original's.
+        partial,
+        /// Vouchers taken back.
+        withdrawn,
+        /// Inquiries answered.
+        inquiries,
         /// Flights with a ticket that waits.
         in_flight,
-        /// Requests in the duplicate window.
+        /// Tickets whose key was looked for in runs.
+        sought,
+        /// Requests of the duplicate window that are in memory.
         window_requests,
+        /// What the duplicate window takes in memory, filters of runs among it, in bytes.
+        window_bytes,
+        /// Runs of requests that memory has given to files.
+        runs,
         /// Batches written.
         batches,
         /// Position up to which the journal is written, in bytes.

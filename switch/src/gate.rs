@@ -5,11 +5,14 @@
 //! nothing more is released and the process stops.
 //! Deliberately absent: decisions (the core's).
 
+mod cold;
+
 use crate::board::{Board, show};
 use crate::clock::Clock;
 use crate::journal::{Journal, Room};
 use crate::keeper::KeeperWish;
 use crate::ring::{Ring, Turn};
+use crate::runs::RunWish;
 use crate::stock::{self, StockReader};
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 use std::sync::Arc;
@@ -18,6 +21,7 @@ use std::time::Duration;
 use switchyard_core::adapter::Order;
 use switchyard_core::gate::{Explained, Gate, Released};
 use switchyard_core::ids::{ProductId, SupplierId};
+use switchyard_core::index::Run;
 use switchyard_core::log::Lsn;
 use switchyard_core::session::Report;
 use switchyard_core::shelf::Voucher;
@@ -61,6 +65,8 @@ pub struct GateRings {
     pub requests: Arc<Ring<Box<Ticket>>>,
     /// Reversals and network management of all conduits: drained first (S-19).
     pub first: Arc<Ring<Box<Ticket>>>,
+    /// Tickets for which the keeper has read an original, or looked into the runs.
+    pub originals: Arc<Ring<Box<Ticket>>>,
     /// Reports of all suppliers.
     pub reports: Arc<Ring<(SupplierId, Report)>>,
     /// Filled trays.
@@ -73,6 +79,10 @@ pub struct GateRings {
     pub recalls: Arc<Ring<Box<Ticket>>>,
     /// Trays to be filled.
     pub wishes: Arc<Ring<KeeperWish>>,
+    /// Runs to be written or removed.
+    pub runs: Arc<Ring<RunWish>>,
+    /// Runs that are written; none for one that could not be.
+    pub written_runs: Arc<Ring<Option<Run>>>,
 }
 
 /// The actor.
@@ -93,6 +103,8 @@ pub struct GateActor {
     sealed: bool,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
+    /// Before that no run is wished for: the disk refused one.
+    spill_after_us: u64,
     fail: fn(String),
 }
 
@@ -121,6 +133,7 @@ impl GateActor {
             idle_since_us: 0,
             sealed: false,
             arrivals: Vec::new(),
+            spill_after_us: 0,
             fail,
         }
     }
@@ -129,8 +142,10 @@ impl GateActor {
         let Some(journal) = self.journal.as_ref() else { return };
         self.rings.requests.register(cx.waker());
         self.rings.first.register(cx.waker());
+        self.rings.originals.register(cx.waker());
         self.rings.reports.register(cx.waker());
         self.rings.trays.register(cx.waker());
+        self.rings.written_runs.register(cx.waker());
         journal.register(cx.waker());
         self.gate.set_room(journal.room() == Room::Plenty);
         let more = self.take_in();
@@ -139,6 +154,7 @@ impl GateActor {
             return (self.fail)(reason);
         }
         self.release();
+        self.alert();
         self.wish();
         self.show();
         if more {
@@ -149,12 +165,22 @@ impl GateActor {
     /// Drains the rings: reports, reversals, sales. Whether there may be more.
     fn take_in(&mut self) -> bool {
         let now = self.clock.now();
+        self.spill(now.mono_us);
         while let Some(filled) = self.rings.trays.pop() {
             self.fill(filled);
         }
         for _ in 0..TURN_ITEMS_MAX {
             let Some((supplier, report)) = self.rings.reports.pop() else { break };
             self.gate.heard(now, supplier, report);
+            if self.gate.log().is_full() {
+                return true;
+            }
+        }
+        while let Some(ticket) = self.rings.originals.pop() {
+            match ticket.errand {
+                Errand::Seek => self.gate.sought(now, ticket),
+                _ => self.gate.recalled(now, ticket),
+            }
             if self.gate.log().is_full() {
                 return true;
             }
@@ -198,6 +224,7 @@ impl GateActor {
         }
         self.gate.release(journal.written(), durable, &mut self.released);
         journal.set_awaited(self.gate.awaits_sync() || !self.arrivals.is_empty());
+        self.send_seeks();
         if self.released.tickets.is_empty() && self.released.orders.is_empty() {
             return;
         }
@@ -231,12 +258,19 @@ impl GateActor {
     fn send_ticket(&mut self, now_us: u64, ticket: Box<Ticket>) {
         self.board.latency.count(now_us.saturating_sub(ticket.received_us));
         let ring = match ticket.errand {
-            Errand::Recall => Some(&self.rings.recalls),
+            Errand::Recall | Errand::Status | Errand::Original => Some(&self.rings.recalls),
             _ => self.rings.answers.get(usize::from(ticket.place.conduit)),
         };
         if ring.is_none_or(|ring| ring.push(ticket).is_err()) {
             // The ring has room for every ticket there is, so this is a bug; the outcome is durable, and a repeat gets it.
             tracing::error!("an answer ring is full");
+        }
+    }
+
+    /// Tells of what somebody should look at.
+    fn alert(&mut self) {
+        for alert in self.gate.alerts() {
+            tracing::warn!(target: "switchyard::alert", "{alert}");
         }
     }
 
@@ -283,6 +317,7 @@ impl GateActor {
         show(&row.refused, counters.refused);
         show(&row.repeats, counters.repeats);
         show(&row.joined, counters.joined);
+        show(&row.sought, counters.sought);
         show(&row.approved, counters.approved);
         show(&row.declined, counters.declined);
         show(&row.unknown, counters.unknown);
@@ -291,8 +326,16 @@ impl GateActor {
         show(&row.late, counters.late);
         show(&row.moved, counters.moved);
         show(&row.stale, counters.stale);
+        show(&row.reversals, counters.reversals);
+        show(&row.blocked, counters.blocked);
+        show(&row.partial, counters.partial);
+        show(&row.withdrawn, counters.withdrawn);
+        show(&row.inquiries, counters.inquiries);
         show(&row.in_flight, self.gate.waiting() as u64);
-        show(&row.window_requests, self.gate.state().index.len() as u64);
+        let index = &self.gate.state().index;
+        show(&row.window_requests, index.len() as u64);
+        show(&row.window_bytes, index.bytes() as u64);
+        show(&row.runs, index.runs().len() as u64);
         show(&row.batches, self.batches);
         if let Some(journal) = &self.journal {
             show(&row.written_bytes, journal.written().0);
@@ -303,6 +346,7 @@ impl GateActor {
     /// Once a second: seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
         self.wish_all();
+        self.age();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
         if sum != 0 {

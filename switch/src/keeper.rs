@@ -1,6 +1,6 @@
 //! The keeper: slow reading, beside the yard.
 //!
-//! Owns: a thread that reads stored answers and fills trays, and one that prepares segments.
+//! Owns: a thread that reads stored answers, looks into runs and fills trays, one that writes runs, and one that prepares segments.
 //! Invariants: nothing here decides or writes facts; a ticket that comes in goes out again, whatever happens.
 //! Deliberately absent: checkpoints and projections (later), and anything that a transaction of the usual kind waits for.
 
@@ -8,6 +8,7 @@ use crate::gate::{TrayFilled, TrayWish};
 use crate::journal::{JournalReader, SegmentMaker};
 use crate::keys::Kek;
 use crate::ring::Ring;
+use crate::runs::{RunFiles, RunFolder, RunWork, write_runs};
 use crate::stock::{StockError, StockReader};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -16,6 +17,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 use switchyard_core::fact::Fact;
 use switchyard_core::pack::Pack;
+use switchyard_core::reversal::Recalled;
 use switchyard_core::seal::Keyring;
 use switchyard_core::stock::StockBatch;
 use switchyard_core::ticket::{Errand, Ticket};
@@ -53,12 +55,16 @@ pub struct KeeperWork {
     pub keyring: Arc<Keyring>,
     /// Reads facts.
     pub reader: JournalReader,
+    /// Where runs lie.
+    pub runs: Arc<RunFolder>,
     /// Reads batch files.
     pub stock: StockReader,
     /// Tickets whose stored answer is wanted.
     pub recalls: Arc<Ring<Box<Ticket>>>,
     /// Where they go then, one ring a conduit.
     pub answers: Vec<Arc<Ring<Box<Ticket>>>>,
+    /// Where tickets go back to the gate whose original was wanted, or which were looked for in runs.
+    pub originals: Arc<Ring<Box<Ticket>>>,
     /// Trays wanted, batches to be opened.
     pub wishes: Arc<Ring<KeeperWish>>,
     /// Trays filled.
@@ -75,15 +81,19 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts both threads.
+    /// Starts its threads.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(work: KeeperWork, maker: SegmentMaker) -> std::io::Result<Self> {
+    pub fn start(work: KeeperWork, runs: RunWork, maker: SegmentMaker) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         let stopping = Arc::clone(&stop);
         threads.push(std::thread::Builder::new().name("keeper".into()).spawn(move || keep(work, &stopping))?);
+        let stopping = Arc::clone(&stop);
+        threads.push(
+            std::thread::Builder::new().name("runs".into()).spawn(move || write_runs(&runs, &stopping))?,
+        );
         let stopping = Arc::clone(&stop);
         threads.push(
             std::thread::Builder::new().name("segments".into()).spawn(move || prepare(maker, &stopping))?,
@@ -91,7 +101,7 @@ impl Keeper {
         Ok(Self { stop, threads })
     }
 
-    /// Ends both threads, after what they are at.
+    /// Ends its threads, after what they are at.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Release);
         for thread in self.threads {
@@ -104,12 +114,16 @@ impl Keeper {
 fn keep(mut work: KeeperWork, stop: &AtomicBool) {
     let waker = own_waker();
     let mut fact = Vec::new();
+    let mut files = RunFiles::default();
     while !stop.load(Ordering::Acquire) {
         work.recalls.register(&waker);
         work.wishes.register(&waker);
         let mut worked = false;
         while let Some(ticket) = work.recalls.pop() {
-            recall(&work, ticket, &mut fact);
+            match ticket.errand {
+                Errand::Seek => seek(&work, ticket, &mut files),
+                _ => recall(&work, ticket, &mut fact),
+            }
             worked = true;
         }
         while let Some(wish) = work.wishes.pop() {
@@ -136,11 +150,16 @@ fn grant(work: &mut KeeperWork, wish: KeeperWish) {
     }
 }
 
-/// Reads the stored request and outcome into a ticket, and sends it on to its conduit. A ticket whose records cannot be read has no outcome: the conduit counts it, and
-/// does not answer something wrong.
+/// Does what the errand of a ticket says, and sends it on: to its conduit, or back to the gate.
 fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
+    if ticket.errand == Errand::Original {
+        return recall_original(work, ticket, fact);
+    }
+    let status = ticket.errand == Errand::Status;
     ticket.errand = Errand::Answer;
-    if let Err(reason) = read_stored(work, &mut ticket, fact) {
+    let read =
+        if status { read_status(work, &mut ticket, fact) } else { read_stored(work, &mut ticket, fact) };
+    if let Err(reason) = read {
         ticket.outcome.clear();
         tracing::error!(at = ticket.intent_at.0, reason, "a stored answer cannot be read");
     }
@@ -151,10 +170,57 @@ fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
     ring.wake();
 }
 
+/// Looks into the runs; the gate decides what follows.
+fn seek(work: &KeeperWork, mut ticket: Box<Ticket>, files: &mut RunFiles) {
+    work.runs.seek(&mut ticket.seek, files);
+    if work.originals.push(ticket).is_err() {
+        tracing::error!("the ring of originals is full");
+    }
+    work.originals.wake();
+}
+
+/// Reads the sale that a reversal names; the gate decides what becomes of it. One that cannot be read is refused there.
+fn recall_original(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
+    ticket.recalled = match read_original(work, &ticket, fact) {
+        Ok(recalled) => Some(Box::new(recalled)),
+        Err(reason) => {
+            tracing::error!(at = ticket.intent_at.0, reason, "the original of a reversal cannot be read");
+            None
+        }
+    };
+    if work.originals.push(ticket).is_err() {
+        tracing::error!("the ring of originals is full");
+    }
+    work.originals.wake();
+}
+
+fn read_original(work: &KeeperWork, ticket: &Ticket, bytes: &mut Vec<u8>) -> Result<Recalled, String> {
+    let mut outcome = Vec::new();
+    work.reader.fact(ticket.intent_at, bytes).map_err(|error| error.to_string())?;
+    work.reader.fact(ticket.outcome_at, &mut outcome).map_err(|error| error.to_string())?;
+    let facts = (Fact::unpack(bytes), Fact::unpack(&outcome));
+    let (Ok(intent), Ok(outcome)) = facts else { return Err("a record cannot be read".into()) };
+    Recalled::of(&intent, &outcome).ok_or_else(|| "no sale lies there".into())
+}
+
+/// How a stored request stands, for an inquiry: its outcome without its secrets. An unknown that is no longer open has been reversed.
+fn read_status(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) -> Result<(), String> {
+    work.reader.fact(ticket.outcome_at, fact).map_err(|error| error.to_string())?;
+    let outcome = Fact::unpack(fact).ok().and_then(|fact| fact.outcome()).ok_or("no outcome lies there")?;
+    ticket.outcome.clear();
+    outcome.status().pack(&mut ticket.outcome);
+    Ok(())
+}
+
+/// Reads the stored request and outcome into a ticket. A ticket whose records cannot be read has no outcome: the conduit counts it, and does not answer something wrong.
 fn read_stored(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) -> Result<(), String> {
     work.reader.fact(ticket.intent_at, fact).map_err(|error| error.to_string())?;
     match Fact::unpack(fact) {
-        Ok(Fact::Intent { dialect, frame, .. } | Fact::Sale { dialect, frame, .. }) => {
+        Ok(
+            Fact::Intent { dialect, frame, .. }
+            | Fact::Sale { dialect, frame, .. }
+            | Fact::Undo { dialect, frame, .. },
+        ) => {
             let dialect = work.dialects.get(usize::from(dialect)).copied().flatten();
             ticket.original_dialect = dialect.ok_or("its dialect is no longer configured")?;
             ticket.original.clear();
@@ -163,14 +229,10 @@ fn read_stored(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) -> Re
         _ => return Err("no request lies there".into()),
     }
     work.reader.fact(ticket.outcome_at, fact).map_err(|error| error.to_string())?;
-    match Fact::unpack(fact) {
-        Ok(Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } | Fact::Sale { outcome, .. }) => {
-            ticket.outcome.clear();
-            outcome.pack(&mut ticket.outcome);
-            Ok(())
-        }
-        _ => Err("no outcome lies there".into()),
-    }
+    let outcome = Fact::unpack(fact).ok().and_then(|fact| fact.outcome()).ok_or("no outcome lies there")?;
+    ticket.outcome.clear();
+    outcome.pack(&mut ticket.outcome);
+    Ok(())
 }
 
 fn fill(stock: &mut StockReader, wish: TrayWish) -> TrayFilled {

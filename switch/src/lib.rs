@@ -23,6 +23,7 @@ pub mod keeper;
 pub mod keys;
 pub mod link;
 pub mod ring;
+pub mod runs;
 pub mod settings;
 pub mod stock;
 pub mod supplier;

@@ -23,6 +23,7 @@ use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
 use crate::link::Link;
 use crate::ring::Ring;
+use crate::runs::{Reach, RunFolder, RunWork, RunsError};
 use crate::settings::{ConduitSettings, Settings, SupplierSettings};
 use crate::stock::{self, StockError, StockReader};
 use crate::supplier::{Leave, SupplierActor};
@@ -54,6 +55,8 @@ use tokio::sync::oneshot;
 pub const SUPPLIERS_WAIT_MS: u64 = 1_000;
 /// How long a stop waits for the yard to answer, beside the drain itself.
 const STOP_WAIT_MS: u64 = 10_000;
+/// Runs to be written (one at a time) and removed.
+const RUN_WISHES_MAX: usize = 16;
 /// Trays and wishes under way.
 const TRAYS_MAX: usize = 1_024;
 /// Reports beyond one for each attempt and advice: changes of readiness, late answers.
@@ -82,6 +85,9 @@ pub enum StartError {
     /// A conduit's address or certificates.
     #[error("{0}")]
     Door(#[from] DoorError),
+    /// The runs of the duplicate index.
+    #[error("{0}")]
+    Runs(#[from] RunsError),
     /// A supplier's certificates.
     #[error("supplier `{supplier}`: {source}")]
     Tls {
@@ -143,6 +149,8 @@ pub struct Books {
     pub keyring: Arc<Keyring>,
     /// The key-encryption key.
     pub kek: Arc<Kek>,
+    /// What lies in files of the duplicate index.
+    pub runs: Arc<RunFolder>,
     /// What the replay found.
     pub replayed: Replayed,
 }
@@ -163,14 +171,21 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     };
     let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
     let keyring = Arc::new(Keyring::new());
-    // A key stays in the index for the window and the slack of time zones on both sides (S-3).
-    let window_ms = (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000;
-    let mut state = State::new(window_ms);
+    let gate = &settings.gate;
+    let mut state = State::new(gate.reversible_ms());
+    let reach = Reach { repeatable_ms: 0, reversible_ms: 0 };
+    let (runs, _) = RunFolder::open(&settings.data.join("runs"), &[], reach)?;
+    let mut refused = None;
     let replayed = opening.replay(&keyring, |at, bytes| {
         let fact = Fact::unpack(bytes).map_err(|error| error.to_string())?;
-        state.apply(at, &fact).map_err(|error| error.to_string())
-    })?;
-    Ok(Books { state, opening, keyring, kek, replayed })
+        state.apply(at, &fact).map_err(|error| error.to_string())?;
+        let room = runs.make_room(&mut state, gate.duplicate_bytes_max as usize, gate.repeatable_ms());
+        room.map_err(|error| refused.insert(error).to_string())
+    });
+    if let Some(error) = refused {
+        return Err(error.into());
+    }
+    Ok(Books { state, opening, keyring, kek, runs: Arc::new(runs), replayed: replayed? })
 }
 
 fn key(settings: &Settings) -> Result<Kek, KeyError> {
@@ -237,7 +252,11 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let epoch = KeyId::epoch(log.epoch());
     let first_refusal = FlightNo::first_refusal(log.epoch(), now.wall_ms);
     let options = GateOptions {
-        duplicates_max: settings.gate.duplicates_max as usize,
+        duplicate_bytes_max: settings.gate.duplicate_bytes_max as usize,
+        repeatable_ms: settings.gate.repeatable_ms(),
+        reversible_ms: settings.gate.reversible_ms(),
+        reversals_max: settings.gate.reversals_max as usize,
+        voucher_credits_max: settings.gate.voucher_credits_max,
         key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,
         key_id: epoch,
         keyring: Arc::clone(&books.keyring),
@@ -258,14 +277,21 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         kek: Arc::clone(&books.kek),
         keyring: Arc::clone(&books.keyring),
         reader,
+        runs: Arc::clone(&books.runs),
         stock,
         recalls: Arc::clone(&rings.recalls),
         answers: rings.answers.clone(),
+        originals: Arc::clone(&rings.originals),
         wishes: Arc::clone(&rings.wishes),
         trays: Arc::clone(&rings.trays),
         dialects,
     };
-    let keeper = Keeper::start(work, maker).map_err(StartError::Thread)?;
+    let run_work = RunWork {
+        folder: books.runs,
+        wishes: Arc::clone(&rings.runs),
+        written: Arc::clone(&rings.written_runs),
+    };
+    let keeper = Keeper::start(work, run_work, maker).map_err(StartError::Thread)?;
     let ready = Arc::new(AtomicBool::new(false));
     let parts = YardParts {
         catalogue: Arc::clone(gate.catalogue()),
@@ -403,12 +429,15 @@ fn rings(settings: &Settings, gate: &Gate) -> GateRings {
     GateRings {
         requests: Arc::new(Ring::new(all_tickets)),
         first: Arc::new(Ring::new(all_tickets)),
+        originals: Arc::new(Ring::new(all_tickets)),
         reports: Arc::new(Ring::new(reports.min(1 << 16) + REPORTS_SPARE)),
         trays: Arc::new(Ring::new(TRAYS_MAX)),
         answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(tickets))).collect(),
         orders,
         recalls: Arc::new(Ring::new(all_tickets)),
         wishes: Arc::new(Ring::new(TRAYS_MAX)),
+        runs: Arc::new(Ring::new(RUN_WISHES_MAX)),
+        written_runs: Arc::new(Ring::new(RUN_WISHES_MAX)),
     }
 }
 

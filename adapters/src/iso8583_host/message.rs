@@ -128,7 +128,7 @@ impl Messages {
     fn original(&self, order: &Order) -> [u8; 42] {
         let mut original = [b'0'; 42];
         original[..4].copy_from_slice(&self.sale.digits());
-        original[4..10].copy_from_slice(&digits::<6>(u64::from(order.stan)));
+        original[4..10].copy_from_slice(&digits::<6>(u64::from(order.original_stan)));
         original[10..20].copy_from_slice(&order.transmission);
         let acquirer = self.acquirer(order);
         original[31 - acquirer.len()..31].copy_from_slice(acquirer.as_bytes());

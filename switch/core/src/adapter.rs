@@ -46,8 +46,10 @@ pub struct Order {
     pub supplier: SupplierId,
     /// Sale or reversal.
     pub ask: Ask,
-    /// Our STAN at this supplier (DE11), 1 to 999,999; a reversal has its original's.
+    /// Our STAN at this supplier (DE11), 1 to 999,999; the reversal of an unknown has its original's, that of an approved sale one of its own.
     pub stan: u32,
+    /// The STAN of the sale that a reversal undoes (DE90).
+    pub original_stan: u32,
     /// Our transmission time at this supplier (DE7), MMDDhhmmss UTC digits.
     pub transmission: [u8; 10],
     /// Our RRN at this supplier (DE37), unique per attempt.

@@ -57,7 +57,9 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) -> Result<usize, Unanswerable> {
     let outcome = Outcome::unpack(&mut Unpack(&ticket.outcome)).map_err(|_| Unanswerable::Stored)?;
-    if !outcome.sealed.is_empty() {
+    // What came for a sale that was unknown or cancelled belongs to nobody (S-10).
+    let approved = outcome.verdict == Verdict::Approved;
+    if approved && !outcome.sealed.is_empty() {
         open_details(&outcome, keyring, secret)?;
     }
     let dialect = dialects.get(usize::from(ticket.dialect)).ok_or(Unanswerable::Stored)?;
@@ -73,11 +75,15 @@ pub fn answer(
         code: outcome.code,
         day: Some(outcome.day),
         rrn: outcome.rrn,
-        approval: if outcome.verdict == Verdict::Approved { outcome.approval } else { Text::EMPTY },
+        approval: if approved { outcome.approval } else { Text::EMPTY },
         // Network management may come without DE7: then there is nothing to echo.
         transmission: ticket.request.transmission[0].is_ascii_digit().then_some(&ticket.request.transmission),
         pan: if ticket.request.pan_echoed { ticket.pan.expose() } else { &[] },
-        details: outcome.details,
+        details: if matches!(outcome.verdict, Verdict::Approved | Verdict::Declined) {
+            outcome.details
+        } else {
+            &[]
+        },
         secret: secret.expose(),
     };
     let response = ticket.mti.response().ok_or(Unanswerable::Stored)?;

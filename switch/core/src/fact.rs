@@ -5,12 +5,13 @@
 //! Deliberately absent: what a fact changes (`State::apply`), and positions (`log`).
 
 use crate::account::Account;
-use crate::adapter::LocalEffect;
+use crate::adapter::{LinkNo, LocalEffect};
 use crate::flight::{Attempt, Flight};
 use crate::ids::{FlightNo, NetworkId};
 use crate::money::Minor;
 use crate::outcome::Outcome;
 use crate::pack::{Pack, Unpack, Unreadable};
+use crate::reversal::{Reversal, Undone};
 use crate::stock::StockBatch;
 use crate::text::Text;
 
@@ -54,6 +55,8 @@ pub enum Cause {
     Crash = 3,
     /// The supplier answered with a code that is not in its table.
     Unmapped = 4,
+    /// The supplier approved what its terminal had reversed meanwhile (S-7).
+    Cancelled = 5,
 }
 
 /// How a doubt ended.
@@ -124,16 +127,20 @@ pub enum Fact<'a> {
     Outcome {
         /// When, Unix milliseconds.
         at_ms: u64,
+        /// The link that the answer came on: a reversal goes there (S-8).
+        link: LinkNo,
+        /// The attempt that the outcome is of, where it is not the first: with the intent it is all that a reversal needs.
+        moved: Option<Attempt>,
         /// The outcome.
         outcome: Outcome<'a>,
     },
-    /// An item's outcome is unknown; it is being reversed.
+    /// An item's outcome is unknown, or is not wanted any more; it is being reversed.
     Doubt {
         /// When, Unix milliseconds.
         at_ms: u64,
         /// Why.
         cause: Cause,
-        /// The answer: 68.
+        /// The answer: 68, or 17 where the terminal has reversed it.
         outcome: Outcome<'a>,
     },
     /// An item of a local supplier: intent, outcome and effect in one.
@@ -177,6 +184,10 @@ pub enum Fact<'a> {
         code: Text<4>,
         /// Whether it is an approval: it must be reversed (again).
         approved: bool,
+        /// What it brought beside its code, in the form of `details`.
+        details: &'a [u8],
+        /// The secret part of that, sealed; a PIN that comes late is withdrawn (S-10).
+        sealed: &'a [u8],
     },
     /// A stored answer with a secret was given again (S-18).
     Replayed {
@@ -184,6 +195,30 @@ pub enum Fact<'a> {
         at_ms: u64,
         /// Whose.
         flight: FlightNo,
+    },
+    /// A reversal was accepted.
+    Undo {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// It.
+        reversal: Reversal,
+        /// Id of the dialect that `frame` is in.
+        dialect: u16,
+        /// The request, scrubbed.
+        frame: &'a [u8],
+        /// The answer: 00.
+        outcome: Outcome<'a>,
+        /// What it undid.
+        undone: Undone,
+    },
+    /// A repeat had a transmission time of its own; a reversal may name its original by it (S-5).
+    Seen {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// The original's key of S-1, hashed.
+        key: u128,
+        /// The repeat's key of S-5, hashed.
+        named: u128,
     },
 }
 
@@ -261,9 +296,13 @@ impl Pack for Fact<'_> {
                 }
                 attempt.pack(out);
             }
-            Self::Outcome { at_ms, outcome } => {
+            Self::Outcome { at_ms, link, moved, outcome } => {
                 out.push(7);
                 at_ms.pack(out);
+                out.extend_from_slice(&[*link, u8::from(moved.is_some())]);
+                if let Some(attempt) = moved {
+                    attempt.pack(out);
+                }
                 outcome.pack(out);
             }
             Self::Doubt { at_ms, cause, outcome } => {
@@ -292,17 +331,34 @@ impl Pack for Fact<'_> {
                 flight.pack(out);
                 code.pack(out);
             }
-            Self::Late { at_ms, flight, code, approved } => {
+            Self::Late { at_ms, flight, code, approved, details, sealed } => {
                 out.push(12);
                 at_ms.pack(out);
                 flight.pack(out);
                 code.pack(out);
                 out.push(u8::from(*approved));
+                details.pack(out);
+                sealed.pack(out);
             }
             Self::Replayed { at_ms, flight } => {
                 out.push(13);
                 at_ms.pack(out);
                 flight.pack(out);
+            }
+            Self::Undo { at_ms, reversal, dialect, frame, outcome, undone } => {
+                out.push(14);
+                at_ms.pack(out);
+                reversal.pack(out);
+                dialect.pack(out);
+                frame.pack(out);
+                outcome.pack(out);
+                undone.pack(out);
+            }
+            Self::Seen { at_ms, key, named } => {
+                out.push(15);
+                at_ms.pack(out);
+                key.pack(out);
+                named.pack(out);
             }
         }
     }
@@ -317,6 +373,17 @@ impl<'a> Fact<'a> {
         let mut from = Unpack(bytes);
         let fact = Self::fields(from.byte()?, &mut from)?;
         if from.0.is_empty() { Ok(fact) } else { Err(Unreadable) }
+    }
+
+    /// The outcome that the fact gives its request; none where it gives none.
+    pub fn outcome(&self) -> Option<Outcome<'a>> {
+        match self {
+            Self::Outcome { outcome, .. }
+            | Self::Doubt { outcome, .. }
+            | Self::Sale { outcome, .. }
+            | Self::Undo { outcome, .. } => Some(*outcome),
+            _ => None,
+        }
     }
 
     fn fields(number: u8, from: &mut Unpack<'a>) -> Result<Self, Unreadable> {
@@ -343,7 +410,12 @@ impl<'a> Fact<'a> {
                 proof: proof(from)?,
                 attempt: Attempt::unpack(from)?,
             },
-            7 => Self::Outcome { at_ms: from.u64()?, outcome: Outcome::unpack(from)? },
+            7 => Self::Outcome {
+                at_ms: from.u64()?,
+                link: from.byte()?,
+                moved: if from.byte()? != 0 { Some(Attempt::unpack(from)?) } else { None },
+                outcome: Outcome::unpack(from)?,
+            },
             8 => Self::Doubt {
                 at_ms: from.u64()?,
                 cause: cause(from.byte()?)?,
@@ -367,8 +439,19 @@ impl<'a> Fact<'a> {
                 flight: from.flight()?,
                 code: from.text()?,
                 approved: from.byte()? != 0,
+                details: from.bytes()?,
+                sealed: from.bytes()?,
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
+            14 => Self::Undo {
+                at_ms: from.u64()?,
+                reversal: Reversal::unpack(from)?,
+                dialect: from.u16()?,
+                frame: from.bytes()?,
+                outcome: Outcome::unpack(from)?,
+                undone: Undone::unpack(from)?,
+            },
+            15 => Self::Seen { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
             _ => return Err(Unreadable),
         })
     }
@@ -387,7 +470,7 @@ fn proof(from: &mut Unpack<'_>) -> Result<Proof, Unreadable> {
 }
 
 fn cause(number: u8) -> Result<Cause, Unreadable> {
-    [Cause::TimedOut, Cause::LinkLost, Cause::Crash, Cause::Unmapped]
+    [Cause::TimedOut, Cause::LinkLost, Cause::Crash, Cause::Unmapped, Cause::Cancelled]
         .into_iter()
         .find(|cause| *cause as u8 == number)
         .ok_or(Unreadable)

@@ -5,9 +5,10 @@
 //! (S-12); every order to a supplier, sale or reversal, can be built from a flight alone (S-14).
 //! Deliberately absent: who waits for its answer (the gate's, gone after a crash, and a repeat comes back for it).
 
+use crate::adapter::LinkNo;
 use crate::catalogue::Service;
 use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
-use crate::index::{EntryNo, Hour};
+use crate::index::EntryNo;
 use crate::money::Minor;
 use crate::pack::{Pack, Unpack, Unreadable};
 use crate::text::Text;
@@ -103,6 +104,18 @@ pub enum Phase {
     Parked,
 }
 
+/// Where the amount of a flight is while its outcome, or its reversal, is open (S-15).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Held {
+    /// Nowhere of its own: it was moved, or given back.
+    #[default]
+    Nothing,
+    /// Reserved in the network's position.
+    Reserved,
+    /// In the suspense account of the supplier.
+    Suspense,
+}
+
 /// What the journal remembers of an open item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flight {
@@ -136,8 +149,6 @@ pub struct Flight {
     pub acquirer: Text<11>,
     /// Local time and date, hhmmssMMDD digits.
     pub local: [u8; 10],
-    /// The hour of the request's DE7, which its second key names.
-    pub sent: Hour,
     /// The business day it counts in, MMDD digits.
     pub day: [u8; 4],
     /// DE37 of its answer.
@@ -148,8 +159,14 @@ pub struct Flight {
     pub pan: SealedPan,
     /// Where it stands. Not packed: facts say it.
     pub phase: Phase,
-    /// Whether its amount is reserved. Not packed: facts say it.
-    pub reserved: bool,
+    /// Where its amount is. Not packed: facts say it.
+    pub held: Held,
+    /// Whether its terminal reversed it: its answer is 17, and no other supplier is asked (S-4, S-12). Not packed: facts say it.
+    pub cancelled: bool,
+    /// The link that the answer of its last attempt came on, where that is known: its reversal goes there (S-8). Not packed.
+    pub link: Option<LinkNo>,
+    /// The STAN of its reversal at the supplier; 0: the attempt's own, which is still kept for it. Not packed.
+    pub reversal_stan: u32,
     /// Its entry in the index. Not packed: given when the fact is applied.
     pub entry: EntryNo,
 }
@@ -176,13 +193,17 @@ impl Flight {
             merchant: from.text()?,
             acquirer: from.text()?,
             local: from.array()?,
-            sent: Hour::numbered(from.u16()?).ok_or(Unreadable)?,
             day: from.array()?,
             rrn: from.text()?,
             attempt: Attempt::unpack(from)?,
             pan: SealedPan::new(from.bytes()?).ok_or(Unreadable)?,
             ..Self::default()
         })
+    }
+
+    /// The STAN under which its reversal is open at the supplier.
+    pub fn undo_stan(&self) -> u32 {
+        if self.reversal_stan == 0 { self.attempt.stan } else { self.reversal_stan }
     }
 
     /// What kind of thing is sold.
@@ -208,7 +229,6 @@ impl Pack for Flight {
         self.merchant.pack(out);
         self.acquirer.pack(out);
         self.local.pack(out);
-        self.sent.number().pack(out);
         self.day.pack(out);
         self.rrn.pack(out);
         self.attempt.pack(out);

@@ -7,13 +7,18 @@
 //!
 //! The way of a sale: [`Gate::ask`] → `admit` → `send` (or `sell`, for a local supplier) → [`Gate::release`]; the answer's: [`Gate::heard`] → `finish` → [`Gate::release`].
 
+mod advise;
+mod alert;
 mod cold;
 mod explain;
 mod heard;
+mod inquire;
 mod recover;
 mod release;
+mod reverse;
 mod supply;
 
+pub use alert::Alert;
 pub use explain::{Explained, Explanations};
 pub use recover::Recovered;
 pub use release::{Released, Releases};
@@ -26,7 +31,7 @@ use crate::code::Code;
 use crate::fact::{Fact, NameKind};
 use crate::flight::{Attempt, Flight, SealedPan};
 use crate::ids::{FlightNo, NetworkId, Now, ProductId, SupplierId};
-use crate::index::{Entry, Hour, Standing};
+use crate::index::{Entry, Standing};
 use crate::log::{Log, Lsn};
 use crate::money::Minor;
 use crate::outcome::{Outcome, Verdict, seal_details};
@@ -51,6 +56,10 @@ pub struct GateOptions {
     pub repeatable_ms: u64,
     /// How long after its admission a request can be reversed (S-3), milliseconds.
     pub reversible_ms: u64,
+    /// Reversals that may be open at a time, over all suppliers; beyond it those of approved sales get 96 and come again.
+    pub reversals_max: usize,
+    /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
+    pub voucher_credits_max: u16,
     /// The journal's data key of this epoch, and its id.
     pub key: Arc<DataKey>,
     /// See `key`.
@@ -92,6 +101,16 @@ pub struct GateCounters {
     pub moved: u64,
     /// Reports about flights that are not open any more.
     pub stale: u64,
+    /// Reversals accepted.
+    pub reversals: u64,
+    /// Originals that reversals blocked before they came.
+    pub blocked: u64,
+    /// Reversals refused, for another amount than their original's.
+    pub partial: u64,
+    /// Vouchers taken back.
+    pub withdrawn: u64,
+    /// Inquiries answered.
+    pub inquiries: u64,
 }
 
 /// A ticket that waits for its flight, and those of its repeats.
@@ -123,6 +142,7 @@ pub struct Gate {
     /// Whether the journal has room for sales.
     room: bool,
     misfit: Option<Misfit>,
+    alerts: Vec<Alert>,
     /// What happened, counted.
     pub counters: GateCounters,
 }
@@ -167,6 +187,7 @@ impl Gate {
             dialects: Vec::new(),
             room: true,
             misfit: None,
+            alerts: Vec::new(),
             counters: GateCounters::default(),
         };
         gate.dialects = dialects.iter().map(|name| gate.name(NameKind::Dialect, name)).collect();
@@ -298,39 +319,77 @@ impl Gate {
     /// Takes a ticket in.
     pub fn ask(&mut self, now: Now, ticket: Box<Ticket>) {
         self.counters.tickets += 1;
+        self.make_room();
+        self.look_up(now, ticket);
+    }
+
+    fn look_up(&mut self, now: Now, ticket: Box<Ticket>) {
+        if self.must_seek(&ticket) {
+            return self.seek(ticket);
+        }
         match ticket.request.kind {
             Kind::CutOver => self.cut_over(now, ticket),
-            Kind::Sale => match self.in_memory(ticket.request.key) {
-                Some(entry) => self.repeat(now, ticket, entry),
-                None if self.may_lie_in_a_run(&ticket, 0) => self.seek(ticket),
-                None => self.admit(now, ticket),
-            },
+            Kind::Sale => self.sale(now, ticket),
+            Kind::Reversal => self.reverse(now, ticket),
+            Kind::Inquiry => self.inquire(now, ticket),
         }
     }
 
-    fn in_memory(&self, key: u128) -> Option<Entry> {
-        let index = &self.state.index;
-        index.by_key(key).and_then(|number| index.entry(number)).copied()
+    fn sale(&mut self, now: Now, ticket: Box<Ticket>) {
+        match self.own(&ticket) {
+            Some(entry) => self.repeat(now, ticket, entry),
+            None if self.state.index.is_blocked(ticket.request.named) => {
+                self.refuse(now, ticket, Code::CANCELLED)
+            }
+            None => self.admit(now, ticket),
+        }
     }
 
     /// A key seen before: a repeat, or other contents under the same key (S-1, S-2, S-4).
-    fn repeat(&mut self, now: Now, mut ticket: Box<Ticket>, entry: Entry) {
+    fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: Entry) {
+        if entry.standing == Standing::Blocked {
+            return self.refuse(now, ticket, Code::CANCELLED);
+        }
         if entry.contents != ticket.request.contents {
             return self.refuse(now, ticket, Code::OTHER_CONTENTS);
         }
+        self.see(now, &ticket, &entry);
         match entry.standing {
-            Standing::Cancelled => self.refuse(now, ticket, Code::CANCELLED),
+            Standing::Cancelled | Standing::Blocked => self.refuse(now, ticket, Code::CANCELLED),
             Standing::InFlight => self.join(now, ticket, entry.flight),
-            Standing::Answered => {
+            Standing::Approved | Standing::Answered => {
                 self.counters.repeats += 1;
-                ticket.errand = Errand::Recall;
-                ticket.intent_at = entry.intent_at;
-                ticket.outcome_at = entry.outcome_at;
                 let replayed = Fact::Replayed { at_ms: now.wall_ms, flight: entry.flight };
                 let at = if entry.secret { self.record(&replayed) } else { entry.outcome_at };
-                self.releases.ticket(at, self.log.last(), ticket, false);
+                self.recall(at, ticket, &entry, Errand::Recall);
             }
         }
+    }
+
+    /// Sends a ticket to the keeper for what lies in the journal; what is not written yet is waited for.
+    fn recall(&mut self, at: Lsn, mut ticket: Box<Ticket>, entry: &Entry, errand: Errand) {
+        ticket.errand = errand;
+        ticket.intent_at = entry.intent_at;
+        ticket.outcome_at = entry.outcome_at;
+        self.releases.ticket(at, self.log.last(), ticket, false);
+    }
+
+    /// A reversal may name its original by the transmission time of any of its repeats (S-5).
+    fn see(&mut self, now: Now, ticket: &Ticket, entry: &Entry) {
+        let named = ticket.request.named;
+        let known = named == entry.named || self.state.index.knows_name(named);
+        if !known && self.state.index.bytes() < self.options.duplicate_bytes_max {
+            self.record(&Fact::Seen { at_ms: now.wall_ms, key: entry.key, named });
+        }
+    }
+
+    fn alert(&mut self, alert: Alert) {
+        self.alerts.push(alert);
+    }
+
+    /// What somebody should look at, since the last time this was asked.
+    pub fn alerts(&mut self) -> std::vec::Drain<'_, Alert> {
+        self.alerts.drain(..)
     }
 
     fn join(&mut self, now: Now, ticket: Box<Ticket>, flight: FlightNo) {
@@ -345,22 +404,28 @@ impl Gate {
     /// Answers without a fact: nothing was performed, nothing is stored (S-2).
     fn refuse(&mut self, now: Now, mut ticket: Box<Ticket>, code: Code) {
         self.counters.refused += 1;
-        let number = self.number();
-        let own = ticket.request.rrn;
-        let outcome = Outcome {
-            flight: number,
-            verdict: Verdict::Declined,
-            code,
-            day: self.day_digits(now, &ticket),
-            rrn: if own.is_empty() { number.rrn(0) } else { own },
-            ..Outcome::default()
-        };
+        let outcome = self.bare_outcome(now, &ticket, code);
         answer_with(&mut ticket, &outcome);
         self.releases.now(ticket);
     }
 
+    /// An outcome that is nothing but its code.
+    fn bare_outcome(&mut self, now: Now, ticket: &Ticket, code: Code) -> Outcome<'static> {
+        let number = self.number();
+        let own = ticket.request.rrn;
+        Outcome {
+            flight: number,
+            verdict: Verdict::Declined,
+            code,
+            day: self.day_digits(now, ticket),
+            rrn: if own.is_empty() { number.rrn(0) } else { own },
+            ..Outcome::default()
+        }
+    }
+
     fn day_digits(&self, now: Now, ticket: &Ticket) -> [u8; 4] {
-        let network = ticket.catalogue.as_ref().and_then(|c| c.networks.get(ticket.request.network as usize));
+        let catalogue = ticket.catalogue.as_deref();
+        let network = catalogue.and_then(|catalogue| network(catalogue, ticket));
         network.map_or_else(|| stamp::month_day(now.wall_ms), |network| self.day_at(now, network).digits())
     }
 
@@ -553,7 +618,6 @@ impl Gate {
             merchant: merchant.unwrap_or_default(),
             acquirer: network.code,
             local: request.local,
-            sent: Hour::of_transmission(&request.transmission),
             day: self.day(now, network),
             rrn: if request.rrn.is_empty() { number.rrn(0) } else { request.rrn },
             attempt,
@@ -673,6 +737,7 @@ impl Gate {
         order.attempt = flight.attempt.number;
         order.supplier = flight.attempt.supplier;
         order.stan = flight.attempt.stan;
+        order.original_stan = flight.attempt.stan;
         order.transmission = flight.attempt.transmission;
         order.rrn = flight.number.rrn(flight.attempt.number);
         order.service = flight.service();
@@ -706,20 +771,23 @@ impl Gate {
     pub fn release(&mut self, written: Lsn, durable: Lsn, released: &mut Released) {
         let before = released.tickets.len();
         self.releases.release(written, durable, released);
-        self.counters.answers += (released.tickets.len() - before) as u64;
+        let answers = released.tickets[before..].iter().filter(|ticket| ticket.errand != Errand::Original);
+        self.counters.answers += answers.count() as u64;
     }
 }
 
-/// The answer to a request whose outcome is unknown.
+/// The answer to a request whose outcome is unknown, or whose terminal has reversed it.
 fn unknown_outcome(flight: &Flight) -> Outcome<'static> {
-    Outcome {
-        flight: flight.number,
-        verdict: Verdict::Unknown,
-        code: Code::UNKNOWN,
-        day: flight.day,
-        rrn: flight.rrn,
-        ..Outcome::default()
-    }
+    let (verdict, code) = match flight.cancelled {
+        true => (Verdict::Cancelled, Code::CANCELLED),
+        false => (Verdict::Unknown, Code::UNKNOWN),
+    };
+    Outcome { flight: flight.number, verdict, code, day: flight.day, rrn: flight.rrn, ..Outcome::default() }
+}
+
+/// The network that a ticket is from.
+fn network<'a>(catalogue: &'a Catalogue, ticket: &Ticket) -> Option<&'a Network> {
+    catalogue.networks.get(ticket.request.network as usize)
 }
 
 /// Whether a sale's effects wait for the write alone. Vouchers wait for the sync even on a relaxed conduit, before the supplier is asked too: a power cut must not

@@ -15,11 +15,12 @@ mod spill;
 pub use hour::{Hour, Hours};
 pub use run::{RunHead, RunMark};
 pub use runs::{Run, Runs};
-pub use spill::{ENTRY_BYTES, Spill};
+pub use spill::{ENTRY_MEMORY_BYTES, Spill};
 
 use crate::ids::FlightNo;
 use crate::log::Lsn;
 use hashbrown::{HashTable, hash_table};
+use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -27,19 +28,28 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Its flight is open; a repeat waits.
-    InFlight,
-    /// It has an answer; a repeat gets it.
-    Answered,
-    /// A reversal was accepted for it: every repeat, and an original that comes after it, gets 17 (S-4).
-    Cancelled,
+    InFlight = 1,
+    /// It was approved, and that stands; a repeat gets the answer, a reversal undoes it.
+    Approved = 2,
+    /// It has an answer, and nothing of it stands at a supplier: declined, unknown, or itself a reversal. A repeat gets the answer.
+    Answered = 3,
+    /// A reversal was accepted for it: every repeat gets 17 (S-4).
+    Cancelled = 4,
+    /// A reversal named it before it was ever seen: when it comes, it gets 17 (S-4).
+    Blocked = 5,
 }
 
 impl Standing {
-    const ALL: [Self; 3] = [Self::InFlight, Self::Answered, Self::Cancelled];
+    const ALL: [Self; 5] = [Self::InFlight, Self::Approved, Self::Answered, Self::Cancelled, Self::Blocked];
+
+    /// Whether there is an answer to give again.
+    pub fn has_answer(self) -> bool {
+        matches!(self, Self::Approved | Self::Answered)
+    }
 
     /// The standing of that number, as it lies on disk.
     pub fn numbered(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number)).copied()
+        Self::ALL.into_iter().find(|standing| *standing as u8 == number)
     }
 }
 
@@ -60,10 +70,6 @@ pub struct Entry {
     pub intent_at: Lsn,
     /// Where its outcome lies.
     pub outcome_at: Lsn,
-    /// The hour that its key names.
-    pub local: Hour,
-    /// The hour that its second key names.
-    pub sent: Hour,
     /// How it stands.
     pub standing: Standing,
     /// Whether its answer has a secret: replays of it are in the audit trail (S-18).
@@ -107,9 +113,18 @@ pub struct Index {
     leaving: usize,
     /// Chunks after these that are being written to a run.
     handed: usize,
+    /// Oldest further keys that lie in a run, and those after them that are being written to one.
+    leaving_seen: usize,
+    handed_seen: usize,
     /// Whether an entry ever took another's place.
     renewed: bool,
     runs: Runs,
+    /// Further keys of S-5, of repeats with a transmission time of their own, and the key of S-1 that each belongs to.
+    seen: FxHashMap<u128, u128>,
+    /// The same, oldest first: when it was seen, Unix milliseconds.
+    seen_since: VecDeque<(u64, u128)>,
+    /// Entries that stand `Blocked`.
+    blocked: usize,
 }
 
 impl Default for Index {
@@ -122,8 +137,13 @@ impl Default for Index {
             by_named: vec![HashTable::new(); SHARDS],
             leaving: 0,
             handed: 0,
+            leaving_seen: 0,
+            handed_seen: 0,
             renewed: false,
             runs: Runs::default(),
+            seen: FxHashMap::default(),
+            seen_since: VecDeque::new(),
+            blocked: 0,
         }
     }
 }
@@ -181,8 +201,46 @@ impl Index {
             .copied()
     }
 
-    /// The newest entry with that key of S-5.
+    /// The newest entry with that key of S-5, its own or that of a repeat.
     pub fn by_named(&self, named: u128) -> Option<EntryNo> {
+        self.by_own_named(named).or_else(|| self.by_key(*self.seen.get(&named)?))
+    }
+
+    /// Whether a reversal blocked the request with that key of S-5 before it came.
+    pub fn is_blocked(&self, named: u128) -> bool {
+        let blocked = |number| self.entry(number).is_some_and(|entry| entry.standing == Standing::Blocked);
+        self.blocked > 0 && self.by_own_named(named).is_some_and(blocked)
+    }
+
+    /// Whether a request is known by that key of S-5, wherever it lies.
+    pub fn knows_name(&self, named: u128) -> bool {
+        self.by_own_named(named).is_some() || self.seen.contains_key(&named)
+    }
+
+    /// The key of S-1 that a key of S-5 belongs to, as far as memory knows.
+    pub fn key_of_named(&self, named: u128) -> Option<u128> {
+        let own = self.by_own_named(named).and_then(|number| self.entry(number));
+        own.map(|entry| entry.key).or_else(|| self.seen.get(&named).copied())
+    }
+
+    /// A repeat of the request with `key` had the key of S-5 `named`: a reversal may name it by that too.
+    pub fn see(&mut self, at_ms: u64, key: u128, named: u128) {
+        if self.seen.insert(named, key).is_none() {
+            self.seen_since.push_back((at_ms, named));
+        }
+    }
+
+    /// Marks the request of `entry` cancelled. An entry that is not here (any more) comes back as given.
+    pub fn cancel(&mut self, entry: &Entry) {
+        match self.by_key(entry.key).and_then(|number| self.entry_mut(number)) {
+            Some(known) => known.standing = Standing::Cancelled,
+            None => {
+                self.add(Entry { standing: Standing::Cancelled, ..*entry });
+            }
+        }
+    }
+
+    fn by_own_named(&self, named: u128) -> Option<EntryNo> {
         self.by_named[shard(named)]
             .find(named as u64, |number| self.entry(*number).is_some_and(|entry| entry.named == named))
             .copied()
@@ -197,6 +255,7 @@ impl Index {
         let Some(chunk) = self.chunks.back_mut() else { unreachable!("a chunk was pushed above") };
         let number = self.first.wrapping_add((chunks * CHUNK_ENTRIES + chunk.len()) as u32);
         own(chunk).push(entry);
+        self.blocked += usize::from(entry.standing == Standing::Blocked);
         let Self { chunks, first, by_key, by_named, .. } = self;
         let at = |number: &EntryNo| {
             let place = number.wrapping_sub(*first) as usize;
@@ -213,6 +272,9 @@ impl Index {
 
     /// Lets entries go that are over and were admitted before `before_ms`, oldest first, up to the first that must stay.
     pub fn expire(&mut self, before_ms: u64) {
+        while self.seen_since.front().is_some_and(|(since_ms, _)| *since_ms < before_ms) {
+            self.forget_oldest_seen();
+        }
         while let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() {
             if entry.admitted_ms >= before_ms || entry.standing == Standing::InFlight {
                 return;
@@ -221,10 +283,18 @@ impl Index {
         }
     }
 
+    fn forget_oldest_seen(&mut self) {
+        let Some((_, named)) = self.seen_since.pop_front() else { return };
+        self.seen.remove(&named);
+        let count = if self.leaving_seen > 0 { &mut self.leaving_seen } else { &mut self.handed_seen };
+        *count = count.saturating_sub(1);
+    }
+
     /// The oldest entry leaves.
     fn remove_oldest(&mut self) {
         let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() else { return };
         let number = self.first.wrapping_add(self.left as u32);
+        self.blocked -= usize::from(entry.standing == Standing::Blocked);
         self.remove(number, &entry);
         self.left += 1;
         if self.left == CHUNK_ENTRIES {
@@ -293,7 +363,7 @@ impl PartialEq for Index {
     fn eq(&self, other: &Self) -> bool {
         let is_plain = |index: &Self| index.runs.is_empty() && !index.renewed;
         if is_plain(self) && is_plain(other) {
-            return self.len() == other.len() && self.iter().eq(other.iter());
+            return self.len() == other.len() && self.iter().eq(other.iter()) && self.seen == other.seen;
         }
         self.agrees_with(other) && other.agrees_with(self)
     }
@@ -304,7 +374,10 @@ impl Index {
         self.iter().all(|entry| {
             let newest = |index: &Self| index.by_key(entry.key).and_then(|at| index.entry(at)).copied();
             newest(other).map_or(!other.runs.is_empty(), |theirs| newest(self) == Some(theirs))
-        })
+        }) && self
+            .seen
+            .iter()
+            .all(|(named, key)| other.seen.get(named).map_or(!other.runs.is_empty(), |theirs| theirs == key))
     }
 }
 
@@ -322,8 +395,6 @@ mod tests {
             admitted_ms,
             intent_at: Lsn(1),
             outcome_at: Lsn(2),
-            local: Hour::default(),
-            sent: Hour::default(),
             standing: Standing::Answered,
             secret: false,
         }

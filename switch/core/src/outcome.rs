@@ -86,6 +86,23 @@ impl<'a> Outcome<'a> {
     }
 }
 
+impl Outcome<'_> {
+    /// What an inquiry is told of an outcome that is not open any more: no secret, and an unknown has been reversed meanwhile (S-13).
+    #[must_use]
+    pub fn status(&self) -> Self {
+        match self.verdict {
+            Verdict::Unknown => Self {
+                verdict: Verdict::Cancelled,
+                code: Code::CANCELLED,
+                details: &[],
+                sealed: &[],
+                ..*self
+            },
+            _ => Self { sealed: &[], ..*self },
+        }
+    }
+}
+
 impl Pack for Outcome<'_> {
     fn pack(&self, out: &mut Vec<u8>) {
         self.flight.pack(out);

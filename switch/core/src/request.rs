@@ -8,9 +8,11 @@
 use crate::catalogue::{AccountRule, AccountSource, Catalogue, Product};
 use crate::code::Code;
 use crate::ids::Now;
+use crate::index::Hour;
 use crate::iso8583::{Build, Dialect, Role, Tag, Value, View};
-use crate::keyhash::KeyHash;
+use crate::keyhash::{Digest, KeyHash};
 use crate::money::Minor;
+use crate::reversal::Named;
 use crate::stamp;
 use crate::text::Text;
 use crate::ticket::Ticket;
@@ -24,6 +26,10 @@ pub enum Kind {
     Sale,
     /// The network's business day is to be closed (08xx with 201).
     CutOver,
+    /// An earlier request is to be undone (04xx).
+    Reversal,
+    /// How an earlier request stands (0100 with processing code 30).
+    Inquiry,
 }
 
 /// A request, as values. Indexes are those of the ticket's catalogue.
@@ -35,6 +41,10 @@ pub struct Request {
     pub key: u128,
     /// The key of S-5, hashed.
     pub named: u128,
+    /// What a reversal or an inquiry names.
+    pub original: Named,
+    /// Why a reversal was sent: its DE39, empty where it says nothing.
+    pub reason: Text<2>,
     /// The contents compared under the key, hashed.
     pub contents: u64,
     /// Index of the network.
@@ -172,8 +182,27 @@ pub fn read(dialect: &Dialect, body: &[u8], now: Now, rules: &Rules<'_>, ticket:
     }
     match view.mti().class_digit() {
         8 => manage(&view, rules, ticket),
-        2 if view.mti().function_digit() == 0 => sale(&view, now, rules, ticket),
+        2 if view.mti().function_digit() == 0 => {
+            to_gate(sale_request(&view, now, rules, ticket), rules, ticket)
+        }
+        4 if matches!(view.mti().function_digit(), 0 | 2) => {
+            to_gate(reversal_request(&view, rules, ticket), rules, ticket)
+        }
+        1 if view.mti().function_digit() == 0 => {
+            to_gate(inquiry_request(&view, rules, ticket), rules, ticket)
+        }
         _ => Read::Refuse(Code::UNSUPPORTED),
+    }
+}
+
+fn to_gate(read: Result<Request, Code>, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
+    match read {
+        Ok(request) => {
+            ticket.request = request;
+            ticket.catalogue = Some(Arc::clone(rules.catalogue));
+            Read::Gate
+        }
+        Err(code) => Read::Refuse(code),
     }
 }
 
@@ -230,33 +259,13 @@ fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &m
     }
 }
 
-fn sale(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
-    match sale_request(view, now, rules, ticket) {
-        Ok(request) => {
-            ticket.request = request;
-            ticket.catalogue = Some(Arc::clone(rules.catalogue));
-            Read::Gate
-        }
-        Err(code) => Read::Refuse(code),
-    }
-}
-
 /// The checks in their order: format 30, network 31, merchant 03, terminal 58; then what is judged after the duplicate check.
 fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<Request, Code> {
     let prepaid = Prepaid::of(view);
     // An answer that cannot be built must be known before there is an intent (S-21): what it echoes must leave room for what it adds.
     let fields =
         Fields::of(view, &prepaid).filter(|_| prepaid.echoed <= ECHOED_CHARACTERS_MAX).ok_or(Code::FORMAT)?;
-    let network = admitted_network(fields.network, rules, true)?;
-    let catalogue = rules.catalogue;
-    let (merchant, known) = catalogue.merchant(fields.merchant).ok_or(Code::MERCHANT)?;
-    if known.network != network {
-        return Err(Code::MERCHANT);
-    }
-    let (terminal, known) = catalogue.terminal(fields.terminal).ok_or(Code::TERMINAL)?;
-    if known.merchant != merchant || known.blocked {
-        return Err(Code::TERMINAL);
-    }
+    let (network, merchant, terminal) = admitted_place(&fields.sender, rules)?;
     read_pan(view, ticket);
     if !scrub(view, prepaid.has_pin, ticket) {
         return Err(Code::FORMAT);
@@ -266,6 +275,8 @@ fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticke
         kind: Kind::Sale,
         key,
         named,
+        original: Named::default(),
+        reason: Text::EMPTY,
         contents: contents(view, ticket.pan.expose(), rules.keys),
         network,
         merchant,
@@ -289,13 +300,96 @@ fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticke
     Ok(request)
 }
 
-/// The network of that code, if it may speak here: known, not suspended, allowed on the conduit, the certificate's, signed on.
+/// A reversal: of what stands in it, only its network is checked (S-7).
+fn reversal_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<Request, Code> {
+    let prepaid = Prepaid::of(view);
+    let fields = Naming::of(view).filter(|_| prepaid.echoed <= ECHOED_CHARACTERS_MAX).ok_or(Code::FORMAT)?;
+    let network = identified_network(fields.sender.network, rules)?;
+    read_pan(view, ticket);
+    if !scrub(view, prepaid.has_pin, ticket) {
+        return Err(Code::FORMAT);
+    }
+    let (key, named) = fields.own_keys(4, rules.keys);
+    let amount = view.value(Role::Amount).and_then(|value| value.number()).unwrap_or_default();
+    let original = fields.original(rules.keys).ok_or(Code::FORMAT)?;
+    let mut contents = rules.keys.begin(0x81);
+    contents.add(&original.key.unwrap_or_default().to_be_bytes());
+    contents.add(&original.named.unwrap_or_default().to_be_bytes());
+    contents.add(&amount.to_be_bytes());
+    Ok(Request {
+        kind: Kind::Reversal,
+        key,
+        named,
+        original,
+        reason: view.value(Role::ResponseCode).and_then(|value| value.text()).unwrap_or_default(),
+        contents: contents.end() as u64,
+        network,
+        amount: Minor(amount as i64),
+        ..fields.request(view)
+    })
+}
+
+/// An inquiry (processing code 30) names its original as a reversal does; the place that asks is checked as for a sale.
+fn inquiry_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<Request, Code> {
+    let prepaid = Prepaid::of(view);
+    let fields = Naming::of(view).filter(|_| prepaid.echoed <= ECHOED_CHARACTERS_MAX).ok_or(Code::FORMAT)?;
+    let processing = view.value(Role::ProcessingCode).and_then(|value| value.number()).ok_or(Code::FORMAT)?;
+    let (network, merchant, terminal) = admitted_place(&fields.sender, rules)?;
+    read_pan(view, ticket);
+    if !scrub(view, prepaid.has_pin, ticket) {
+        return Err(Code::FORMAT);
+    }
+    // Of the inquiries only the one about an earlier transaction is known.
+    let known = processing / 10_000 == u64::from(INQUIRY) && view.has(Role::Original);
+    let (key, named) = fields.own_keys(1, rules.keys);
+    Ok(Request {
+        kind: Kind::Inquiry,
+        key,
+        named,
+        original: fields.original(rules.keys).ok_or(Code::FORMAT)?,
+        network,
+        merchant,
+        terminal,
+        refusal: (!known).then_some(Code::UNSUPPORTED),
+        ..fields.request(view)
+    })
+}
+
+/// Processing code of an inquiry, its first two digits.
+const INQUIRY: u8 = 30;
+
+/// Network 31, merchant 03, terminal 58: the indexes of the place that asks.
+fn admitted_place(sender: &Sender, rules: &Rules<'_>) -> Result<(u32, u32, u32), Code> {
+    let network = admitted_network(sender.network, rules, true)?;
+    let catalogue = rules.catalogue;
+    let (merchant, known) = catalogue.merchant(sender.merchant).ok_or(Code::MERCHANT)?;
+    if known.network != network {
+        return Err(Code::MERCHANT);
+    }
+    let (terminal, known) = catalogue.terminal(sender.terminal).ok_or(Code::TERMINAL)?;
+    if known.merchant != merchant || known.blocked {
+        return Err(Code::TERMINAL);
+    }
+    Ok((network, merchant, terminal))
+}
+
+/// The network of that code, if it may speak here: identified, not suspended, signed on.
 fn admitted_network(code: Text<11>, rules: &Rules<'_>, signed_on: bool) -> Result<u32, Code> {
-    let (at, network) = rules.catalogue.network(code).ok_or(Code::NETWORK)?;
+    let at = identified_network(code, rules)?;
+    let suspended = rules.catalogue.networks.get(at as usize).is_none_or(|network| network.suspended);
+    let present = !signed_on || !rules.sign_on || rules.signed_on.contains(&at);
+    if suspended || !present {
+        return Err(Code::NETWORK);
+    }
+    Ok(at)
+}
+
+/// The network of that code, if it is who it says: known, allowed on the conduit, the certificate's.
+fn identified_network(code: Text<11>, rules: &Rules<'_>) -> Result<u32, Code> {
+    let (at, _) = rules.catalogue.network(code).ok_or(Code::NETWORK)?;
     let allowed = rules.networks.is_empty() || rules.networks.contains(&at);
     let bound = rules.bound.is_none_or(|bound| bound.contains(&at));
-    let present = !signed_on || !rules.sign_on || rules.signed_on.contains(&at);
-    if network.suspended || !allowed || !bound || !present {
+    if !allowed || !bound {
         return Err(Code::NETWORK);
     }
     Ok(at)
@@ -343,9 +437,7 @@ struct Fields {
     stan: u32,
     stan_digits: [u8; 6],
     local: [u8; 10],
-    network: Text<11>,
-    terminal: Text<8>,
-    merchant: Text<15>,
+    sender: Sender,
     product: Text<20>,
     currency: u16,
 }
@@ -354,21 +446,14 @@ impl Fields {
     /// `None` where one is missing or is not of its form.
     fn of(view: &View<'_>, prepaid: &Prepaid<'_>) -> Option<Self> {
         let stan_digits = digits::<6>(view, Role::Stan)?;
-        let time: [u8; 6] = digits(view, Role::LocalTime)?;
-        let date: [u8; 4] = digits(view, Role::LocalDate)?;
-        let mut local = [0; 10];
-        local[..6].copy_from_slice(&time);
-        local[6..].copy_from_slice(&date);
         Some(Self {
             processing: view.value(Role::ProcessingCode)?.number()? as u32,
             amount: view.value(Role::Amount)?.number()?,
             transmission: digits(view, Role::TransmissionTime)?,
             stan: view.value(Role::Stan)?.number()? as u32,
             stan_digits,
-            local,
-            network: view.value(Role::Network)?.text()?,
-            terminal: view.value(Role::Terminal)?.text::<8>()?.trimmed(),
-            merchant: view.value(Role::Merchant)?.text::<15>()?.trimmed(),
+            local: local(view)?,
+            sender: Sender::of(view)?,
             product: prepaid.product?.text::<20>()?.trimmed(),
             currency: view.value(Role::Currency)?.number()? as u16,
         })
@@ -376,15 +461,125 @@ impl Fields {
 
     /// Both keys: that of S-1 (message class, DE32, 42, 41, 11, 12, 13) and that of S-5 (message class, DE32, 42, 41, STAN, DE7).
     fn keys(&self, class: u8, keys: &KeyHash) -> (u128, u128) {
+        let shared = self.sender.begin(class, &self.stan_digits, keys);
+        (key(shared.clone(), &self.local), named(shared, &self.transmission))
+    }
+}
+
+/// Who sent a message: the part that both keys share.
+struct Sender {
+    network: Text<11>,
+    terminal: Text<8>,
+    merchant: Text<15>,
+}
+
+impl Sender {
+    fn of(view: &View<'_>) -> Option<Self> {
+        Some(Self {
+            network: view.value(Role::Network)?.text()?,
+            terminal: view.value(Role::Terminal)?.text::<8>()?.trimmed(),
+            merchant: view.value(Role::Merchant)?.text::<15>()?.trimmed(),
+        })
+    }
+
+    fn begin(&self, class: u8, stan_digits: &[u8; 6], keys: &KeyHash) -> Digest {
         let mut shared = keys.begin(class);
         let place = [self.network.as_bytes(), self.merchant.as_bytes(), self.terminal.as_bytes()];
         place.iter().for_each(|part| shared.add(part));
-        shared.add(&self.stan_digits);
-        let (mut key, mut named) = (shared.clone(), shared);
-        key.add(&self.local);
-        named.add(b"DE7");
-        named.add(&self.transmission);
-        (key.end(), named.end())
+        shared.add(stan_digits);
+        shared
+    }
+}
+
+fn key(mut shared: Digest, local: &[u8; 10]) -> u128 {
+    shared.add(local);
+    Hour::of_local(local).put_in(shared.end())
+}
+
+fn named(mut shared: Digest, transmission: &[u8; 10]) -> u128 {
+    shared.add(b"DE7");
+    shared.add(transmission);
+    Hour::of_transmission(transmission).put_in(shared.end())
+}
+
+/// DE12 and DE13 digits: hhmmssMMDD.
+fn local(view: &View<'_>) -> Option<[u8; 10]> {
+    let time: [u8; 6] = digits(view, Role::LocalTime)?;
+    let date: [u8; 4] = digits(view, Role::LocalDate)?;
+    let mut local = [0; 10];
+    local[..6].copy_from_slice(&time);
+    local[6..].copy_from_slice(&date);
+    Some(local)
+}
+
+/// What a reversal or an inquiry says of itself and of its original.
+struct Naming {
+    sender: Sender,
+    stan: u32,
+    stan_digits: [u8; 6],
+    transmission: Option<[u8; 10]>,
+    local: Option<[u8; 10]>,
+    /// DE90.
+    original: Option<[u8; 42]>,
+}
+
+impl Naming {
+    /// `None` where something that names it is missing or is not of its form.
+    fn of(view: &View<'_>) -> Option<Self> {
+        let original = match view.value(Role::Original) {
+            Some(value) => Some(<[u8; 42]>::try_from(value.text::<42>()?.as_bytes()).ok()?),
+            None => None,
+        };
+        Some(Self {
+            sender: Sender::of(view)?,
+            stan: view.value(Role::Stan)?.number()? as u32,
+            stan_digits: digits(view, Role::Stan)?,
+            transmission: digits(view, Role::TransmissionTime),
+            local: local(view),
+            original,
+        })
+    }
+
+    /// Its own keys. What it does not have takes no part.
+    fn own_keys(&self, class: u8, keys: &KeyHash) -> (u128, u128) {
+        let shared = self.sender.begin(class, &self.stan_digits, keys);
+        let transmission = self.transmission.unwrap_or_default();
+        let local = self.local.unwrap_or(transmission);
+        (key(shared.clone(), &local), named(shared, &transmission))
+    }
+
+    /// What it names: by DE90, or by the original's own STAN and times where it has no DE90 (S-5). `None` where that names nothing.
+    fn original(&self, keys: &KeyHash) -> Option<Named> {
+        let (class, stan, transmission) = match &self.original {
+            Some(original) => {
+                let transmission: [u8; 10] = original[10..20].try_into().ok()?;
+                let given = transmission != [b'0'; 10];
+                (
+                    original[1].wrapping_sub(b'0'),
+                    original[4..10].try_into().ok()?,
+                    given.then_some(transmission),
+                )
+            }
+            None => (2, self.stan_digits, self.transmission),
+        };
+        let shared = self.sender.begin(class, &stan, keys);
+        let by = Named {
+            key: self.local.map(|local| key(shared.clone(), &local)),
+            named: transmission.map(|transmission| named(shared, &transmission)),
+        };
+        (by.key.is_some() || by.named.is_some()).then_some(by)
+    }
+
+    /// The values that a request of either kind has from its message.
+    fn request(&self, view: &View<'_>) -> Request {
+        Request {
+            stan: self.stan,
+            transmission: self.transmission.unwrap_or_default(),
+            local: self.local.unwrap_or_default(),
+            rrn: view.value(Role::Rrn).and_then(|value| value.text()).unwrap_or_default(),
+            pan_echoed: view.has(Role::Pan),
+            ..Request::default()
+        }
     }
 }
 

@@ -6,16 +6,18 @@
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
 use crate::account::{Account, Accounts, OutOfRange};
-use crate::adapter::LocalEffect;
+use crate::adapter::{LinkNo, LocalEffect};
 use crate::fact::{Fact, NameKind};
-use crate::flight::{Flight, Phase};
+use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
-use crate::index::{Entry, Hour, Index, Spill, Standing};
+use crate::index::{Entry, Index, Spill, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::outcome::{Outcome, Verdict};
+use crate::reversal::{Named, Original, Reversal, Taken, Undone};
 use crate::stock::Stock;
 use crate::text::Text;
+use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -72,6 +74,8 @@ pub struct State {
     pub stock: Stock,
     /// Requests of the window.
     pub index: Index,
+    /// Vouchers that were taken back.
+    pub withdrawn: WithdrawnVouchers,
     /// The end of the log that was folded.
     pub last: Lsn,
     names: FxHashMap<NameKind, Vec<Text<30>>>,
@@ -116,7 +120,7 @@ impl State {
     }
 
     /// All of those, in no order.
-    pub fn flights(&self) -> impl Iterator<Item = &Flight> {
+    pub fn flights(&self) -> impl ExactSizeIterator<Item = &Flight> {
         self.flights.values()
     }
 
@@ -170,18 +174,21 @@ impl State {
                 Ok(())
             }
             Fact::Outcome { outcome, .. } => self.outcome(at, outcome),
-            Fact::Doubt { outcome, .. } => self.doubt(at, outcome),
+            Fact::Doubt { at_ms, outcome, .. } => self.doubt(at, *at_ms, outcome),
             Fact::Sale { flight, outcome, effect, .. } => self.sale(at, flight, outcome, effect),
             Fact::Settled { at_ms, flight, .. } => self.settle(*at_ms, *flight),
             Fact::Parked { flight, .. } => self.park(*flight),
-            Fact::Late { flight, approved, .. } => {
-                let flight = self.open(*flight)?;
-                if *approved && flight.phase == Phase::Settled {
-                    flight.phase = Phase::Doubt;
-                }
-                Ok(())
+            Fact::Late { at_ms, flight, approved, sealed, .. } => {
+                self.late(*at_ms, *flight, *approved, !sealed.is_empty())
             }
             Fact::Replayed { .. } => Ok(()),
+            Fact::Undo { at_ms, reversal, outcome, undone, .. } => {
+                self.undo(at, *at_ms, reversal, outcome, undone)
+            }
+            Fact::Seen { at_ms, key, named } => {
+                self.index.see(*at_ms, *key, *named);
+                Ok(())
+            }
         }
     }
 
@@ -210,8 +217,6 @@ impl State {
             admitted_ms: flight.admitted_ms,
             intent_at: at,
             outcome_at: at,
-            local: Hour::of_local(&flight.local),
-            sent: flight.sent,
             standing,
             secret,
         })
@@ -234,7 +239,8 @@ impl State {
         self.accounts.reserve(Account::Network(flight.network), flight.amount)?;
         self.stans.insert(flight.attempt.supplier, flight.attempt.stan);
         let entry = self.enter(at, flight, Standing::InFlight, false);
-        self.flights.insert(flight.number, Flight { entry, phase: Phase::Asked, reserved: true, ..*flight });
+        self.flights
+            .insert(flight.number, Flight { entry, phase: Phase::Asked, held: Held::Reserved, ..*flight });
         Ok(())
     }
 
@@ -249,20 +255,151 @@ impl State {
         Ok(())
     }
 
-    fn doubt(&mut self, at: Lsn, outcome: &Outcome<'_>) -> Result<(), Misfit> {
+    fn doubt(&mut self, at: Lsn, at_ms: u64, outcome: &Outcome<'_>) -> Result<(), Misfit> {
         let flight = self.open(outcome.flight)?;
         flight.phase = Phase::Doubt;
         let flight = *flight;
         self.answered(&flight, at, outcome);
+        self.withdraw(at_ms, &flight, !outcome.sealed.is_empty());
         Ok(())
     }
 
+    /// A reversal that was accepted meanwhile stays the last word on its original (S-4).
     fn answered(&mut self, flight: &Flight, at: Lsn, outcome: &Outcome<'_>) {
         if let Some(entry) = self.index.entry_mut(flight.entry) {
             entry.outcome_at = at;
-            entry.standing = Standing::Answered;
             entry.secret = !outcome.sealed.is_empty();
+            if entry.standing != Standing::Cancelled {
+                entry.standing = standing(outcome.verdict);
+            }
         }
+    }
+
+    /// A PIN that came with an answer that nobody gets: it is never handed over (S-10).
+    fn withdraw(&mut self, at_ms: u64, flight: &Flight, pin: bool) {
+        if pin {
+            self.withdrawn.add(Withdrawn {
+                at_ms,
+                flight: flight.number,
+                product: flight.product,
+                supplier: flight.attempt.supplier,
+            });
+        }
+    }
+
+    fn late(&mut self, at_ms: u64, number: FlightNo, approved: bool, pin: bool) -> Result<(), Misfit> {
+        let flight = self.open(number)?;
+        if approved && flight.phase == Phase::Settled {
+            flight.phase = Phase::Doubt;
+        }
+        let flight = *flight;
+        self.withdraw(at_ms, &flight, pin);
+        Ok(())
+    }
+
+    /// A reversal: its own entry, then what it undid.
+    fn undo(
+        &mut self,
+        at: Lsn,
+        at_ms: u64,
+        reversal: &Reversal,
+        outcome: &Outcome<'_>,
+        undone: &Undone,
+    ) -> Result<(), Misfit> {
+        self.forget(at_ms);
+        self.last_flight = self.last_flight.max(reversal.number);
+        self.index.add(Entry {
+            key: reversal.key,
+            named: reversal.named,
+            contents: reversal.contents,
+            flight: reversal.number,
+            admitted_ms: at_ms,
+            intent_at: at,
+            outcome_at: at,
+            standing: Standing::Answered,
+            secret: false,
+        });
+        match undone {
+            Undone::Again => {}
+            Undone::Blocked(named) => self.block(at, at_ms, reversal, *named),
+            Undone::Nothing(original) => self.index.cancel(&original.cancelled(at)),
+            Undone::Open(original) => {
+                self.index.cancel(&original.cancelled(at));
+                self.open(original.flight)?.cancelled = true;
+            }
+            Undone::Sold { flight, link, taken } => {
+                self.index.cancel(&Original::from(&**flight).cancelled(at));
+                self.take_back(at_ms, outcome.day, flight, *link, *taken)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An original that was never seen gets an entry, so that it is found when it comes.
+    fn block(&mut self, at: Lsn, at_ms: u64, reversal: &Reversal, named: Named) {
+        // A key that the reversal does not give is one that nothing else has.
+        self.index.add(Entry {
+            key: named.key.unwrap_or(!reversal.key),
+            named: named.named.unwrap_or(!reversal.named),
+            contents: 0,
+            flight: reversal.number,
+            admitted_ms: at_ms,
+            intent_at: at,
+            outcome_at: at,
+            standing: Standing::Blocked,
+            secret: false,
+        });
+    }
+
+    /// Takes an approved sale back (S-10, S-15).
+    fn take_back(
+        &mut self,
+        at_ms: u64,
+        day: [u8; 4],
+        flight: &Flight,
+        link: LinkNo,
+        taken: Taken,
+    ) -> Result<(), Misfit> {
+        let (network, supplier) = (Account::Network(flight.network), flight.attempt.supplier);
+        let cancelled = Flight { cancelled: true, ..*flight };
+        match taken {
+            Taken::Asked { stan } => {
+                self.accounts.transfer(
+                    Account::Supplier(supplier),
+                    Account::Suspense(supplier),
+                    flight.amount,
+                )?;
+                self.stans.insert(supplier, stan);
+                self.flights.insert(
+                    flight.number,
+                    Flight {
+                        phase: Phase::Doubt,
+                        held: Held::Suspense,
+                        link: Some(link),
+                        reversal_stan: stan,
+                        ..cancelled
+                    },
+                );
+            }
+            Taken::Withdrawn { credited } => {
+                let to = if credited { network } else { Account::Suspense(supplier) };
+                self.accounts.transfer(Account::Supplier(supplier), to, flight.amount)?;
+                self.withdraw(at_ms, flight, true);
+                if credited {
+                    self.withdrawn.credit(flight.terminal, day);
+                } else {
+                    let parked = Flight { phase: Phase::Parked, held: Held::Suspense, ..cancelled };
+                    self.flights.insert(flight.number, parked);
+                }
+            }
+            Taken::Unloaded => {
+                self.accounts.transfer(Account::Wallet(flight.account), network, flight.amount)?;
+            }
+            Taken::Spent => {
+                self.flights.insert(flight.number, Flight { phase: Phase::Parked, ..cancelled });
+            }
+        }
+        Ok(())
     }
 
     fn sale(
@@ -281,36 +418,56 @@ impl State {
             LocalEffect::Load { account, .. } => Account::Wallet(*account),
         };
         self.accounts.transfer(Account::Network(flight.network), to, flight.amount)?;
-        self.enter(at, flight, Standing::Answered, !outcome.sealed.is_empty());
+        self.enter(at, flight, Standing::Approved, !outcome.sealed.is_empty());
         Ok(())
     }
 
+    /// The supplier undid it: what was held goes to the network (S-15).
     fn settle(&mut self, at_ms: u64, number: FlightNo) -> Result<(), Misfit> {
-        self.end_doubt(number, Phase::Settled)?;
+        let before = self.end_doubt(number, Phase::Settled, Held::Nothing)?;
+        let (network, suspense) = sides(&before);
+        match before.held {
+            Held::Nothing => {}
+            Held::Reserved => self.accounts.release(network, before.amount)?,
+            Held::Suspense => self.accounts.transfer(suspense, network, before.amount)?,
+        }
         self.settled.push_back((at_ms, number));
         Ok(())
     }
 
-    /// The reservation becomes an amount in suspense until an operator settles it (S-9).
+    /// What was held waits in suspense until an operator settles it (S-9).
     fn park(&mut self, number: FlightNo) -> Result<(), Misfit> {
-        let flight = self.end_doubt(number, Phase::Parked)?;
-        if flight.reserved {
-            let (network, suspense) =
-                (Account::Network(flight.network), Account::Suspense(flight.attempt.supplier));
-            self.accounts.transfer(network, suspense, flight.amount)?;
+        let held = match self.open(number)?.held {
+            Held::Nothing => Held::Nothing,
+            Held::Reserved | Held::Suspense => Held::Suspense,
+        };
+        let before = self.end_doubt(number, Phase::Parked, held)?;
+        if before.held == Held::Reserved {
+            let (network, suspense) = sides(&before);
+            self.accounts.release(network, before.amount)?;
+            self.accounts.transfer(network, suspense, before.amount)?;
         }
         Ok(())
     }
 
-    /// Gives back what a doubt still reserved. The flight as it was before.
-    fn end_doubt(&mut self, number: FlightNo, phase: Phase) -> Result<Flight, Misfit> {
+    /// The flight as it was before.
+    fn end_doubt(&mut self, number: FlightNo, phase: Phase, held: Held) -> Result<Flight, Misfit> {
         let flight = self.open(number)?;
         let before = *flight;
-        flight.phase = phase;
-        flight.reserved = false;
-        if before.reserved {
-            self.accounts.release(Account::Network(before.network), before.amount)?;
-        }
+        (flight.phase, flight.held) = (phase, held);
         Ok(before)
+    }
+}
+
+/// Who pays for a flight, and where its amount waits while its supplier does not confirm.
+fn sides(flight: &Flight) -> (Account, Account) {
+    (Account::Network(flight.network), Account::Suspense(flight.attempt.supplier))
+}
+
+fn standing(verdict: Verdict) -> Standing {
+    match verdict {
+        Verdict::Approved => Standing::Approved,
+        Verdict::Declined | Verdict::Unknown => Standing::Answered,
+        Verdict::Cancelled => Standing::Cancelled,
     }
 }

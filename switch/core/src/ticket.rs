@@ -8,6 +8,7 @@
 use crate::catalogue::Catalogue;
 use crate::iso8583::{Layout, Mti};
 use crate::request::Request;
+use crate::reversal::Recalled;
 use crate::secret::Secret;
 use crate::seek::Seek;
 use std::sync::Arc;
@@ -33,6 +34,10 @@ pub enum Errand {
     Answer,
     /// The keeper reads the stored records first (`intent_at`, `outcome_at`), then it is an answer.
     Recall,
+    /// The keeper reads how the stored request stood (`outcome_at`), without secrets, then it is the answer to an inquiry.
+    Status,
+    /// The keeper reads the stored sale that a reversal names, and hands the ticket back to the gate with `recalled`.
+    Original,
     /// The keeper looks for `seek` in the runs, and gives the ticket back to the gate.
     Seek,
 }
@@ -76,7 +81,9 @@ pub struct Ticket {
     pub intent_at: crate::log::Lsn,
     /// Where the stored outcome lies, for `Errand::Recall`.
     pub outcome_at: crate::log::Lsn,
-    /// The key that the keeper looks for, for `Errand::Seek`, and what it found.
+    /// What the keeper found of the sale that a reversal names; none where it cannot be read.
+    pub recalled: Option<Box<Recalled>>,
+    /// What the keeper looks for, for `Errand::Seek`, and what it found.
     pub seek: Seek,
     /// The snapshot that it was admitted with.
     pub catalogue: Option<Arc<Catalogue>>,
@@ -92,6 +99,10 @@ impl Ticket {
         self.pan.clear();
         self.outcome.clear();
         self.errand = Errand::Ask;
+        if self.seek.upto > 0 {
+            self.seek = Seek::default();
+        }
+        self.recalled = None;
         self.catalogue = None;
     }
 }

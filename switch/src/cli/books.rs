@@ -41,7 +41,16 @@ impl OfflineBooks {
         let (journal, log, _, _) = books.opening.start(&books.keyring)?;
         let key_id = KeyId::epoch(log.epoch());
         let key = books.keyring.key(key_id).ok_or(StartError::OwnKey)?;
-        let options = GateOptions { duplicates_max: usize::MAX, key, key_id, keyring: books.keyring };
+        let options = GateOptions {
+            duplicate_bytes_max: settings.gate.duplicate_bytes_max as usize,
+            repeatable_ms: settings.gate.repeatable_ms(),
+            reversible_ms: settings.gate.reversible_ms(),
+            reversals_max: usize::MAX,
+            voucher_credits_max: 0,
+            key,
+            key_id,
+            keyring: books.keyring,
+        };
         let names: Vec<&str> = settings.dialects.iter().map(|dialect| dialect.name()).collect();
         let catalogue = Catalogue::clone(&settings.catalogue);
         let gate = Gate::new(books.state, log, options, catalogue, &names, Vec::new(), now);

@@ -10,6 +10,7 @@ use super::logging;
 use super::signals::Signals;
 use crate::door::DoorError;
 use crate::journal::JournalError;
+use crate::runs::RunsError;
 use crate::topology::{self, Running, StartError};
 use clap::Args;
 use std::path::PathBuf;
@@ -73,7 +74,10 @@ pub fn not_started(error: StartError) -> Failure {
         | StartError::Adapter { .. } => Exit::Usage,
         StartError::Door(DoorError::Tls { .. }) => Exit::Usage,
         StartError::Journal(JournalError::Io { .. }) | StartError::Data { .. } => Exit::Failed,
-        StartError::Journal(_) | StartError::Key(_) | StartError::Stock(_) => Exit::Data,
+        StartError::Runs(RunsError::Io { .. }) => Exit::Failed,
+        StartError::Runs(_) | StartError::Journal(_) | StartError::Key(_) | StartError::Stock(_) => {
+            Exit::Data
+        }
         StartError::Door(_) | StartError::Admin { .. } | StartError::Socket { .. } => Exit::Failed,
         StartError::Thread(_) | StartError::OwnKey => Exit::Failed,
     };

@@ -5,8 +5,8 @@
 //! outcome is answered 68 at once and reversed until it is settled or parked (S-13, S-9).
 //! Deliberately absent: matching and time-outs (the session's).
 
-use super::{Gate, Waiting, answer_with, relaxed, unknown_outcome};
-use crate::adapter::{Ask, Order};
+use super::{Alert, Gate, Waiting, answer_with, relaxed, unknown_outcome};
+use crate::adapter::Order;
 use crate::catalogue::{Catalogue, Meaning, ReversalMeaning, Service};
 use crate::code::Code;
 use crate::fact::{Cause, Fact, Proof, Settlement};
@@ -14,6 +14,7 @@ use crate::flight::{Flight, Phase};
 use crate::ids::{FlightNo, Now, SupplierId};
 use crate::log::Lsn;
 use crate::outcome::{Outcome, Verdict, seal_details};
+use crate::request::Kind;
 use crate::seal::Nonce;
 use crate::session::Report;
 use crate::text::Text;
@@ -54,13 +55,23 @@ impl Gate {
     fn answered(&mut self, now: Now, flight: Flight, order: Box<Order>) {
         self.supplies[usize::from(order.supplier.0)].answered(now.mono_us.saturating_sub(order.sent_us));
         match order.answer.sale.unwrap_or(Meaning::Unknown) {
+            // Its terminal has reversed it: what was just performed is undone (S-7).
+            Meaning::Approved if flight.cancelled => self.doubt(now, flight, order, Cause::Cancelled),
             Meaning::Approved => self.finish(now, flight, order, Verdict::Approved, Code::APPROVED),
-            Meaning::Declined(code) => self.finish(now, flight, order, Verdict::Declined, code),
+            Meaning::Declined(code) => self.declined(now, flight, order, code),
             Meaning::NotPerformed(code) => {
                 let proof = Proof::Refused(order.answer.code);
                 self.next_attempt(now, flight, order, proof, code);
             }
             Meaning::Unknown => self.doubt(now, flight, order, Cause::Unmapped),
+        }
+    }
+
+    /// Nothing was performed, and nothing will be.
+    pub(super) fn declined(&mut self, now: Now, flight: Flight, order: Box<Order>, code: Code) {
+        match flight.cancelled {
+            true => self.finish(now, flight, order, Verdict::Cancelled, Code::CANCELLED),
+            false => self.finish(now, flight, order, Verdict::Declined, code),
         }
     }
 
@@ -88,7 +99,9 @@ impl Gate {
             details: &order.answer.details.0,
             sealed: &sealed,
         };
-        let at = self.record(&Fact::Outcome { at_ms: now.wall_ms, outcome });
+        let link = order.link.unwrap_or_default();
+        let moved = (flight.attempt.number > 1).then_some(flight.attempt);
+        let at = self.record(&Fact::Outcome { at_ms: now.wall_ms, link, moved, outcome });
         match approved {
             true => self.counters.approved += 1,
             false => self.counters.declined += 1,
@@ -124,11 +137,16 @@ impl Gate {
     fn answer_waiting(&mut self, at: Lsn, flight: &Flight, outcome: &Outcome<'_>, strict: bool) {
         let Some(Waiting { mut ticket, joined, .. }) = self.waiting.remove(&flight.number) else { return };
         for mut joined in joined {
+            let relaxed = joined.relaxed && !strict;
+            if joined.request.kind == Kind::Inquiry {
+                answer_with(&mut joined, &Outcome { sealed: &[], ..*outcome });
+                self.releases.ticket(at, at, joined, relaxed);
+                continue;
+            }
             joined.original.clear();
             joined.original.extend_from_slice(&ticket.frame);
             joined.original_dialect = ticket.dialect;
             answer_with(&mut joined, outcome);
-            let relaxed = joined.relaxed && !strict;
             self.releases.ticket(at, at, joined, relaxed);
         }
         answer_with(&mut ticket, outcome);
@@ -138,21 +156,21 @@ impl Gate {
 
     /// The attempt certainly performed nothing: the next candidate, or the end (S-12).
     fn next_attempt(&mut self, now: Now, flight: Flight, order: Box<Order>, proof: Proof, code: Code) {
-        let next = self.next_candidate(now, &flight);
+        let next = if flight.cancelled { None } else { self.next_candidate(now, &flight) };
         let Some((catalogue, supplier, product, place)) = next else {
-            return self.finish(now, flight, order, Verdict::Declined, code);
+            return self.declined(now, flight, order, code);
         };
         let (Some(supplier), Some(product)) =
             (catalogue.suppliers.get(supplier as usize), catalogue.products.get(product as usize))
         else {
-            return self.finish(now, flight, order, Verdict::Declined, code);
+            return self.declined(now, flight, order, code);
         };
         let Some(candidate) = product.candidates.get(usize::from(place)) else {
-            return self.finish(now, flight, order, Verdict::Declined, code);
+            return self.declined(now, flight, order, code);
         };
         self.end_attempt(&flight, true);
         let Some(waiting) = self.waiting.remove(&flight.number) else {
-            return self.finish(now, flight, order, Verdict::Declined, code);
+            return self.declined(now, flight, order, code);
         };
         let attempt = self.attempt(now, supplier, candidate, &waiting.ticket, flight.attempt.number + 1);
         let moved = Fact::Moved { at_ms: now.wall_ms, flight: flight.number, proof, attempt };
@@ -197,20 +215,26 @@ impl Gate {
     }
 
     /// The outcome is unknown: 68 at once, and the reversal on its way, in one fact (S-13).
-    fn doubt(&mut self, now: Now, flight: Flight, mut order: Box<Order>, cause: Cause) {
-        let outcome = unknown_outcome(&flight);
+    fn doubt(&mut self, now: Now, flight: Flight, order: Box<Order>, cause: Cause) {
+        let mut sealed = std::mem::take(&mut self.sealed);
+        // A PIN that came for a sale that is not wanted any more is kept, sealed, as withdrawn (S-10).
+        self.seal_answer(&order, flight.number, &mut sealed);
+        let details: &[u8] = if sealed.is_empty() { &[] } else { &order.answer.details.0 };
+        let outcome = Outcome { details, sealed: &sealed, ..unknown_outcome(&flight) };
         let at = self.record(&Fact::Doubt { at_ms: now.wall_ms, cause, outcome });
         self.counters.unknown += 1;
         self.end_attempt(&flight, false);
         self.answer_waiting(at, &flight, &outcome, false);
-        order.ask = Ask::Reversal { repeat: false };
-        self.releases.order(at, order, false);
+        self.sealed = sealed;
+        self.recycle(order);
+        self.advise(at, flight.attempt.supplier, flight.number);
     }
 
     /// A reversal came to its end.
     fn undone(&mut self, now: Now, order: Box<Order>) {
         let open = self.state.flight(order.flight).is_some_and(|flight| flight.phase == Phase::Doubt);
         if !open {
+            self.supplies[usize::from(order.supplier.0)].advice_back();
             return self.stale(order);
         }
         let (at_ms, flight) = (now.wall_ms, order.flight);
@@ -220,10 +244,14 @@ impl Gate {
             _ => {
                 self.record(&Fact::Parked { at_ms, flight, code: order.answer.code });
                 self.counters.parked += 1;
+                self.alert(Alert::Parked { flight });
             }
         }
-        self.supplies[usize::from(order.supplier.0)].settled(now, order.stan);
+        let supplier = order.supplier;
+        self.supplies[usize::from(supplier.0)].settled(now, order.stan);
+        self.supplies[usize::from(supplier.0)].advice_back();
         self.recycle(order);
+        self.hand_advices(supplier);
     }
 
     fn settle(&mut self, at_ms: u64, flight: FlightNo, settlement: Settlement) {
@@ -235,24 +263,12 @@ impl Gate {
     fn late(&mut self, now: Now, number: FlightNo, code: Text<4>, approved: bool) {
         self.counters.late += 1;
         let Some(flight) = self.state.flight(number).copied() else { return };
-        let at = self.record(&Fact::Late { at_ms: now.wall_ms, flight: number, code, approved });
+        let late =
+            Fact::Late { at_ms: now.wall_ms, flight: number, code, approved, details: &[], sealed: &[] };
+        let at = self.record(&late);
         if approved && flight.phase == Phase::Settled {
-            let order = self.reversal_order(&flight);
-            self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.attempt.stan);
-            self.releases.order(at, order, false);
+            self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.undo_stan());
+            self.advise(at, flight.attempt.supplier, number);
         }
-    }
-
-    /// The reversal of a flight, built from the journal's fields alone (S-14).
-    pub(super) fn reversal_order(&mut self, flight: &Flight) -> Box<Order> {
-        let mut order = self.order(flight);
-        order.ask = Ask::Reversal { repeat: false };
-        let sealed = flight.pan.as_bytes();
-        if !sealed.is_empty() {
-            let keyring = &self.options.keyring;
-            // Without its key the reversal goes out without the card number; STAN and RRN name the original.
-            let _ = crate::outcome::open_bound(sealed, flight.number, keyring, &mut order.pan);
-        }
-        order
     }
 }

@@ -50,9 +50,9 @@ impl Gate {
                 self.counters.unknown += 1;
                 recovered.doubted += 1;
             }
-            let order = self.reversal_order(&flight);
-            self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.attempt.stan);
-            self.releases.order(at, order, false);
+            let supplier = flight.attempt.supplier;
+            self.supplies[usize::from(supplier.0)].reopened(flight.undo_stan());
+            self.advise(at, supplier, flight.number);
             recovered.reversals += 1;
         }
         Ok(recovered)

@@ -5,6 +5,7 @@
 //! Deliberately absent: where it goes (the shell pushes it into rings).
 
 use crate::adapter::Order;
+use crate::ids::FlightNo;
 use crate::log::Lsn;
 use crate::ticket::Ticket;
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ enum Effect {
 /// What may leave.
 #[derive(Debug, Default)]
 pub struct Released {
-    /// To their conduits, or to the keeper first (`Errand::Recall`).
+    /// To their conduits, or to the keeper first (as their errand says).
     pub tickets: Vec<Box<Ticket>>,
     /// To the keeper, and back to the gate (`Errand::Seek`).
     pub seeks: Vec<Box<Ticket>>,
@@ -54,6 +55,19 @@ impl Releases {
     /// An order that needs `at`.
     pub(super) fn order(&mut self, at: Lsn, order: Box<Order>, relaxed: bool) {
         self.push(at, at, Effect::Order(order), relaxed);
+    }
+
+    /// Takes the order of a flight back out, while it has not left: then nothing was asked.
+    pub(super) fn withdraw(&mut self, flight: FlightNo) -> Option<Box<Order>> {
+        let waits =
+            |(_, effect): &(Lsn, Effect)| matches!(effect, Effect::Order(order) if order.flight == flight);
+        let queue =
+            [&mut self.strict, &mut self.relaxed].into_iter().find(|queue| queue.iter().any(waits))?;
+        let place = queue.iter().position(waits)?;
+        match queue.remove(place) {
+            Some((_, Effect::Order(order))) => Some(order),
+            _ => None,
+        }
     }
 
     fn push(&mut self, at: Lsn, last: Lsn, effect: Effect, relaxed: bool) {

@@ -6,7 +6,8 @@
 //! Deliberately absent: sending, matching and time-outs (the session's).
 
 use crate::catalogue::Supplier;
-use crate::ids::Now;
+use crate::ids::{FlightNo, Now};
+use crate::log::Lsn;
 use crate::route::Health;
 use crate::ticket::Place;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -28,6 +29,10 @@ pub struct Supply {
     shares: FxHashMap<Place, u16>,
     stans: FxHashSet<u32>,
     quarantine: VecDeque<(u64, u32)>,
+    /// Reversals that are not at the session yet, and the position that each needs.
+    pub(super) backlog: VecDeque<(Lsn, FlightNo)>,
+    /// Reversals at the session.
+    advising: u32,
 }
 
 impl Supply {
@@ -72,6 +77,39 @@ impl Supply {
         self.in_flight += 1;
         self.advices += 1;
         *self.shares.entry(place).or_default() += 1;
+        self.next_stan(last)
+    }
+
+    /// The next advice, where the session may have one more; it then counts as handed over.
+    pub(super) fn next_advice(&mut self) -> Option<(Lsn, FlightNo)> {
+        if self.advising >= self.advices_max.max(1) {
+            return None;
+        }
+        let next = self.backlog.pop_front()?;
+        self.advising += 1;
+        Some(next)
+    }
+
+    /// The session is done with one.
+    pub(super) fn advice_back(&mut self) {
+        self.advising = self.advising.saturating_sub(1);
+    }
+
+    /// Reversals that wait for a place at the session.
+    pub fn backlog(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// A STAN for a reversal that has none of its own yet, the next free one after `last`; none while all are in use.
+    pub(super) fn take_undo_stan(&mut self, now: Now, last: u32) -> Option<u32> {
+        self.free_quarantined(now);
+        (self.stans.len() < STAN_MAX as usize).then(|| {
+            self.advices += 1;
+            self.next_stan(last)
+        })
+    }
+
+    fn next_stan(&mut self, last: u32) -> u32 {
         let mut stan = last % STAN_MAX + 1;
         while !self.stans.insert(stan) {
             stan = stan % STAN_MAX + 1;

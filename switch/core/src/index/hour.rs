@@ -1,15 +1,19 @@
-//! The hour that a key names by itself: what tells which runs can hold the key.
+//! The hour that a key names: what tells which runs can hold the key.
 //!
-//! Owns: `Hour`, month, day and hour of a message's own date and time, and `Hours`, a set of them.
-//! Invariants: whatever the digits, there is an hour, and equal digits give the same one: a repeat has the same key, so it names the same hour.
-//! Deliberately absent: years, zones and calendars. An hour is compared, never counted with.
+//! Owns: `Hour`, month, day and hour of a message's own date and time, which lies in thirteen bits of the key itself, and `Hours`, a set of them.
+//! Invariants: a repeat has the same key, so it names the same hour; whatever the bits, they are an hour; the bits are those that neither tables, filters nor runs
+//! go by, so that keys stay spread evenly.
+//! Deliberately absent: years, zones and calendars. An hour is compared, never counted with; hours of a few days at the ends of a year share their numbers.
 
-/// An hour of DE12 and DE13 (the key of S-1), or of DE7 (the key of S-5).
+/// An hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hour(u16);
 
-/// Hours that there are: sixteen months, 32 days, 24 hours, so that digits that are no date have one too.
-const HOURS: usize = 16 * 32 * 24;
+/// Hours that there are.
+const HOURS: usize = 1 << HOUR_BITS;
+const HOUR_BITS: u32 = 13;
+/// Where it lies in a key: above the half that tables and filters go by, and below what runs are sorted by.
+const HOUR_AT: u32 = 64;
 
 /// Bytes of a set.
 pub const HOURS_BYTES: usize = HOURS / 8;
@@ -26,18 +30,18 @@ impl Hour {
     }
 
     fn of(month: &[u8], day: &[u8], hour: &[u8]) -> Self {
-        let pair = |digits: &[u8]| digits.iter().fold(0u16, |sum, digit| sum * 10 + u16::from(digit & 15));
-        Self((pair(month) % 16 * 32 + pair(day) % 32) * 24 + pair(hour) % 24)
+        let pair = |digits: &[u8]| digits.iter().fold(0u32, |sum, digit| sum * 10 + u32::from(digit & 15));
+        Self((((pair(month) * 31 + pair(day)) * 24 + pair(hour)) % HOURS as u32) as u16)
     }
 
-    /// Its number, as it lies on disk.
-    pub fn number(self) -> u16 {
-        self.0
+    /// The hour that lies in a key.
+    pub fn in_key(key: u128) -> Self {
+        Self((key >> HOUR_AT) as u16 % HOURS as u16)
     }
 
-    /// The hour of that number; none where there is no such hour.
-    pub fn numbered(number: u16) -> Option<Self> {
-        (usize::from(number) < HOURS).then_some(Self(number))
+    /// The key with this hour in it.
+    pub fn put_in(self, key: u128) -> u128 {
+        (key & !((HOURS as u128 - 1) << HOUR_AT)) | (u128::from(self.0) << HOUR_AT)
     }
 }
 
@@ -91,19 +95,20 @@ mod tests {
     }
 
     #[test]
-    fn digits_that_are_no_date_have_an_hour_and_sets_hold_it() {
-        for digits in
-            [b"9999999999", b"0000000000", b"3161327777", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"]
-        {
+    fn whatever_the_digits_there_is_an_hour_and_keys_and_sets_hold_it() {
+        for digits in [b"9999999999", b"0000000000", b"3161327777", &[0xff; 10]] {
             let (local, sent) = (Hour::of_local(digits), Hour::of_transmission(digits));
             let mut hours = Hours::default();
             hours.add(local);
             hours.add(sent);
             let back = Hours::from_bytes(hours.as_bytes());
             assert!(back.holds(local) && back.holds(sent) && back == hours);
-            assert_eq!(Hour::numbered(local.number()), Some(local));
             assert!(back.iter().all(|hour| hour == local || hour == sent));
+            for key in [0, u128::MAX, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef] {
+                let with = local.put_in(key);
+                assert_eq!((Hour::in_key(with), with as u64, with >> 80), (local, key as u64, key >> 80));
+            }
         }
-        assert_eq!(Hour::numbered(HOURS as u16), None);
+        assert!(Hours::default().iter().next().is_none());
     }
 }

@@ -4,11 +4,11 @@
 //!
 //! ```text
 //! block     crc32c of the block's number and the rest 4 · 4,092 bytes; every part begins with a block of its own
-//! head      magic 8 · version 4 · number 4 · entries 4 · names 4 · position of the log 8 · oldest 8 · newest 8
-//!           · hours of DE12 and 13 1,536 · hours of DE7 1,536
+//! head      magic 8 · version 4 · number 4 · entries 4 · names 4 · position of the log 8 · oldest 8 · newest 8 · first position named 8
+//!           · hours of keys 1,024 · hours of second keys 1,024
 //! filter    127 blocks of the filter each
-//! entries   53 each, by key: key 16 · second key 16 · contents 8 · flight 8 · admitted 8 · intent 8 · outcome 8 · hours 4 · standing 1
-//! names     204 each, by second key: second key 16 · place of its entry 4
+//! entries   55 each, by key: key 16 · second key 16 · contents 8 · flight 8 · admitted 8 · intent 8 · outcome 8 · standing 1 · secret 1
+//! names     127 each, by second key: second key 16 · the key it belongs to 16
 //! ```
 //!
 //! Invariants: a run is never changed; every block is checked when it is read; a key is there once, with what was known of it last; keys are keyed hashes, so
@@ -18,7 +18,6 @@
 use super::filter::{FILTER_BLOCK_BYTES, Filter};
 use super::hour::{HOURS_BYTES, Hour, Hours};
 use super::{Entry, Standing};
-use crate::ids::FlightNo;
 use crate::log::Lsn;
 use crate::pack::{Pack, Unpack, Unreadable};
 use std::io;
@@ -32,8 +31,9 @@ pub type Block = [u8; BLOCK_BYTES];
 const CHECK_BYTES: usize = 4;
 const MAGIC: [u8; 8] = *b"SWYRUN\0\0";
 const VERSION: u32 = 1;
-const ENTRY_ROW_BYTES: usize = 77;
-const NAME_ROW_BYTES: usize = 20;
+const ENTRY_ROW_BYTES: usize = 74;
+const NAME_ROW_BYTES: usize = 2 * KEY_BYTES;
+const KEY_BYTES: usize = 16;
 const ENTRIES_PER_BLOCK: usize = (BLOCK_BYTES - CHECK_BYTES) / ENTRY_ROW_BYTES;
 const NAMES_PER_BLOCK: usize = (BLOCK_BYTES - CHECK_BYTES) / NAME_ROW_BYTES;
 const FILTERS_PER_BLOCK: usize = (BLOCK_BYTES - CHECK_BYTES) / FILTER_BLOCK_BYTES;
@@ -78,6 +78,8 @@ pub struct RunMark {
     pub entries: u32,
     /// When its newest entry was admitted, Unix milliseconds.
     pub newest_ms: u64,
+    /// The oldest position of the log that its entries name: segments from there on are still read.
+    pub needs_from: Lsn,
     /// Checksum of its head.
     pub check: u32,
 }
@@ -88,7 +90,13 @@ impl RunMark {
     /// # Errors
     /// The bytes are none.
     pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
-        Ok(Self { number: from.u32()?, entries: from.u32()?, newest_ms: from.u64()?, check: from.u32()? })
+        Ok(Self {
+            number: from.u32()?,
+            entries: from.u32()?,
+            newest_ms: from.u64()?,
+            needs_from: Lsn(from.u64()?),
+            check: from.u32()?,
+        })
     }
 }
 
@@ -97,6 +105,7 @@ impl Pack for RunMark {
         self.number.pack(out);
         self.entries.pack(out);
         self.newest_ms.pack(out);
+        self.needs_from.0.pack(out);
         self.check.pack(out);
     }
 }
@@ -112,9 +121,9 @@ pub struct RunHead {
     pub at: Lsn,
     /// When its oldest entry was admitted, Unix milliseconds.
     pub oldest_ms: u64,
-    /// Hours of the keys of S-1.
+    /// Hours of its keys.
     pub locals: Hours,
-    /// Hours of the keys of S-5.
+    /// Hours of its second keys.
     pub sents: Hours,
 }
 
@@ -153,10 +162,12 @@ impl RunHead {
         }
         let (number, entries, names) = (from.u32()?, from.u32()?, from.u32()?);
         let (at, oldest_ms, newest_ms) = (Lsn(from.u64()?), from.u64()?, from.u64()?);
+        let needs_from = Lsn(from.u64()?);
         let locals = Hours::from_bytes(&from.array::<HOURS_BYTES>()?);
         let sents = Hours::from_bytes(&from.array::<HOURS_BYTES>()?);
         let check = check(block, 0);
-        Ok(Self { mark: RunMark { number, entries, newest_ms, check }, names, at, oldest_ms, locals, sents })
+        let mark = RunMark { number, entries, newest_ms, needs_from, check };
+        Ok(Self { mark, names, at, oldest_ms, locals, sents })
     }
 
     fn encode(&mut self) -> Block {
@@ -170,6 +181,7 @@ impl RunHead {
         self.at.0.pack(&mut packed);
         self.oldest_ms.pack(&mut packed);
         self.mark.newest_ms.pack(&mut packed);
+        self.mark.needs_from.0.pack(&mut packed);
         self.locals.as_bytes().pack(&mut packed);
         self.sents.as_bytes().pack(&mut packed);
         let mut block = [0; BLOCK_BYTES];
@@ -243,39 +255,21 @@ impl RunHead {
         Entry::unpack(&mut Unpack(&block[row..])).map(Some).map_err(|_| RunError::Damaged(number))
     }
 
-    /// The entry with that key of S-5.
+    /// The key of S-1 that a key of S-5 belongs to.
     ///
     /// # Errors
     /// A block cannot be read, or is damaged.
-    pub fn by_named(
+    pub fn key_of_named(
         &self,
         named: u128,
         mut read: impl FnMut(u32, &mut Block) -> io::Result<()>,
-    ) -> Result<Option<Entry>, RunError> {
+    ) -> Result<Option<u128>, RunError> {
         let mut block = [0; BLOCK_BYTES];
-        let Some((row, number)) = self.names().find(named, &mut block, &mut read)? else { return Ok(None) };
-        let mut row = Unpack(&block[row..]);
-        let place = row.u128().and_then(|_| row.u32()).map_err(|_| RunError::Damaged(number))?;
-        self.entry(place as usize, read)
+        let Some((row, _)) = self.names().find(named, &mut block, &mut read)? else { return Ok(None) };
+        Ok(Some(key_of(&block[row + KEY_BYTES..])))
     }
 
-    /// The entry at a place of the table.
-    fn entry(
-        &self,
-        place: usize,
-        mut read: impl FnMut(u32, &mut Block) -> io::Result<()>,
-    ) -> Result<Option<Entry>, RunError> {
-        let table = self.entries();
-        let number = table.block_of(place);
-        let mut block = [0; BLOCK_BYTES];
-        read(number, &mut block)?;
-        let rows = checked(&block, number)?;
-        let row = rows.chunks_exact(ENTRY_ROW_BYTES).nth(place % ENTRIES_PER_BLOCK);
-        let entry = row.ok_or(Unreadable).and_then(|row| Entry::unpack(&mut Unpack(row)));
-        entry.map(Some).map_err(|_| RunError::Damaged(number))
-    }
-
-    /// Reads every block and checks it, and what can be told from one to the next: rows in order, each name's entry there.
+    /// Reads every block and checks it, and that rows are in order.
     ///
     /// # Errors
     /// Something is not as it was written.
@@ -306,10 +300,6 @@ fn key_of(row: &[u8]) -> u128 {
 }
 
 impl Table {
-    fn block_of(&self, row: usize) -> u32 {
-        (self.first_block + row / self.rows_per_block) as u32
-    }
-
     /// Where in `block` the row of a key lies then, and the number of that block.
     fn find(
         &self,
@@ -325,7 +315,7 @@ impl Table {
                 return Ok(None);
             }
             let guess = if step < GUESSES_MAX { guess(key, low, high, from, to) } else { (from + to) / 2 };
-            let number = self.block_of(guess);
+            let number = (self.first_block + guess / self.rows_per_block) as u32;
             read(number, block)?;
             let rows = checked(block, number)?;
             let first = guess / self.rows_per_block * self.rows_per_block;
@@ -358,23 +348,16 @@ impl Entry {
     /// # Errors
     /// The bytes are none.
     pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
-        let (key, named, contents) = (from.u128()?, from.u128()?, from.u64()?);
-        let (flight, admitted_ms) = (FlightNo(from.u64()?), from.u64()?);
-        let (intent_at, outcome_at) = (Lsn(from.u64()?), Lsn(from.u64()?));
-        let (local, sent) = (from.u16()?, from.u16()?);
-        let flags = from.byte()?;
         Ok(Self {
-            key,
-            named,
-            contents,
-            flight,
-            admitted_ms,
-            intent_at,
-            outcome_at,
-            local: Hour::numbered(local).ok_or(Unreadable)?,
-            sent: Hour::numbered(sent).ok_or(Unreadable)?,
-            standing: Standing::numbered(flags & 0x7f).ok_or(Unreadable)?,
-            secret: flags & 0x80 != 0,
+            key: from.u128()?,
+            named: from.u128()?,
+            contents: from.u64()?,
+            flight: from.flight()?,
+            admitted_ms: from.u64()?,
+            intent_at: Lsn(from.u64()?),
+            outcome_at: Lsn(from.u64()?),
+            standing: Standing::numbered(from.byte()?).ok_or(Unreadable)?,
+            secret: from.byte()? != 0,
         })
     }
 }
@@ -388,9 +371,8 @@ impl Pack for Entry {
         self.admitted_ms.pack(out);
         self.intent_at.0.pack(out);
         self.outcome_at.0.pack(out);
-        self.local.number().pack(out);
-        self.sent.number().pack(out);
-        (self.standing as u8 | u8::from(self.secret) << 7).pack(out);
+        (self.standing as u8).pack(out);
+        u8::from(self.secret).pack(out);
     }
 }
 
@@ -431,73 +413,95 @@ impl<P: FnMut(&Block) -> io::Result<()>> Rows<'_, P> {
     }
 }
 
-/// Writes a run of `entries`, which are in the order in which they came; of several under one key the last counts. `put` takes the blocks in order.
+/// What a run is made of.
+#[derive(Debug)]
+pub struct RunContents<'a> {
+    /// Its number.
+    pub number: u32,
+    /// The end of the log that it is the fold of.
+    pub at: Lsn,
+    /// Entries in the order in which they came; of several under one key the last counts.
+    pub entries: &'a [&'a Entry],
+    /// Further second keys, and the key that each belongs to; an entry's own counts for more.
+    pub seen: &'a [(u128, u128)],
+}
+
+/// Writes a run. `put` takes the blocks in order.
 ///
 /// # Errors
 /// What `put` says.
 pub fn write_run(
-    number: u32,
-    at: Lsn,
-    entries: &[&Entry],
+    contents: &RunContents<'_>,
     mut put: impl FnMut(&Block) -> io::Result<()>,
 ) -> io::Result<(RunHead, Filter)> {
-    let by_key = sorted(entries, |entry| entry.key);
-    let mut place_of = vec![0u32; entries.len()];
-    let mut unique: Vec<u32> = Vec::with_capacity(by_key.len());
-    for number in by_key {
-        let key = entries[number as usize].key;
-        if unique.last().is_none_or(|last| entries[*last as usize].key != key) {
-            unique.push(number);
-        }
-        place_of[number as usize] = (unique.len() - 1) as u32;
+    let entries = contents.entries;
+    let by_key = by_key(entries);
+    let by_named = by_named(contents);
+    let mut head = contents.head(by_key.len(), by_named.len());
+    let mut filter = Filter::new(by_key.len());
+    for number in &by_key {
+        let key = entries[*number as usize].key;
+        filter.add(key);
+        head.locals.add(Hour::in_key(key));
     }
-    let mut by_named = sorted(entries, |entry| entry.named);
-    by_named.dedup_by_key(|number| entries[*number as usize].named);
-    let mut filter = Filter::new(unique.len());
-    let mut head = RunHead {
-        mark: RunMark {
-            number,
-            entries: unique.len() as u32,
-            newest_ms: entries.iter().map(|entry| entry.admitted_ms).max().unwrap_or(0),
-            check: 0,
-        },
-        names: by_named.len() as u32,
-        at,
-        oldest_ms: entries.iter().map(|entry| entry.admitted_ms).min().unwrap_or(0),
-        locals: Hours::default(),
-        sents: Hours::default(),
-    };
-    for entry in entries {
-        filter.add(entry.key);
-        head.locals.add(entry.local);
-        head.sents.add(entry.sent);
-    }
+    by_named.iter().for_each(|(named, _)| head.sents.add(Hour::in_key(*named)));
     put(&head.encode())?;
     let mut rows = Rows { block: [0; BLOCK_BYTES], filled: CHECK_BYTES, number: 1, put: &mut put };
     filter.blocks().try_for_each(|block| rows.row(&block))?;
     rows.end()?;
     let mut packed = Vec::with_capacity(ENTRY_ROW_BYTES);
-    for number in unique {
+    for number in by_key {
         packed.clear();
         entries[number as usize].pack(&mut packed);
         rows.row(&packed)?;
     }
     rows.end()?;
-    for number in by_named {
+    for (named, key) in by_named {
         packed.clear();
-        entries[number as usize].named.pack(&mut packed);
-        place_of[number as usize].pack(&mut packed);
+        named.pack(&mut packed);
+        key.pack(&mut packed);
         rows.row(&packed)?;
     }
     rows.end()?;
     Ok((head, filter))
 }
 
-/// Numbers of the entries by a key; of several under one, the last entry comes first.
-fn sorted(entries: &[&Entry], key: impl Fn(&Entry) -> u128) -> Vec<u32> {
-    let mut numbers: Vec<u32> = (0..entries.len() as u32).rev().collect();
-    numbers.sort_by_key(|number| key(entries[*number as usize]));
-    numbers
+impl RunContents<'_> {
+    fn head(&self, entries: usize, names: usize) -> RunHead {
+        let admitted = || self.entries.iter().map(|entry| entry.admitted_ms);
+        let positions = self.entries.iter().map(|entry| entry.intent_at.min(entry.outcome_at));
+        RunHead {
+            mark: RunMark {
+                number: self.number,
+                entries: entries as u32,
+                newest_ms: admitted().max().unwrap_or(0),
+                needs_from: positions.min().unwrap_or(self.at),
+                check: 0,
+            },
+            names: names as u32,
+            at: self.at,
+            oldest_ms: admitted().min().unwrap_or(0),
+            locals: Hours::default(),
+            sents: Hours::default(),
+        }
+    }
+}
+
+/// Places of the entries by key, the last one of each.
+fn by_key(entries: &[&Entry]) -> Vec<u32> {
+    let mut places: Vec<u32> = (0..entries.len() as u32).rev().collect();
+    places.sort_by_key(|place| entries[*place as usize].key);
+    places.dedup_by_key(|place| entries[*place as usize].key);
+    places
+}
+
+/// Second keys in order, each with the key that it belonged to last.
+fn by_named(contents: &RunContents<'_>) -> Vec<(u128, u128)> {
+    let own = contents.entries.iter().rev().map(|entry| (entry.named, entry.key));
+    let mut names: Vec<_> = own.chain(contents.seen.iter().rev().copied()).collect();
+    names.sort_by_key(|(named, _)| *named);
+    names.dedup_by_key(|(named, _)| *named);
+    names
 }
 
 #[cfg(test)]

@@ -85,22 +85,24 @@ impl Runs {
     }
 
     /// Whether a run in the window, newer than number `after`, can hold that key of S-1.
-    pub fn may_hold(&self, key: u128, local: Hour, after: u32) -> bool {
+    pub fn may_hold(&self, key: u128, after: u32) -> bool {
         if self.by_hour.is_empty() {
             return false;
         }
-        let Some(filters) = self.by_hour.get(&local) else { return false };
+        let Some(filters) = self.by_hour.get(&Hour::in_key(key)) else { return false };
         filters.iter().any(|(number, filter)| *number > after && filter.may_hold(key))
     }
 
     /// Whether any run, newer than number `after` and however old, can hold that key of S-1: what a reversal asks.
-    pub fn may_ever_hold(&self, key: u128, local: Hour, after: u32) -> bool {
+    pub fn may_ever_hold(&self, key: u128, after: u32) -> bool {
+        let local = Hour::in_key(key);
         let can = |run: &Run| run.filter.as_ref().is_none_or(|filter| filter.may_hold(key));
         self.newer(after).any(|run| run.head.locals.holds(local) && can(run))
     }
 
     /// Whether any run, newer than number `after`, can hold that key of S-5.
-    pub fn may_name(&self, sent: Hour, after: u32) -> bool {
+    pub fn may_name(&self, named: u128, after: u32) -> bool {
+        let sent = Hour::in_key(named);
         self.newer(after).any(|run| run.head.sents.holds(sent))
     }
 

@@ -7,11 +7,13 @@
 
 use super::run::RunMark;
 use super::runs::Run;
-use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index};
+use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, Standing};
 use crate::log::Lsn;
 
 /// What an entry takes in memory, its places in both tables among it: a place is five bytes, and a table is between seven sixteenths and seven eighths full.
-pub const ENTRY_BYTES: usize = size_of::<Entry>() + 24;
+pub const ENTRY_MEMORY_BYTES: usize = size_of::<Entry>() + 24;
+/// What a further second key takes: a place in a table, which is as full as those, and one in the order in which they came.
+const SEEN_MEMORY_BYTES: usize = 128;
 
 /// Most chunks that one run gets: about a million entries.
 const SPILL_CHUNKS_MAX: usize = 1_024;
@@ -25,6 +27,8 @@ pub struct Spill {
     pub at: Lsn,
     chunks: Vec<Chunk>,
     left: usize,
+    /// Further second keys that were seen up to then, and the key that each belongs to.
+    pub seen: Vec<(u128, u128)>,
 }
 
 impl Spill {
@@ -37,14 +41,18 @@ impl Spill {
 impl Index {
     /// What entries, filters and heads take, in bytes.
     pub fn bytes(&self) -> usize {
-        self.len() * ENTRY_BYTES + self.runs.bytes()
+        self.memory_bytes() + self.runs.bytes()
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.len() * ENTRY_MEMORY_BYTES + self.seen_since.len() * SEEN_MEMORY_BYTES
     }
 
     /// Whether entries take more than half of what filters leave of `bytes_max`: the other half is for what comes while a run is written. Not while one is being
     /// written, or while its entries leave.
     pub fn is_crowded(&self, bytes_max: usize) -> bool {
         let room = bytes_max.saturating_sub(self.runs.bytes()) / 2;
-        self.handed + self.leaving == 0 && self.len() * ENTRY_BYTES > room
+        self.handed + self.leaving == 0 && self.memory_bytes() > room
     }
 
     /// When the newest entry was admitted, Unix milliseconds; 0 without entries.
@@ -57,7 +65,7 @@ impl Index {
         if !self.is_crowded(bytes_max) {
             return None;
         }
-        let wanted = (bytes_max / 8 / (CHUNK_ENTRIES * ENTRY_BYTES)).clamp(1, SPILL_CHUNKS_MAX);
+        let wanted = (bytes_max / 8 / (CHUNK_ENTRIES * ENTRY_MEMORY_BYTES)).clamp(1, SPILL_CHUNKS_MAX);
         let over = open.map_or(usize::MAX, |open| open.wrapping_sub(self.first) as usize / CHUNK_ENTRIES);
         // The last chunk is being filled.
         let count = wanted.min(over).min(self.chunks.len().saturating_sub(1));
@@ -65,30 +73,56 @@ impl Index {
             return None;
         }
         self.handed = count;
-        let chunks = self.chunks.iter().take(count).cloned().collect();
-        Some(Spill { number: self.runs.next_number(), at, chunks, left: self.left })
+        let chunks: Vec<Chunk> = self.chunks.iter().take(count).cloned().collect();
+        // They are in order of time; what was seen while these entries came goes with them.
+        let upto_ms = chunks.last().and_then(|chunk| chunk.last()).map_or(0, |entry| entry.admitted_ms);
+        let seen = self.seen_since.iter().take_while(|(since_ms, _)| *since_ms <= upto_ms);
+        let seen: Vec<_> = seen.filter_map(|(_, named)| Some((*named, *self.seen.get(named)?))).collect();
+        self.handed_seen = seen.len();
+        Some(Spill { number: self.runs.next_number(), at, chunks, left: self.left, seen })
     }
 
     /// The run of the last spill is on disk: its entries may leave.
     pub fn spilled(&mut self, run: Run) {
         self.runs.add(run);
-        self.leaving = self.handed;
-        self.handed = 0;
+        (self.leaving, self.handed) = (self.handed, 0);
+        (self.leaving_seen, self.handed_seen) = (self.handed_seen, 0);
     }
 
     /// The run of the last spill could not be written: its entries stay, to be spilled again.
     pub fn not_spilled(&mut self) {
-        self.handed = 0;
+        (self.handed, self.handed_seen) = (0, 0);
     }
 
-    /// Lets up to `count` entries leave memory that lie in a run. Little by little, so that it stops nobody for long.
-    pub fn leave(&mut self, count: usize) {
+    /// Whether something in memory lies in a run.
+    pub fn has_leavers(&self) -> bool {
+        self.leaving + self.leaving_seen > 0
+    }
+
+    /// Lets up to `count` entries leave memory that lie in a run. Little by little, so that it stops nobody for long. What blocks an original that may still come,
+    /// admitted since `comes_ms`, stays: an original is new, so nobody would look for it in a run by its second key.
+    pub fn leave(&mut self, count: usize, comes_ms: u64) {
         for _ in 0..count {
-            if self.leaving == 0 {
+            if !self.has_leavers() {
                 return;
+            }
+            if self.leaving_seen > 0 {
+                self.forget_oldest_seen();
+            }
+            if self.leaving == 0 {
+                continue;
+            }
+            let oldest = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied();
+            if let Some(entry) = oldest.filter(|entry| self.still_blocks(entry, comes_ms)) {
+                self.add(entry);
             }
             self.remove_oldest();
         }
+    }
+
+    fn still_blocks(&self, entry: &Entry, comes_ms: u64) -> bool {
+        let is_newest = || self.by_key(entry.key) == Some(self.first.wrapping_add(self.left as u32));
+        entry.standing == Standing::Blocked && entry.admitted_ms >= comes_ms && is_newest()
     }
 
     /// A run that was there before this start.

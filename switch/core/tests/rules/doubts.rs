@@ -165,9 +165,23 @@ fn more_doubts_than_a_batch_holds_are_recovered() {
         }
     }
     bench.write_unfolded();
-    bench.restart(catalogue());
-    assert_eq!(bench.orders.len() as u64, count + 1);
+    let mut narrower = catalogue();
+    narrower.suppliers[ALPHA].advices_max = 5_000;
+    bench.restart(narrower);
     assert!(bench.gate.state().flights().all(|flight| flight.phase == Phase::Doubt));
+    // They go out as the supplier's advice credits allow, and every one does.
+    let (alpha, known) = bench.supplier(ALPHA);
+    assert_eq!(bench.orders.len(), known.advices_max as usize);
+    let mut undone = 0;
+    while let Some(mut order) = bench.orders.pop() {
+        order.answer.reversal = Some(ReversalMeaning::Reversed);
+        bench.gate.heard(bench.now, alpha, Report::Undone(order));
+        undone += 1;
+        if bench.orders.is_empty() {
+            bench.flush();
+        }
+    }
+    assert_eq!(undone, count + 1);
 }
 
 #[test]
@@ -220,7 +234,7 @@ fn facts_that_do_not_fit_are_refused() {
     let flight = Flight::default();
     let attempt = Attempt { supplier: SupplierId(1), ..Attempt::default() };
     let misfits = [
-        Fact::Outcome { at_ms: 0, outcome },
+        Fact::Outcome { at_ms: 0, link: 0, moved: None, outcome },
         Fact::Doubt { at_ms: 0, cause: Cause::Crash, outcome },
         Fact::Moved { at_ms: 0, flight: FlightNo(1), proof: Proof::NeverSent, attempt },
         Fact::Sale { flight, dialect: 0, frame: b"", outcome, effect },

@@ -7,11 +7,12 @@ use switchyard_core::code::Code;
 use switchyard_core::fact::{Cause, Fact, NameKind, Proof, Settlement};
 use switchyard_core::flight::{Attempt, Flight, SealedPan};
 use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
-use switchyard_core::index::{Entry, Hour, Index, Standing};
+use switchyard_core::index::{Entry, Index, Standing};
 use switchyard_core::log::Lsn;
 use switchyard_core::money::Minor;
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::pack::Pack;
+use switchyard_core::reversal::{Named, Original, Reversal, Taken, Undone};
 use switchyard_core::stock::StockBatch;
 use switchyard_core::text::Text;
 
@@ -117,13 +118,37 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         Fact::Intent { flight: flight(drawn), dialect: e as u16, frame: &drawn.bytes },
         Fact::Moved { at_ms, flight: number, proof: Proof::NeverSent, attempt: attempt(drawn) },
         Fact::Moved { at_ms, flight: number, proof: Proof::Refused(code), attempt: attempt(drawn) },
-        Fact::Outcome { at_ms, outcome: outcome(drawn) },
+        Fact::Outcome { at_ms, link: a as u8, moved: None, outcome: outcome(drawn) },
+        Fact::Outcome { at_ms, link: a as u8, moved: Some(attempt(drawn)), outcome: outcome(drawn) },
         sale(voucher),
         sale(load),
         Fact::Parked { at_ms, flight: number, code },
-        Fact::Late { at_ms, flight: number, code, approved: e % 2 == 0 },
+        Fact::Late {
+            at_ms,
+            flight: number,
+            code,
+            approved: e % 2 == 0,
+            details: &drawn.bytes,
+            sealed: &drawn.bytes,
+        },
         Fact::Replayed { at_ms, flight: number },
+        Fact::Seen { at_ms, key: u128::from(a) << 64 | u128::from(b), named: u128::from(c) },
     ];
+    all.extend(undone(drawn).map(|undone| Fact::Undo {
+        at_ms,
+        reversal: Reversal {
+            number,
+            key: u128::from(a) << 64 | u128::from(b),
+            named: u128::from(c),
+            contents: d,
+            network: NetworkId(e as u16),
+            reason: text("68"),
+        },
+        dialect: e as u16,
+        frame: &drawn.bytes,
+        outcome: outcome(drawn),
+        undone,
+    }));
     all.extend(NameKind::ALL.map(|kind| Fact::Named { kind, id: a as u16, name: text(&drawn.word) }));
     all.extend(accounts.map(|account| Fact::Deposit {
         at_ms,
@@ -139,6 +164,28 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         settlement,
     }));
     all
+}
+
+fn undone(drawn: &Drawn) -> [Undone; 8] {
+    let [a, b, c, d, e, _] = drawn.numbers;
+    let original = Original {
+        key: u128::from(a),
+        named: u128::from(b),
+        contents: c,
+        flight: FlightNo(d),
+        admitted_ms: e,
+    };
+    let sold = |taken| Undone::Sold { flight: Box::new(flight(drawn)), link: a as u8, taken };
+    [
+        Undone::Blocked(Named { key: Some(u128::from(a)), named: None }),
+        Undone::Open(original),
+        Undone::Nothing(original),
+        Undone::Again,
+        sold(Taken::Asked { stan: b as u32 }),
+        sold(Taken::Withdrawn { credited: c % 2 == 0 }),
+        sold(Taken::Unloaded),
+        sold(Taken::Spent),
+    ]
 }
 
 proptest! {
@@ -191,8 +238,6 @@ proptest! {
                         admitted_ms: at as u64,
                         intent_at: Lsn(1),
                         outcome_at: Lsn(2),
-                        local: Hour::default(),
-                        sent: Hour::default(),
                         standing,
                         secret: false,
                     };

@@ -10,5 +10,6 @@ mod credits;
 mod doubts;
 mod facts;
 mod order_of_checks;
+mod reversals;
 mod routing;
 mod sessions;

@@ -60,7 +60,12 @@ impl Stories {
     /// Takes the next fact in, and says where the log breaks a rule.
     pub(crate) fn tell(&mut self, at: Lsn, fact: &Fact<'_>) {
         match fact {
-            Fact::Named { .. } | Fact::Day { .. } | Fact::Stock(_) | Fact::Replayed { .. } => {}
+            Fact::Named { .. }
+            | Fact::Day { .. }
+            | Fact::Stock(_)
+            | Fact::Replayed { .. }
+            | Fact::Seen { .. } => {}
+            Fact::Undo { .. } => panic!("no terminal reverses yet"),
             Fact::Deposit { account, amount, .. } => {
                 let Account::Network(network) = account else { panic!("only networks are paid into here") };
                 *self.posted.entry(*network).or_default() += amount.0;

@@ -72,6 +72,8 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64) -> Proce
         duplicate_bytes_max: usize::MAX,
         repeatable_ms: u64::MAX,
         reversible_ms: u64::MAX,
+        reversals_max: 100_000,
+        voucher_credits_max: 3,
         key: keyring.key(id).expect("just put in"),
         key_id: id,
         keyring: Arc::clone(keyring),

@@ -9,15 +9,13 @@ use switchyard_core::adapter::{Local, Order};
 use switchyard_core::answer::{answer, refuse};
 use switchyard_core::catalogue::{Catalogue, Supplier};
 use switchyard_core::code::Code;
-use switchyard_core::fact::Fact;
 use switchyard_core::gate::{Gate, GateOptions, Released};
 use switchyard_core::ids::{Now, SupplierId};
-use switchyard_core::index::ENTRY_BYTES;
+use switchyard_core::index::ENTRY_MEMORY_BYTES;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::log::Log;
 use switchyard_core::money::Minor;
-use switchyard_core::pack::Pack;
 use switchyard_core::request::{Read, Rules, read};
 use switchyard_core::seal::{DataKey, KeyId, Keyring};
 use switchyard_core::secret::Secret;
@@ -42,6 +40,8 @@ pub(crate) struct Bench {
     pub(crate) orders: Vec<Box<Order>>,
     /// Answers, by the connection's slot.
     pub(crate) answers: Vec<(u32, Answer)>,
+    /// Tickets that are with the keeper.
+    pub(crate) away: Vec<Box<Ticket>>,
     /// Whether what is written is synced.
     pub(crate) syncing: bool,
     /// Messages that the connection's window holds.
@@ -59,9 +59,11 @@ fn gate(disk: &Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, n
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let key = keyring.key(id).expect("just put in");
     let options = GateOptions {
-        duplicate_bytes_max: INDEX_MAX * ENTRY_BYTES,
+        duplicate_bytes_max: INDEX_MAX * ENTRY_MEMORY_BYTES,
         repeatable_ms: WINDOW_MS,
         reversible_ms: WINDOW_MS,
+        reversals_max: 1_000,
+        voucher_credits_max: 3,
         key,
         key_id: id,
         keyring: Arc::clone(keyring),
@@ -89,6 +91,7 @@ impl Bench {
             keyring,
             orders: Vec::new(),
             answers: Vec::new(),
+            away: Vec::new(),
             syncing: true,
             window: 100,
             relaxed: false,
@@ -257,8 +260,13 @@ impl Bench {
     }
 
     fn respond(&mut self, mut ticket: Box<Ticket>) {
-        if ticket.errand == Errand::Recall {
-            self.recall(&mut ticket);
+        match ticket.errand {
+            Errand::Answer => {}
+            Errand::Original => {
+                self.disk.keep(&mut ticket);
+                return self.away.push(ticket);
+            }
+            _ => self.disk.keep(&mut ticket),
         }
         let (mut secret, mut out) = (Secret::new(), Vec::new());
         answer(&self.dialects, &ticket, &self.keyring, &mut secret, &mut out)
@@ -268,20 +276,19 @@ impl Bench {
         self.answers.push((ticket.place.slot, answer));
     }
 
-    fn recall(&self, ticket: &mut Ticket) {
-        let request = Fact::unpack(self.disk.fact(ticket.intent_at)).expect("a fact");
-        let (Fact::Intent { dialect, frame, .. } | Fact::Sale { dialect, frame, .. }) = request else {
-            panic!("no request lies there")
-        };
-        (ticket.original_dialect, ticket.original) = (dialect, frame.to_vec());
-        let stored = Fact::unpack(self.disk.fact(ticket.outcome_at)).expect("a fact");
-        let (Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } | Fact::Sale { outcome, .. }) =
-            stored
-        else {
-            panic!("no outcome lies there")
-        };
-        ticket.outcome.clear();
-        outcome.pack(&mut ticket.outcome);
+    /// The keeper hands back what it was asked for.
+    pub(crate) fn bring_back(&mut self) {
+        for ticket in std::mem::take(&mut self.away) {
+            self.gate.recalled(self.now, ticket);
+        }
+        self.flush();
+    }
+
+    /// Asks, and takes the answer that comes at once, or when the keeper has read what is needed.
+    pub(crate) fn reversed(&mut self, sale: &Sale) -> Answer {
+        self.ask(0, sale);
+        self.bring_back();
+        self.answer()
     }
 
     /// What the newest choice for a STAN of the first terminal says: supplier and reason.

@@ -5,7 +5,9 @@ use switchyard_core::log::{
     Batch, Expect, LogStart, Lsn, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, read_batch, read_fact,
 };
 use switchyard_core::pack::Pack;
+use switchyard_core::reversal::Recalled;
 use switchyard_core::state::State;
+use switchyard_core::ticket::{Errand, Ticket};
 
 /// One batch as it was written.
 struct Written {
@@ -96,6 +98,34 @@ impl Disk {
         let batch =
             self.batches.get(place).expect("a stored answer is looked for where something was written");
         read_fact(&batch.bytes[(at.0 - batch.at.0) as usize..], at).expect("a fact lies there")
+    }
+
+    /// Does for a ticket what the keeper does: reads what its errand needs.
+    pub(crate) fn keep(&self, ticket: &mut Ticket) {
+        let stored = Fact::unpack(self.fact(ticket.outcome_at)).expect("a fact reads back");
+        let request = || Fact::unpack(self.fact(ticket.intent_at)).expect("a fact reads back");
+        match ticket.errand {
+            Errand::Original => {
+                let recalled = Recalled::of(&request(), &stored).expect("a sale lies there");
+                ticket.recalled = Some(Box::new(recalled));
+                return;
+            }
+            Errand::Recall => {
+                let (Fact::Intent { dialect, frame, .. }
+                | Fact::Sale { dialect, frame, .. }
+                | Fact::Undo { dialect, frame, .. }) = request()
+                else {
+                    panic!("no request lies at {}", ticket.intent_at);
+                };
+                (ticket.original_dialect, ticket.original) = (dialect, frame.to_vec());
+            }
+            _ => {}
+        }
+        let outcome = stored.outcome().expect("an outcome lies there");
+        let outcome = if ticket.errand == Errand::Status { outcome.status() } else { outcome };
+        ticket.outcome.clear();
+        outcome.pack(&mut ticket.outcome);
+        ticket.errand = Errand::Answer;
     }
 
     /// The state, from scratch.

@@ -32,6 +32,10 @@ pub(crate) struct Sale {
     pub(crate) rrn: String,
     pub(crate) supplier: String,
     pub(crate) currency: u16,
+    /// DE39, of a reversal.
+    pub(crate) reason: String,
+    /// DE90, of a reversal or an inquiry.
+    pub(crate) original: String,
     /// Further elements of prepaid data, as they are.
     pub(crate) tags: Vec<([u8; 2], String)>,
 }
@@ -56,8 +60,34 @@ impl Sale {
             rrn: String::new(),
             supplier: String::new(),
             currency: EURO,
+            reason: String::new(),
+            original: String::new(),
             tags: Vec::new(),
         }
+    }
+
+    /// A reversal of it, by DE90, with a STAN and times of its own.
+    pub(crate) fn reversal(&self, stan: u32) -> Self {
+        Self {
+            mti: 400,
+            stan,
+            transmission: format!("{:010}", 3_000_000_000u64 + u64::from(stan)),
+            local: String::new(),
+            reason: "68".into(),
+            original: self.named(),
+            rrn: String::new(),
+            ..self.clone()
+        }
+    }
+
+    /// An inquiry about it.
+    pub(crate) fn inquiry(&self, stan: u32) -> Self {
+        Self { mti: 100, processing: 300_000, reason: String::new(), ..self.reversal(stan) }
+    }
+
+    /// How DE90 names it: MTI, STAN, transmission time, acquirer and forwarder.
+    pub(crate) fn named(&self) -> String {
+        format!("{:04}{:06}{}{:0>11}{:011}", self.mti, self.stan, self.transmission, self.network, 0)
     }
 
     /// The message in a dialect.
@@ -65,7 +95,9 @@ impl Sale {
         let mut out = Vec::new();
         let mut build = Build::new(dialect, Mti::new(self.mti), &mut out);
         build.number(Role::ProcessingCode, self.processing.into());
-        build.number(Role::Amount, self.amount);
+        if self.mti < 400 || self.amount > 0 {
+            build.number(Role::Amount, self.amount);
+        }
         build.number(Role::Stan, self.stan.into());
         build.number(Role::Currency, self.currency.into());
         let texts = [
@@ -76,6 +108,8 @@ impl Sale {
             (Role::Rrn, &self.rrn),
             (Role::Terminal, &self.terminal),
             (Role::Merchant, &self.merchant),
+            (Role::ResponseCode, &self.reason),
+            (Role::Original, &self.original),
         ];
         for (role, value) in texts.into_iter().filter(|(_, value)| !value.is_empty()) {
             build.text(role, value.as_bytes());

@@ -1,21 +1,20 @@
 //! A run finds what was written, reads little, and notices what was not written.
 
 use super::*;
+use crate::ids::FlightNo;
 use crate::keyhash::KeyHash;
 use proptest::prelude::*;
 
 fn entry(number: u32) -> Entry {
     let hash = KeyHash::new([9; 16]);
     Entry {
-        key: hash.digest(2, &[&number.to_le_bytes()]),
-        named: hash.digest(3, &[&number.to_le_bytes()]),
+        key: Hour::of_local(b"1200001121").put_in(hash.digest(2, &[&number.to_le_bytes()])),
+        named: Hour::of_transmission(b"1121110000").put_in(hash.digest(3, &[&number.to_le_bytes()])),
         contents: u64::from(number) << 7,
         flight: FlightNo(u64::from(number)),
         admitted_ms: 1_000 + u64::from(number),
         intent_at: Lsn(u64::from(number) * 8),
         outcome_at: Lsn(u64::from(number) * 8 + 80),
-        local: Hour::of_local(b"1200001121"),
-        sent: Hour::of_transmission(b"1121110000"),
         standing: if number.is_multiple_of(5) { Standing::Cancelled } else { Standing::Answered },
         secret: number.is_multiple_of(3),
     }
@@ -23,13 +22,18 @@ fn entry(number: u32) -> Entry {
 
 /// A run in memory.
 fn written(entries: &[Entry]) -> (RunHead, Filter, Vec<Block>) {
+    written_with(entries, &[])
+}
+
+fn written_with(entries: &[Entry], seen: &[(u128, u128)]) -> (RunHead, Filter, Vec<Block>) {
     let mut blocks = Vec::new();
     let entries: Vec<&Entry> = entries.iter().collect();
     let put = |block: &Block| {
         blocks.push(*block);
         Ok(())
     };
-    let (head, filter) = write_run(7, Lsn(99), &entries, put).expect("memory takes it");
+    let contents = RunContents { number: 7, at: Lsn(99), entries: &entries, seen };
+    let (head, filter) = write_run(&contents, put).expect("memory takes it");
     (head, filter, blocks)
 }
 
@@ -64,32 +68,34 @@ fn both_keys_are_found_with_few_blocks_read() {
         let expected = (number < COUNT).then_some(wanted);
         assert_eq!(head.by_key(wanted.key, &mut counted).expect("whole"), expected);
         (reads, most) = (reads + read, most.max(read));
-        assert_eq!(head.by_named(wanted.named, reader(&blocks)).expect("whole"), expected);
+        let key = head.key_of_named(wanted.named, reader(&blocks)).expect("whole");
+        assert_eq!(key, expected.map(|entry| entry.key));
     }
     let looks = COUNT * 2 / 7;
     assert!(reads < looks * 5 / 2 && most <= 8, "{reads} blocks for {looks} keys, at most {most}");
 }
 
 #[test]
-fn of_several_under_one_key_the_last_counts_under_every_name() {
+fn of_several_under_one_key_the_last_counts_and_every_name_leads_to_it() {
     let old = entry(1);
     let new = Entry { named: entry(2).named, standing: Standing::Cancelled, ..old };
-    let (head, _, blocks) = written(&[old, entry(3), new]);
+    let seen = [(entry(4).named, old.key), (entry(3).named, old.key)];
+    let (head, _, blocks) = written_with(&[old, entry(3), new], &seen);
     assert_eq!(head.mark.entries, 2);
-    for found in [
-        head.by_key(old.key, reader(&blocks)),
-        head.by_named(old.named, reader(&blocks)),
-        head.by_named(new.named, reader(&blocks)),
-    ] {
-        assert_eq!(found.expect("whole"), Some(new));
+    assert_eq!(head.by_key(old.key, reader(&blocks)).expect("whole"), Some(new));
+    for named in [old.named, new.named, entry(4).named] {
+        assert!(head.sents.holds(Hour::in_key(named)));
+        assert_eq!(head.key_of_named(named, reader(&blocks)).expect("whole"), Some(old.key));
     }
+    // A name of its own counts for more than one that was seen.
+    assert_eq!(head.key_of_named(entry(3).named, reader(&blocks)).expect("whole"), Some(entry(3).key));
 }
 
 #[test]
 fn an_empty_run_has_nothing() {
     let (head, _, blocks) = written(&[]);
     assert_eq!(head.by_key(1, reader(&blocks)).expect("whole"), None);
-    assert_eq!(head.by_named(u128::MAX, reader(&blocks)).expect("whole"), None);
+    assert_eq!(head.key_of_named(u128::MAX, reader(&blocks)).expect("whole"), None);
     head.verify(reader(&blocks)).expect("whole");
 }
 

@@ -1,14 +1,15 @@
 //! An index that gives entries to runs is the same index.
 
 use super::super::filter::Filter;
-use super::super::run::{Block, RunHead, write_run};
+use super::super::run::{Block, RunContents, RunHead, write_run};
 use super::super::{Hour, Standing};
 use super::*;
 use crate::ids::FlightNo;
 use crate::keyhash::KeyHash;
+use crate::reversal::Named;
+use crate::seek::{Found, Seek};
 use proptest::prelude::*;
 use std::hint::black_box;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,15 +25,13 @@ fn hour(number: u64) -> Hour {
 fn entry(number: u64, at_hour: u64) -> Entry {
     let hash = KeyHash::new([5; 16]);
     Entry {
-        key: hash.digest(2, &[&number.to_le_bytes()]),
-        named: hash.digest(3, &[&number.to_le_bytes()]),
+        key: hour(at_hour).put_in(hash.digest(2, &[&number.to_le_bytes()])),
+        named: hour(at_hour).put_in(hash.digest(3, &[&number.to_le_bytes()])),
         contents: number,
         flight: FlightNo(number),
         admitted_ms: at_hour * HOUR_MS,
         intent_at: Lsn(number),
         outcome_at: Lsn(number),
-        local: hour(at_hour),
-        sent: hour(at_hour),
         standing: Standing::Answered,
         secret: false,
     }
@@ -50,47 +49,144 @@ impl Shelf {
             Ok(())
         };
         let entries: Vec<_> = spill.iter().collect();
-        let (head, filter) = write_run(spill.number, spill.at, &entries, put).expect("memory takes it");
+        let contents =
+            RunContents { number: spill.number, at: spill.at, entries: &entries, seen: &spill.seen };
+        let (head, filter) = write_run(&contents, put).expect("memory takes it");
         let head = Arc::new(head);
         self.0.push((Arc::clone(&head), blocks));
         Run { head, filter: Some(Arc::new(filter)) }
     }
 
-    /// What the newest run that has it says, as the keeper looks.
-    fn find(&self, by: impl Fn(&RunHead, &[Block]) -> Option<Entry>) -> Option<Entry> {
-        self.0.iter().rev().find_map(|(head, blocks)| by(head, blocks))
-    }
-}
-
-fn read(blocks: &[Block]) -> impl FnMut(u32, &mut Block) -> io::Result<()> {
-    move |number, block| {
-        *block = blocks[number as usize];
-        Ok(())
+    /// What the keeper finds.
+    fn look(&self, own: Option<u128>, named: Option<u128>) -> Found {
+        let mut seek = Seek { own, original: Named { key: None, named }, ..Seek::default() };
+        let heads: Vec<_> = self.0.iter().map(|(head, _)| Arc::clone(head)).collect();
+        let read = |run: &RunHead, number: u32, block: &mut Block| {
+            *block = self.0[run.mark.number as usize - 1].1[number as usize];
+            Ok(())
+        };
+        seek.look(&heads, read).expect("whole");
+        seek.found
     }
 }
 
 /// What the gate finds under a key: memory first, then runs.
-fn by_key(index: &Index, shelf: &Shelf, key: u128, local: Hour) -> Option<Entry> {
+fn by_key(index: &Index, shelf: &Shelf, key: u128) -> Option<Entry> {
     let in_memory = index.by_key(key).and_then(|at| index.entry(at)).copied();
-    let ever = index.runs().may_ever_hold(key, local, 0);
-    let may = index.runs().may_hold(key, local, 0);
+    let ever = index.runs().may_ever_hold(key, 0);
+    let may = index.runs().may_hold(key, 0);
     assert!(ever || !may);
     in_memory.or_else(|| {
-        let found = shelf.find(|head, blocks| head.by_key(key, read(blocks)).expect("whole"));
+        let found = shelf.look(Some(key), None).own;
         assert!(found.is_none() || may, "a key that lies in a run is not told of");
         found
     })
 }
 
 /// What the gate finds under a second key: the key that it belongs to, then what is newest of that.
-fn by_named(index: &Index, shelf: &Shelf, named: u128, sent: Hour) -> Option<Entry> {
-    let in_memory = index.by_named(named).and_then(|at| index.entry(at)).copied();
-    let entry = in_memory.or_else(|| {
-        let found = shelf.find(|head, blocks| head.by_named(named, read(blocks)).expect("whole"));
-        assert!(found.is_none() || index.runs().may_name(sent, 0));
+fn by_named(index: &Index, shelf: &Shelf, named: u128) -> Option<Entry> {
+    let key = index.key_of_named(named).or_else(|| {
+        let found = shelf.look(None, Some(named)).key;
+        assert!(found.is_none() || index.runs().may_name(named, 0));
         found
     })?;
-    by_key(index, shelf, entry.key, entry.local)
+    by_key(index, shelf, key)
+}
+
+/// The moments of a spill, in any order.
+struct Story {
+    whole: Index,
+    index: Index,
+    shelf: Shelf,
+    number: u64,
+    in_flight: Vec<(u64, (EntryNo, EntryNo))>,
+    under_way: Option<Spill>,
+}
+
+impl Story {
+    /// Many requests; a few of them stay open, a few get a further name, a few block something.
+    fn ask(&mut self, count: u64) {
+        for _ in 0..count {
+            let number = self.number;
+            let standing = match number % 701 {
+                3 => Standing::InFlight,
+                5 => Standing::Blocked,
+                _ => Standing::Answered,
+            };
+            let entry = Entry { standing, ..entry(number, number / 900) };
+            let at = (self.whole.add(entry), self.index.add(entry));
+            if standing == Standing::InFlight {
+                self.in_flight.push((number, at));
+            }
+            if number % 97 == 1 {
+                let older = number - chance(number, 90);
+                let key = self::entry(older, older / 900).key;
+                self.whole.see(entry.admitted_ms, key, further(number));
+                self.index.see(entry.admitted_ms, key, further(number));
+            }
+            self.number += 1;
+        }
+    }
+
+    /// An open one is answered.
+    fn answer(&mut self, chance: usize) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        let (_, (of_whole, of_index)) = self.in_flight.swap_remove(chance % self.in_flight.len());
+        for entry in [self.whole.entry_mut(of_whole), self.index.entry_mut(of_index)] {
+            let entry = entry.expect("an open one is in memory");
+            entry.standing = Standing::Answered;
+            entry.outcome_at = Lsn(chance as u64);
+        }
+    }
+
+    /// One that may be anywhere is cancelled.
+    fn cancel(&mut self, chance: u64) {
+        let Some(number) = chance.checked_rem(self.number) else { return };
+        let known = by_key(&self.index, &self.shelf, entry(number, number / 900).key).expect("it was added");
+        if known.standing != Standing::Blocked {
+            self.whole.cancel(&known);
+            self.index.cancel(&known);
+        }
+    }
+
+    fn spill(&mut self, chance: u64) {
+        match self.under_way.take() {
+            None => {
+                let open = self.in_flight.iter().min_by_key(|(number, _)| *number).map(|(_, (_, at))| *at);
+                self.under_way = self.index.spill(1_800 * ENTRY_MEMORY_BYTES, open, Lsn(self.number));
+            }
+            Some(_) if chance.is_multiple_of(4) => self.index.not_spilled(),
+            Some(spill) => {
+                let run = self.shelf.write(&spill);
+                self.index.spilled(run);
+            }
+        }
+    }
+
+    fn assert_finds(&self, number: u64) {
+        let wanted = entry(number, number / 900);
+        let of_whole = |at: Option<EntryNo>| at.and_then(|at| self.whole.entry(at)).copied();
+        let expected = of_whole(self.whole.by_key(wanted.key));
+        assert_eq!(by_key(&self.index, &self.shelf, wanted.key), expected);
+        assert_eq!(by_named(&self.index, &self.shelf, wanted.named), expected);
+        let expected = of_whole(self.whole.by_named(further(number)));
+        assert_eq!(by_named(&self.index, &self.shelf, further(number)), expected);
+        if self.whole.is_blocked(wanted.named) {
+            assert!(self.index.is_blocked(wanted.named), "a new original would not be looked for in runs");
+        }
+    }
+}
+
+/// A further second key.
+fn further(number: u64) -> u128 {
+    entry(1 << 50 | number, number / 900).named
+}
+
+/// A number below `below`, by chance.
+fn chance(of: u64, below: u64) -> u64 {
+    (of.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) % below.min(of + 1)
 }
 
 proptest! {
@@ -100,65 +196,32 @@ proptest! {
     fn an_index_that_spills_at_any_moment_is_the_one_that_does_not(
         steps in prop::collection::vec((0u8..6, any::<u32>()), 20..80),
     ) {
-        let (mut whole, mut index, mut shelf) = (Index::default(), Index::default(), Shelf::default());
-        let (mut number, mut under_way, mut in_flight) = (0u64, None, Vec::new());
-        for (step, chance) in steps {
-            let chance = u64::from(chance);
+        let mut story = Story {
+            whole: Index::default(),
+            index: Index::default(),
+            shelf: Shelf::default(),
+            number: 0,
+            in_flight: Vec::new(),
+            under_way: None,
+        };
+        for (step, by) in steps {
             match step {
-                // Many requests; a few of them stay open.
-                0 | 1 => for _ in 0..chance % 900 {
-                    let standing = if number % 701 == 3 { Standing::InFlight } else { Standing::Answered };
-                    let entry = Entry { standing, ..entry(number, number / 900) };
-                    let at = (whole.add(entry), index.add(entry));
-                    if standing == Standing::InFlight {
-                        in_flight.push((number, at));
-                    }
-                    number += 1;
-                },
-                // An open one is answered.
-                2 => if !in_flight.is_empty() {
-                    let (_, (of_whole, of_index)) = in_flight.swap_remove(chance as usize % in_flight.len());
-                    for entry in [whole.entry_mut(of_whole), index.entry_mut(of_index)] {
-                        let entry = entry.expect("an open one is in memory");
-                        entry.standing = Standing::Answered;
-                        entry.outcome_at = Lsn(chance);
-                    }
-                },
-                // One that may be anywhere is cancelled: where memory does not have it, a newer entry says so.
-                3 => if number > 0 && in_flight.is_empty() {
-                    let wanted = entry(chance % number, chance % number / 900);
-                    let known = by_key(&index, &shelf, wanted.key, wanted.local).expect("it was added");
-                    let at = index.by_key(wanted.key).unwrap_or_else(|| index.add(known));
-                    let of_whole = whole.by_key(wanted.key).expect("it was added");
-                    for entry in [whole.entry_mut(of_whole), index.entry_mut(at)] {
-                        entry.expect("there").standing = Standing::Cancelled;
-                    }
-                },
-                4 => match under_way.take() {
-                    None => {
-                        let open = in_flight.iter().min_by_key(|(number, _)| *number).map(|(_, (_, at))| *at);
-                        under_way = index.spill(1_800 * ENTRY_BYTES, open, Lsn(number));
-                    }
-                    Some(_) if chance % 4 == 0 => index.not_spilled(),
-                    Some(spill) => index.spilled(shelf.write(&spill)),
-                },
-                _ => index.leave(chance as usize % 2_000),
+                0 | 1 => story.ask(u64::from(by) % 900),
+                2 => story.answer(by as usize),
+                3 => story.cancel(u64::from(by)),
+                4 => story.spill(u64::from(by)),
+                _ => story.index.leave(by as usize % 2_000, 0),
             }
             if step > 3 {
-                prop_assert_eq!([index == whole, whole == index], [true, true]);
+                let equal = [story.index == story.whole, story.whole == story.index];
+                prop_assert_eq!(equal, [true, true]);
             }
             for probe in 0..8 {
-                let probe = (chance.wrapping_mul(2_654_435_761) + probe * 997) % (number + 5);
-                let wanted = entry(probe, probe / 900);
-                let expected = whole.by_key(wanted.key).and_then(|at| whole.entry(at)).copied();
-                prop_assert_eq!(by_key(&index, &shelf, wanted.key, wanted.local), expected);
-                prop_assert_eq!(by_named(&index, &shelf, wanted.named, wanted.sent), expected);
+                story.assert_finds((u64::from(by).wrapping_mul(2_654_435_761) + probe * 997) % (story.number + 5));
             }
         }
-        for probe in (0..number).step_by(3) {
-            let wanted = entry(probe, probe / 900);
-            let expected = whole.by_key(wanted.key).and_then(|at| whole.entry(at)).copied();
-            prop_assert_eq!(by_key(&index, &shelf, wanted.key, wanted.local), expected);
+        for number in (0..story.number).step_by(3) {
+            story.assert_finds(number);
         }
     }
 }
@@ -170,7 +233,8 @@ fn relying_on(runs: u64) -> Index {
         let mut filter = Filter::new(2_000);
         let entries: Vec<_> = (0..200).map(|number| entry(run * 200 + number, run)).collect();
         let borrowed: Vec<_> = entries.iter().collect();
-        let (head, _) = write_run(run as u32 + 1, Lsn(run), &borrowed, |_| Ok(())).expect("nothing fails");
+        let contents = RunContents { number: run as u32 + 1, at: Lsn(run), entries: &borrowed, seen: &[] };
+        let (head, _) = write_run(&contents, |_| Ok(())).expect("nothing fails");
         entries.iter().for_each(|entry| filter.add(entry.key));
         index.attach(Run { head: Arc::new(head), filter: Some(Arc::new(filter)) });
     }
@@ -182,12 +246,10 @@ fn a_new_key_costs_the_same_with_a_hundred_runs_as_with_one() {
     const LOOKS: u64 = 200_000;
     let indexes = [1, 10, 100].map(relying_on);
     // Keys of the only hour that all three have a run of.
-    let keys: Vec<_> =
-        (0..LOOKS).map(|number| entry(1 << 40 | number, 0)).map(|e| (e.key, e.local)).collect();
+    let keys: Vec<_> = (0..LOOKS).map(|number| entry(1 << 40 | number, 0).key).collect();
     let time = |index: &Index| {
         let began = Instant::now();
-        let found =
-            keys.iter().filter(|(key, local)| black_box(index.runs().may_hold(*key, *local, 0))).count();
+        let found = keys.iter().filter(|key| black_box(index.runs().may_hold(**key, 0))).count();
         assert!(found < LOOKS as usize / 200, "{found}");
         began.elapsed()
     };
@@ -206,16 +268,16 @@ fn filters_go_with_the_window_and_runs_when_nothing_can_be_reversed() {
     let mut index = relying_on(10);
     let with_filters = index.bytes();
     let old = entry(0, 0);
-    assert!(index.runs().may_hold(old.key, old.local, 0));
+    assert!(index.runs().may_hold(old.key, 0));
     assert_eq!(index.age(3 * HOUR_MS, 0), None);
     assert!(index.bytes() < with_filters);
-    assert!(!index.runs().may_hold(old.key, old.local, 0), "it can be repeated no more");
-    assert!(index.runs().may_ever_hold(old.key, old.local, 0) && index.runs().may_name(old.sent, 0));
+    assert!(!index.runs().may_hold(old.key, 0), "it can be repeated no more");
+    assert!(index.runs().may_ever_hold(old.key, 0) && index.runs().may_name(old.named, 0));
     let young = entry(3 * 200, 3);
-    assert!(index.runs().may_hold(young.key, young.local, 0));
+    assert!(index.runs().may_hold(young.key, 0));
     assert_eq!(index.age(3 * HOUR_MS, 2 * HOUR_MS), Some(1));
     assert_eq!(index.age(3 * HOUR_MS, 2 * HOUR_MS), Some(2));
     assert_eq!(index.age(3 * HOUR_MS, 2 * HOUR_MS), None);
-    assert!(!index.runs().may_ever_hold(old.key, old.local, 0));
+    assert!(!index.runs().may_ever_hold(old.key, 0));
     assert_eq!(index.marks().len(), 8);
 }

@@ -10,7 +10,7 @@ use switchyard_core::catalogue::Service;
 use switchyard_core::fact::Fact;
 use switchyard_core::gate::Released;
 use switchyard_core::outcome::{Outcome, Verdict};
-use switchyard_core::pack::{Pack, Unpack};
+use switchyard_core::pack::Unpack;
 use switchyard_core::secret::Secret;
 use switchyard_core::ticket::{Errand, Ticket};
 
@@ -118,21 +118,7 @@ impl World {
     /// The keeper reads stored answers.
     pub(super) fn keep(&mut self) {
         while let Some(mut ticket) = self.process.recalls.pop_front() {
-            let request = Fact::unpack(self.disk.fact(ticket.intent_at)).expect("a fact reads back");
-            let (Fact::Intent { dialect, frame, .. } | Fact::Sale { dialect, frame, .. }) = request else {
-                panic!("no request lies at {}", ticket.intent_at);
-            };
-            ticket.original_dialect = dialect;
-            ticket.original = frame.to_vec();
-            let stored = Fact::unpack(self.disk.fact(ticket.outcome_at)).expect("a fact reads back");
-            let (Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } | Fact::Sale { outcome, .. }) =
-                stored
-            else {
-                panic!("no outcome lies at {}", ticket.outcome_at);
-            };
-            ticket.outcome.clear();
-            outcome.pack(&mut ticket.outcome);
-            ticket.errand = Errand::Answer;
+            self.disk.keep(&mut ticket);
             self.respond(ticket);
         }
     }

@@ -1,0 +1,67 @@
+//! Alerts: what somebody should look at, beside the facts that say it.
+//!
+//! Owns: the list of kinds, and their wording.
+//! Invariants: an alert decides nothing and holds no secret; the money that it is about is safe where the facts put it.
+//! Deliberately absent: who is told, and how often (the shell's).
+
+use crate::ids::FlightNo;
+use crate::text::Text;
+use std::fmt;
+
+/// Something that somebody should look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alert {
+    /// A reversal named another amount than its original's: it was refused with 13 and reversed nothing (S-6).
+    Partial {
+        /// The original.
+        flight: FlightNo,
+    },
+    /// A supplier refused a reversal, or never answered it: an operator settles it (S-9).
+    Parked {
+        /// The sale.
+        flight: FlightNo,
+    },
+    /// A terminal had its credits for vouchers of the day: the amount waits in suspense (S-10).
+    Credits {
+        /// The sale.
+        flight: FlightNo,
+        /// The terminal.
+        terminal: Text<8>,
+    },
+    /// Value to be taken back is no longer on its account: an operator settles it.
+    Spent {
+        /// The sale.
+        flight: FlightNo,
+    },
+    /// The table of open reversals is full: reversals of approved sales get 96 until suppliers answer.
+    ReversalsFull,
+}
+
+impl fmt::Display for Alert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partial { flight } => {
+                write!(f, "{flight}: a reversal of another amount was refused with 13; nothing was reversed")
+            }
+            Self::Parked { flight } => {
+                write!(
+                    f,
+                    "{flight}: its reversal is parked; the amount waits in suspense until an operator settles it"
+                )
+            }
+            Self::Credits { flight, terminal } => write!(
+                f,
+                "{flight}: terminal {terminal} had its voucher credits of the day; the amount waits in suspense until an operator settles it"
+            ),
+            Self::Spent { flight } => {
+                write!(
+                    f,
+                    "{flight}: the value to take back is no longer on its account; an operator settles it"
+                )
+            }
+            Self::ReversalsFull => f.write_str(
+                "too many reversals are open; reversals of approved sales get 96 until suppliers answer",
+            ),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Reversals: an 04xx from a terminal, in every order that it may come in (S-4 to S-10, R-32).
+//!
+//! Owns: finding the original, deciding what is undone, and the one fact that says it.
+//! Invariants: a reversal of something known or unknown ends in 00 and blocks its original for good (S-4); it is answered as soon as it is durable, without
+//! waiting for the supplier (S-7); one original is reversed once at its supplier, whoever asked for it.
+//! Deliberately absent: terminal, merchant, product, amount limits, positions: nothing that could keep a reversal out (S-7).
+//!
+//! The way: [`Gate::reverse`] → `original` → `undo` → the fact → [`Gate::release`]; an approved sale is first read from the journal by the keeper.
+
+use super::{Alert, Gate, answer_with, network};
+use crate::account::Account;
+use crate::adapter::LocalEffect;
+use crate::code::Code;
+use crate::fact::Fact;
+use crate::flight::{Flight, Phase};
+use crate::ids::Now;
+use crate::index::{Entry, Standing};
+use crate::log::Lsn;
+use crate::money::Minor;
+use crate::outcome::{Outcome, Verdict};
+use crate::reversal::{Original, Recalled, Reversal, Taken, Undone};
+use crate::ticket::{Errand, Ticket};
+
+impl Gate {
+    /// A reversal: its own repeat gets its stored answer, anything else undoes what it names.
+    pub(super) fn reverse(&mut self, now: Now, ticket: Box<Ticket>) {
+        match self.own(&ticket) {
+            Some(entry) if entry.contents == ticket.request.contents && entry.standing.has_answer() => {
+                self.counters.repeats += 1;
+                self.recall(entry.outcome_at, ticket, &entry, Errand::Recall);
+            }
+            // Reversals have a reserve of an eighth in the window (S-19).
+            _ if self.state.index.bytes() / 9 >= self.options.duplicate_bytes_max / 8 => {
+                self.refuse(now, ticket, Code::FAULT);
+            }
+            _ => self.undo(now, ticket),
+        }
+    }
+
+    /// A ticket whose original the keeper was asked for. Meanwhile another reversal may have come first.
+    pub fn recalled(&mut self, now: Now, ticket: Box<Ticket>) {
+        match ticket.recalled {
+            // Meanwhile its entry may have left memory.
+            Some(_) if self.must_seek(&ticket) => self.seek(ticket),
+            Some(_) => self.undo(now, ticket),
+            // The journal cannot be read there: 96, and the reversal comes again.
+            None => self.refuse(now, ticket, Code::FAULT),
+        }
+    }
+
+    fn undo(&mut self, now: Now, ticket: Box<Ticket>) {
+        let Some(entry) = self.original(&ticket) else {
+            self.counters.blocked += 1;
+            let undone = Undone::Blocked(ticket.request.original);
+            self.accept(now, ticket, undone);
+            return;
+        };
+        let open = self.state.flight(entry.flight).copied();
+        match (entry.standing, open) {
+            (Standing::Cancelled | Standing::Blocked, _) => {
+                self.accept(now, ticket, Undone::Again);
+            }
+            (_, Some(flight)) => self.cancel(now, ticket, &flight),
+            (Standing::Approved, None) => self.take_back(now, ticket, &entry),
+            (Standing::Answered | Standing::InFlight, None) => {
+                self.accept(now, ticket, Undone::Nothing(Original::of(&entry)));
+            }
+        }
+    }
+
+    /// The original, or its doubt, is open: it is cancelled. What was not sent yet is not sent at all.
+    fn cancel(&mut self, now: Now, ticket: Box<Ticket>, flight: &Flight) {
+        if !whole(&ticket, flight.amount) {
+            return self.refuse_partial(now, ticket, flight);
+        }
+        self.accept(now, ticket, Undone::Open(Original::from(flight)));
+        if flight.phase == Phase::Asked
+            && let Some(order) = self.releases.withdraw(flight.number)
+        {
+            let flight = Flight { cancelled: true, ..*flight };
+            self.declined(now, flight, order, Code::CANCELLED);
+        }
+    }
+
+    /// An approved sale: read from the journal first, then taken back.
+    fn take_back(&mut self, now: Now, mut ticket: Box<Ticket>, entry: &Entry) {
+        let Some(recalled) = ticket.recalled.take() else {
+            return self.recall(entry.outcome_at, ticket, entry, Errand::Original);
+        };
+        let Recalled { flight, link, effect } = *recalled;
+        if !whole(&ticket, flight.amount) {
+            return self.refuse_partial(now, ticket, &flight);
+        }
+        let Some(taken) = self.taken(now, &ticket, &flight, effect) else {
+            self.alert(Alert::ReversalsFull);
+            return self.refuse(now, ticket, Code::FAULT);
+        };
+        let at = self.accept(now, ticket, Undone::Sold { flight: Box::new(flight), link, taken });
+        match taken {
+            Taken::Asked { .. } => self.advise(at, flight.attempt.supplier, flight.number),
+            Taken::Withdrawn { credited } => {
+                self.counters.withdrawn += 1;
+                if !credited {
+                    self.alert(Alert::Credits { flight: flight.number, terminal: flight.terminal });
+                }
+            }
+            Taken::Spent => self.alert(Alert::Spent { flight: flight.number }),
+            Taken::Unloaded => {}
+        }
+    }
+
+    /// How an approved sale is taken back; none while too many reversals are open.
+    fn taken(
+        &mut self,
+        now: Now,
+        ticket: &Ticket,
+        flight: &Flight,
+        effect: Option<LocalEffect>,
+    ) -> Option<Taken> {
+        match effect {
+            None => {
+                let supplier = flight.attempt.supplier;
+                let last = self.state.stan(supplier);
+                if self.state.flights().len() >= self.options.reversals_max {
+                    return None;
+                }
+                let stan = self.supplies.get_mut(usize::from(supplier.0))?.take_undo_stan(now, last)?;
+                Some(Taken::Asked { stan })
+            }
+            Some(LocalEffect::Voucher { .. }) => {
+                let day = self.day_digits(now, ticket);
+                let credits = self.state.withdrawn.credits(flight.terminal, day);
+                Some(Taken::Withdrawn { credited: credits < self.options.voucher_credits_max })
+            }
+            Some(LocalEffect::Load { account, amount }) => {
+                let left = self.state.accounts.balance(Account::Wallet(account)).posted;
+                Some(if left >= amount { Taken::Unloaded } else { Taken::Spent })
+            }
+        }
+    }
+
+    /// Another amount than the original's: refused, and nothing is reversed (S-6).
+    fn refuse_partial(&mut self, now: Now, ticket: Box<Ticket>, flight: &Flight) {
+        self.counters.partial += 1;
+        self.alert(Alert::Partial { flight: flight.number });
+        self.refuse(now, ticket, Code::AMOUNT);
+    }
+
+    /// Records a reversal and what it undid; its answer leaves when that is durable, on every conduit (S-17).
+    fn accept(&mut self, now: Now, mut ticket: Box<Ticket>, undone: Undone) -> Lsn {
+        let catalogue = ticket.catalogue.clone().unwrap_or_default();
+        let network = network(&catalogue, &ticket);
+        // A reversal settles in the day in which it is accepted (S-16).
+        network.map(|network| self.day(now, network));
+        self.counters.reversals += 1;
+        let outcome =
+            Outcome { verdict: Verdict::Approved, ..self.bare_outcome(now, &ticket, Code::APPROVED) };
+        let request = &ticket.request;
+        let reversal = Reversal {
+            number: outcome.flight,
+            key: request.key,
+            named: request.named,
+            contents: request.contents,
+            network: network.map(|network| network.id).unwrap_or_default(),
+            reason: request.reason,
+        };
+        let dialect = self.dialect(&ticket);
+        let at_ms = now.wall_ms;
+        let at = self.record(&Fact::Undo { at_ms, reversal, dialect, frame: &ticket.frame, outcome, undone });
+        answer_with(&mut ticket, &outcome);
+        self.releases.ticket(at, at, ticket, false);
+        at
+    }
+}
+
+/// Whether a reversal is of the whole amount: it names none, or that one (S-6).
+fn whole(ticket: &Ticket, amount: Minor) -> bool {
+    ticket.request.amount == Minor::ZERO || ticket.request.amount == amount
+}

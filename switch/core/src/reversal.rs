@@ -1,0 +1,280 @@
+//! Reversals: what the journal remembers of one, and what it undid.
+//!
+//! Owns: `Reversal` (the message), `Named` (how it names its original), `Undone` (what became of the original), and their packed forms.
+//! Invariants: a reversal is whole (S-6); what it undid is in one fact that needs no other to be folded, so that the original may have left memory long ago.
+//! Deliberately absent: deciding what is undone (`gate::reverse`), and what that changes (`State::apply`).
+
+use crate::adapter::{LinkNo, LocalEffect};
+use crate::flight::{Attempt, Flight};
+use crate::ids::{FlightNo, NetworkId};
+use crate::index::{Entry, Standing};
+use crate::log::Lsn;
+use crate::pack::{Pack, Unpack, Unreadable};
+use crate::text::Text;
+
+/// A reversal message that was accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reversal {
+    /// Its own number, from which its answer's RRN is made where it had none.
+    pub number: FlightNo,
+    /// Its own key of S-1, hashed.
+    pub key: u128,
+    /// Its own key of S-5, hashed.
+    pub named: u128,
+    /// What it names and for how much, hashed: its repeat has the same.
+    pub contents: u64,
+    /// The network that sent it.
+    pub network: NetworkId,
+    /// Why, DE39 of the request; empty where it says nothing.
+    pub reason: Text<2>,
+}
+
+/// How a reversal, or an inquiry, names its original (S-5): by either key, hashed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The key of S-1, where it carries DE12 and DE13.
+    pub key: Option<u128>,
+    /// The key of S-5, where it carries DE90 or the transmission time of its original.
+    pub named: Option<u128>,
+}
+
+/// The original, as the index knows it: enough to block its key again when it has left memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// Key of S-1, hashed.
+    pub key: u128,
+    /// Key of S-5, hashed.
+    pub named: u128,
+    /// Contents, hashed.
+    pub contents: u64,
+    /// Its flight.
+    pub flight: FlightNo,
+    /// When it was admitted, Unix milliseconds.
+    pub admitted_ms: u64,
+}
+
+impl Original {
+    /// The original of an entry.
+    pub fn of(entry: &Entry) -> Self {
+        let Entry { key, named, contents, flight, admitted_ms, .. } = *entry;
+        Self { key, named, contents, flight, admitted_ms }
+    }
+
+    /// The entry that says it is cancelled.
+    pub fn cancelled(&self, at: Lsn) -> Entry {
+        let Self { key, named, contents, flight, admitted_ms } = *self;
+        let standing = Standing::Cancelled;
+        Entry {
+            key,
+            named,
+            contents,
+            flight,
+            admitted_ms,
+            intent_at: at,
+            outcome_at: at,
+            standing,
+            secret: false,
+        }
+    }
+}
+
+impl From<&Flight> for Original {
+    fn from(flight: &Flight) -> Self {
+        let Flight { key, named, contents, admitted_ms, number, .. } = *flight;
+        Self { key, named, contents, flight: number, admitted_ms }
+    }
+}
+
+/// How an approved sale is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Its supplier is asked to reverse it; the amount waits in suspense until it does (S-15).
+    Asked {
+        /// Our STAN for the reversal at the supplier, 1 to 999,999.
+        stan: u32,
+    },
+    /// A voucher of our stock: never sold again (S-10).
+    Withdrawn {
+        /// Whether the network gets its money at once; else it waits in suspense for an operator.
+        credited: bool,
+    },
+    /// Value that an account held here gives back.
+    Unloaded,
+    /// Value that the account no longer has: an operator settles it (S-9).
+    Spent,
+}
+
+/// What a reversal undid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// Nothing is known of the original: it is blocked should it come later (S-5).
+    Blocked(Named),
+    /// The original is open, or its doubt is: it is cancelled, and whatever it turns out to be is reversed.
+    Open(Original),
+    /// Nothing of the original stood.
+    Nothing(Original),
+    /// It was reversed or blocked before.
+    Again,
+    /// An approved sale.
+    Sold {
+        /// It, with its last attempt.
+        flight: Box<Flight>,
+        /// The link its answer came on, for a supplier over a wire.
+        link: LinkNo,
+        /// How.
+        taken: Taken,
+    },
+}
+
+/// What the journal says of an approved sale that is to be reversed, as the keeper read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recalled {
+    /// The item, with its last attempt.
+    pub flight: Flight,
+    /// The link its answer came on.
+    pub link: LinkNo,
+    /// What a local sale changed.
+    pub effect: Option<LocalEffect>,
+}
+
+impl Recalled {
+    /// From the two facts of an approved sale; for a local sale both are the same one.
+    pub fn of(intent: &crate::fact::Fact<'_>, outcome: &crate::fact::Fact<'_>) -> Option<Self> {
+        use crate::fact::Fact;
+        match (intent, outcome) {
+            (Fact::Intent { flight, .. }, Fact::Outcome { link, moved, .. }) => {
+                let attempt: Attempt = moved.unwrap_or(flight.attempt);
+                Some(Self { flight: Flight { attempt, ..*flight }, link: *link, effect: None })
+            }
+            (Fact::Sale { flight, effect, .. }, _) => {
+                Some(Self { flight: *flight, link: 0, effect: Some(*effect) })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Pack for Reversal {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.number.pack(out);
+        self.key.pack(out);
+        self.named.pack(out);
+        self.contents.pack(out);
+        self.network.pack(out);
+        self.reason.pack(out);
+    }
+}
+
+impl Reversal {
+    /// Reads a packed reversal.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            number: from.flight()?,
+            key: from.u128()?,
+            named: from.u128()?,
+            contents: from.u64()?,
+            network: from.network()?,
+            reason: from.text()?,
+        })
+    }
+}
+
+impl Pack for Original {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.key.pack(out);
+        self.named.pack(out);
+        self.contents.pack(out);
+        self.flight.pack(out);
+        self.admitted_ms.pack(out);
+    }
+}
+
+fn original(from: &mut Unpack<'_>) -> Result<Original, Unreadable> {
+    Ok(Original {
+        key: from.u128()?,
+        named: from.u128()?,
+        contents: from.u64()?,
+        flight: from.flight()?,
+        admitted_ms: from.u64()?,
+    })
+}
+
+fn pack_key(key: Option<u128>, out: &mut Vec<u8>) {
+    out.push(u8::from(key.is_some()));
+    key.unwrap_or_default().pack(out);
+}
+
+fn unpack_key(from: &mut Unpack<'_>) -> Result<Option<u128>, Unreadable> {
+    let there = from.byte()? != 0;
+    let key = from.u128()?;
+    Ok(there.then_some(key))
+}
+
+impl Pack for Undone {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Blocked(Named { key, named }) => {
+                out.push(1);
+                pack_key(*key, out);
+                pack_key(*named, out);
+            }
+            Self::Open(original) => {
+                out.push(2);
+                original.pack(out);
+            }
+            Self::Nothing(original) => {
+                out.push(3);
+                original.pack(out);
+            }
+            Self::Again => out.push(4),
+            Self::Sold { flight, link, taken } => {
+                out.push(5);
+                flight.pack(out);
+                out.push(*link);
+                match taken {
+                    Taken::Asked { stan } => {
+                        out.push(1);
+                        stan.pack(out);
+                    }
+                    Taken::Withdrawn { credited } => out.extend_from_slice(&[2, u8::from(*credited)]),
+                    Taken::Unloaded => out.push(3),
+                    Taken::Spent => out.push(4),
+                }
+            }
+        }
+    }
+}
+
+impl Undone {
+    /// Reads what was undone.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(match from.byte()? {
+            1 => Self::Blocked(Named { key: unpack_key(from)?, named: unpack_key(from)? }),
+            2 => Self::Open(original(from)?),
+            3 => Self::Nothing(original(from)?),
+            4 => Self::Again,
+            5 => Self::Sold {
+                flight: Box::new(Flight::unpack(from)?),
+                link: from.byte()?,
+                taken: taken(from)?,
+            },
+            _ => return Err(Unreadable),
+        })
+    }
+}
+
+fn taken(from: &mut Unpack<'_>) -> Result<Taken, Unreadable> {
+    Ok(match from.byte()? {
+        1 => Taken::Asked { stan: from.u32()? },
+        2 => Taken::Withdrawn { credited: from.byte()? != 0 },
+        3 => Taken::Unloaded,
+        4 => Taken::Spent,
+        _ => return Err(Unreadable),
+    })
+}
