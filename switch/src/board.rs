@@ -115,6 +115,10 @@ row!(
         unexpected,
         /// Attempts and reversals open.
         open,
+        /// Reversals that are not at their end; the gate's.
+        advices,
+        /// Those of them that wait for a place at the session; the gate's.
+        advices_waiting,
         /// Links that are connected.
         links_up,
         /// 1 while sales can be sent.

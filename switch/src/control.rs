@@ -86,6 +86,8 @@ pub struct SupplierFigures {
     pub unmatched: u64,
     /// Sales and reversals open at it.
     pub open: u64,
+    /// Reversals that it has not confirmed yet.
+    pub advices: u64,
 }
 
 /// Reads the board.
@@ -118,6 +120,7 @@ pub fn figures(board: &Board) -> Figures {
                 late: row.late.load(Relaxed),
                 unmatched: row.unmatched.load(Relaxed) + row.duplicate.load(Relaxed),
                 open: row.open.load(Relaxed),
+                advices: row.advices.load(Relaxed),
             })
             .collect(),
     }
@@ -272,7 +275,9 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 10] = [
+const GAUGES: [&str; 12] = [
+    "switchyard_supplier_advices",
+    "switchyard_supplier_advices_waiting",
     "switchyard_conduit_connections",
     "switchyard_conduit_tickets",
     "switchyard_gate_in_flight",

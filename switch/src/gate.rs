@@ -8,6 +8,7 @@
 mod cold;
 
 use crate::board::{Board, show};
+use crate::checkpointer::Checkpointer;
 use crate::clock::Clock;
 use crate::journal::{Journal, Room};
 use crate::keeper::KeeperWish;
@@ -98,6 +99,8 @@ pub struct GateActor {
     wished: Vec<ProductId>,
     /// Local decisions at the last look at the trays.
     sold_at: u64,
+    /// What was counted of reversals when they were shown last.
+    advised_at: u64,
     batches: u64,
     idle_since_us: u64,
     sealed: bool,
@@ -105,6 +108,8 @@ pub struct GateActor {
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
     /// Before that no run is wished for: the disk refused one.
     spill_after_us: u64,
+    /// None where there are none, and after the end.
+    checkpointer: Option<Checkpointer>,
     fail: fn(String),
 }
 
@@ -129,13 +134,21 @@ impl GateActor {
             tray_vouchers,
             wished: Vec::new(),
             sold_at: 0,
+            advised_at: u64::MAX,
             batches: 0,
             idle_since_us: 0,
             sealed: false,
             arrivals: Vec::new(),
             spill_after_us: 0,
+            checkpointer: None,
             fail,
         }
+    }
+
+    /// With checkpoints.
+    #[must_use]
+    pub fn with_checkpoints(self, checkpointer: Checkpointer) -> Self {
+        Self { checkpointer: Some(checkpointer), ..self }
     }
 
     fn turn(&mut self, _: &mut Context<Self>, cx: &mut TaskContext<'_>) {
@@ -153,6 +166,7 @@ impl GateActor {
             self.journal = None;
             return (self.fail)(reason);
         }
+        self.checkpoint();
         self.release();
         self.alert();
         self.wish();
@@ -212,6 +226,19 @@ impl GateActor {
             self.idle_since_us = self.clock.now().mono_us;
         }
         Ok(())
+    }
+
+    /// Between two batches: a snapshot for the checkpoint that is due.
+    fn checkpoint(&mut self) {
+        let (Some(journal), Some(checkpointer)) = (&self.journal, &mut self.checkpointer) else { return };
+        let facts = journal.facts();
+        if !checkpointer.is_due(facts) {
+            return;
+        }
+        let state = self.gate.state();
+        if let Some(durable) = checkpointer.give(facts, state.snapshot()) {
+            self.arrivals.push((state.last, durable));
+        }
     }
 
     /// Hands out what may leave, and wakes each receiver once.
@@ -310,7 +337,8 @@ impl GateActor {
         }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.show_advices();
         let (row, counters) = (&self.board.gate, self.gate.counters);
         show(&row.tickets, counters.tickets);
         show(&row.answers, counters.answers);
@@ -340,6 +368,21 @@ impl GateActor {
         if let Some(journal) = &self.journal {
             show(&row.written_bytes, journal.written().0);
             show(&row.durable_bytes, journal.durable().0);
+        }
+    }
+
+    /// The reversals of each supplier, when something about them has changed.
+    fn show_advices(&mut self) {
+        let counters = self.gate.counters;
+        let counted =
+            counters.unknown + counters.settled + counters.parked + counters.late + counters.reversals;
+        if std::mem::replace(&mut self.advised_at, counted) == counted {
+            return;
+        }
+        for (supplier, (_, row)) in self.gate.catalogue().suppliers.iter().zip(&self.board.suppliers) {
+            let Some(supply) = self.gate.supply(supplier.id) else { continue };
+            show(&row.advices, u64::from(supply.advices() - supply.in_flight()));
+            show(&row.advices_waiting, supply.backlog() as u64);
         }
     }
 
@@ -460,7 +503,13 @@ impl Handler<Close> for GateActor {
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
         let Some(journal) = self.journal.take() else { return Ok(()) };
-        journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())
+        let facts = journal.facts();
+        journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())?;
+        // The last checkpoint, of everything: the next start has nothing to replay. The thread ends after it.
+        let told =
+            self.checkpointer.take().and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
+        let _ = told.map(|durable| durable.send(()));
+        Ok(())
     }
 }
 

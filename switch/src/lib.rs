@@ -10,6 +10,7 @@
 //! `topology` is the only place that starts threads and wires rings.
 
 pub mod board;
+pub mod checkpointer;
 pub mod cli;
 pub mod clock;
 pub mod conduit;
@@ -22,6 +23,7 @@ pub mod journal;
 pub mod keeper;
 pub mod keys;
 pub mod link;
+pub mod restore;
 pub mod ring;
 pub mod runs;
 pub mod settings;

@@ -275,6 +275,10 @@ pub struct JournalSettings {
     pub sync_interval_us: u32,
     /// So many waiting facts start a sync at once.
     pub sync_facts_min: u32,
+    /// A checkpoint is made after so many facts.
+    pub checkpoint_facts: u64,
+    /// Segments are kept for at least so many days (S-3).
+    pub keep_days: u32,
 }
 
 /// Where the key-encryption key comes from (S-18).

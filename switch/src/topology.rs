@@ -13,6 +13,7 @@
 //! ```
 
 use crate::board::{Board, SupplierRow, show};
+use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
 use crate::clock::Clock;
 use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget};
 use crate::control::{self, socket::Operations};
@@ -22,6 +23,7 @@ use crate::journal::{JournalError, JournalOptions, Opening, Replayed};
 use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
 use crate::link::Link;
+use crate::restore::{newest, replay};
 use crate::ring::Ring;
 use crate::runs::{Reach, RunFolder, RunWork, RunsError};
 use crate::settings::{ConduitSettings, Settings, SupplierSettings};
@@ -40,7 +42,7 @@ use std::time::{Duration, Instant};
 use switchyard_adapters::{Made, MakeContext};
 use switchyard_core::adapter::{Local, Wire};
 use switchyard_core::catalogue::{Catalogue, Supplier};
-use switchyard_core::fact::{Fact, NameKind};
+use switchyard_core::fact::NameKind;
 use switchyard_core::gate::{Gate, GateOptions, Recovered};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
@@ -57,6 +59,8 @@ pub const SUPPLIERS_WAIT_MS: u64 = 1_000;
 const STOP_WAIT_MS: u64 = 10_000;
 /// Runs to be written (one at a time) and removed.
 const RUN_WISHES_MAX: usize = 16;
+/// How long a stop waits for the last checkpoint.
+const CHECKPOINT_WAIT_MS: u64 = 30_000;
 /// Trays and wishes under way.
 const TRAYS_MAX: usize = 1_024;
 /// Reports beyond one for each attempt and advice: changes of readiness, late answers.
@@ -172,20 +176,30 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
     let keyring = Arc::new(Keyring::new());
     let gate = &settings.gate;
-    let mut state = State::new(gate.reversible_ms());
-    let reach = Reach { repeatable_ms: 0, reversible_ms: 0 };
-    let (runs, _) = RunFolder::open(&settings.data.join("runs"), &[], reach)?;
+    let mut state = newest(&opening, gate.reversible_ms())?;
+    let newest_ms = state.index.newest_ms();
+    let reach = Reach {
+        repeatable_ms: newest_ms.saturating_sub(gate.repeatable_ms()),
+        // Runs are removed by the time of requests, which is the clock's of then.
+        reversible_ms: Clock::start().now().wall_ms.saturating_sub(gate.reversible_ms()),
+    };
+    let (runs, opened) = RunFolder::open(&settings.data.join("runs"), state.index.relied(), reach)?;
+    state.index.attach(opened);
     let mut refused = None;
-    let replayed = opening.replay(&keyring, |at, bytes| {
-        let fact = Fact::unpack(bytes).map_err(|error| error.to_string())?;
-        state.apply(at, &fact).map_err(|error| error.to_string())?;
-        let room = runs.make_room(&mut state, gate.duplicate_bytes_max as usize, gate.repeatable_ms());
+    let replayed = replay(&mut opening, &keyring, &mut state, |state| {
+        let room = runs.make_room(state, gate.duplicate_bytes_max as usize, gate.repeatable_ms());
         room.map_err(|error| refused.insert(error).to_string())
     });
-    if let Some(error) = refused {
-        return Err(error.into());
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Ok(Books { state, opening, keyring, kek, runs: Arc::new(runs), replayed: replayed? }),
     }
-    Ok(Books { state, opening, keyring, kek, runs: Arc::new(runs), replayed: replayed? })
+}
+
+/// How long segments are kept at least: stored answers are read from them for as long as their keys are known.
+fn keep(settings: &Settings) -> Duration {
+    let days = Duration::from_secs(u64::from(settings.journal.keep_days) * 86_400);
+    days.max(Duration::from_millis(settings.gate.reversible_ms()))
 }
 
 fn key(settings: &Settings) -> Result<Kek, KeyError> {
@@ -211,6 +225,7 @@ pub struct Running {
     door: Door,
     yard: Yard,
     keeper: Keeper,
+    checkpoints: CheckpointThread,
     ready: Arc<AtomicBool>,
     system: System,
     control: Option<JoinHandle<()>>,
@@ -292,6 +307,10 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         written: Arc::clone(&rings.written_runs),
     };
     let keeper = Keeper::start(work, run_work, maker).map_err(StartError::Thread)?;
+    let options = CheckpointOptions { facts_max: settings.journal.checkpoint_facts, keep: keep(&settings) };
+    let (checkpointer, checkpoints) =
+        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts)
+            .map_err(StartError::Thread)?;
     let ready = Arc::new(AtomicBool::new(false));
     let parts = YardParts {
         catalogue: Arc::clone(gate.catalogue()),
@@ -307,6 +326,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         settings: Arc::new(settings),
         first_refusal,
         kek: books.kek,
+        checkpointer,
     };
     let settings = Arc::clone(&parts.settings);
     let (yard, system, control) = start_threads(parts, admin, &board, &ready)?;
@@ -327,6 +347,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         door,
         yard,
         keeper,
+        checkpoints,
         ready,
         system,
         control: Some(control),
@@ -456,6 +477,7 @@ struct YardParts {
     settings: Arc<Settings>,
     first_refusal: FlightNo,
     kek: Arc<Kek>,
+    checkpointer: Checkpointer,
 }
 
 /// Starts the control thread with its actix system, and from it the yard's arbiter with all actors of the data plane.
@@ -542,6 +564,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         door,
         settings,
         first_refusal,
+        checkpointer,
         ..
     } = parts;
     let mut suppliers = Vec::new();
@@ -600,7 +623,8 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         };
         conduits.push(actor.start());
     }
-    let gate = GateActor::new(gate, journal, rings, board, clock, settings.gate.tray_vouchers, stop_process);
+    let gate = GateActor::new(gate, journal, rings, board, clock, settings.gate.tray_vouchers, stop_process)
+        .with_checkpoints(checkpointer);
     Ok(Yard { gate: gate.start(), conduits, suppliers })
 }
 
@@ -674,6 +698,11 @@ impl Running {
         self.system.stop();
         if let Some(control) = self.control.take() {
             let _ = control.join();
+        }
+        if !self.checkpoints.wait(Duration::from_millis(CHECKPOINT_WAIT_MS)) {
+            tracing::warn!(
+                "the last checkpoint was not finished in time; the next start takes longer and loses nothing"
+            );
         }
         match closed {
             Ok(Ok(())) => Ok(()),

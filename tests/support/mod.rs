@@ -114,6 +114,10 @@ pub struct Ask {
     pub supplier: String,
     /// DE37.
     pub rrn: String,
+    /// DE39, of a reversal.
+    pub reason: &'static str,
+    /// DE90, of a reversal or an inquiry.
+    pub original: String,
     /// Tags of DE48 that the dialect does not know.
     pub unknown: Vec<([u8; 2], &'static str)>,
     /// Elements that are left out.
@@ -144,6 +148,8 @@ impl Ask {
             third_party: String::new(),
             supplier: String::new(),
             rrn: String::new(),
+            reason: "",
+            original: String::new(),
             unknown: Vec::new(),
             omit: Vec::new(),
         }
@@ -152,6 +158,30 @@ impl Ask {
     /// The same request under a key of its own.
     pub fn renewed(&self) -> Self {
         Self { stan: next_stan(), ..self.clone() }
+    }
+
+    /// A reversal of it, which names it by DE90.
+    pub fn reversal(&self) -> Self {
+        Self {
+            mti: 400,
+            stan: next_stan(),
+            when: switchyard_core::stamp::transmission(now().wall_ms),
+            reason: "68",
+            original: self.named(),
+            omit: vec![Role::LocalTime, Role::LocalDate, Role::Prepaid],
+            ..self.clone()
+        }
+    }
+
+    /// An inquiry about it.
+    pub fn inquiry(&self) -> Self {
+        Self { mti: 100, processing: "300000", reason: "", ..self.reversal() }
+    }
+
+    /// How DE90 names it: MTI, STAN, transmission time, acquirer, forwarder.
+    fn named(&self) -> String {
+        let when = std::str::from_utf8(&self.when).expect("digits");
+        format!("{:04}{:06}{when}{:0>11}{:011}", self.mti, self.stan, self.network, 0)
     }
 
     /// The message in a dialect.
@@ -175,13 +205,15 @@ impl Ask {
         if given(Role::Stan) {
             build.number(Role::Stan, u64::from(self.stan));
         }
-        let texts: [(Role, &[u8]); 6] = [
+        let texts: [(Role, &[u8]); 8] = [
             (Role::LocalTime, &self.local[..6]),
             (Role::LocalDate, &self.local[6..]),
             (Role::Network, self.network.as_bytes()),
             (Role::Rrn, self.rrn.as_bytes()),
             (Role::Terminal, self.terminal.as_bytes()),
+            (Role::ResponseCode, self.reason.as_bytes()),
             (Role::Merchant, self.merchant.as_bytes()),
+            (Role::Original, self.original.as_bytes()),
         ];
         for (role, value) in texts {
             if given(role) && !value.is_empty() {

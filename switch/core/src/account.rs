@@ -8,7 +8,7 @@
 
 use crate::ids::{NetworkId, SupplierId};
 use crate::money::Minor;
-use crate::pack::{Pack, Unpack, Unreadable};
+use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
 
@@ -85,6 +85,29 @@ impl Accounts {
     /// Whether there is such an account.
     pub fn holds(&self, account: Account) -> bool {
         self.balances.contains_key(&account)
+    }
+
+    /// Appends all accounts, in their order, so that equal books are equal bytes.
+    pub fn pack(&self, out: &mut Vec<u8>) {
+        let mut balances: Vec<_> = self.iter().collect();
+        balances.sort_unstable_by_key(|(account, _)| *account);
+        pack::list(out, balances.into_iter(), |(account, balance), out| {
+            account.pack(out);
+            balance.posted.pack(out);
+            balance.reserved.pack(out);
+        });
+    }
+
+    /// Reads packed accounts.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let balances = from.list(|from| {
+            let account = Account::unpack(from)?;
+            Ok((account, Balance { posted: from.minor()?, reserved: from.minor()? }))
+        })?;
+        Ok(Self { balances: balances.into_iter().collect() })
     }
 
     /// Moves an amount.

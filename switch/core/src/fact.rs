@@ -271,11 +271,7 @@ impl Pack for Fact<'_> {
             }
             Self::Stock(batch) => {
                 out.push(4);
-                batch.product.pack(out);
-                batch.number.pack(out);
-                batch.name.pack(out);
-                batch.count.pack(out);
-                batch.digest.pack(out);
+                batch.pack(out);
             }
             Self::Intent { flight, dialect, frame } => {
                 out.push(5);
@@ -396,13 +392,7 @@ impl<'a> Fact<'a> {
                 reason: from.text()?,
             },
             3 => Self::Day { network: from.network()?, date: from.u32()?, until_ms: from.u64()? },
-            4 => Self::Stock(StockBatch {
-                product: from.product()?,
-                number: from.u32()?,
-                name: from.text()?,
-                count: from.u32()?,
-                digest: from.array()?,
-            }),
+            4 => Self::Stock(StockBatch::unpack(from)?),
             5 => Self::Intent { flight: Flight::unpack(from)?, dialect: from.u16()?, frame: from.bytes()? },
             6 => Self::Moved {
                 at_ms: from.u64()?,

@@ -9,6 +9,7 @@ use crate::adapter::LinkNo;
 use crate::catalogue::Service;
 use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use crate::index::EntryNo;
+use crate::log::Lsn;
 use crate::money::Minor;
 use crate::pack::{Pack, Unpack, Unreadable};
 use crate::text::Text;
@@ -92,28 +93,51 @@ impl Pack for Attempt {
 
 /// Where a flight stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Phase {
     /// The attempt under way has no outcome.
     #[default]
-    Asked,
+    Asked = 1,
     /// The outcome is unknown and a reversal is on its way.
-    Doubt,
+    Doubt = 2,
     /// The doubt is over: reversed.
-    Settled,
+    Settled = 3,
     /// The supplier refused the reversal, or it expired: an operator settles it (S-9).
-    Parked,
+    Parked = 4,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Asked, Self::Doubt, Self::Settled, Self::Parked];
+
+    fn of(number: u8) -> Result<Self, Unreadable> {
+        Self::ALL.into_iter().find(|phase| *phase as u8 == number).ok_or(Unreadable)
+    }
 }
 
 /// Where the amount of a flight is while its outcome, or its reversal, is open (S-15).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Held {
     /// Nowhere of its own: it was moved, or given back.
     #[default]
-    Nothing,
+    Nothing = 1,
     /// Reserved in the network's position.
-    Reserved,
+    Reserved = 2,
     /// In the suspense account of the supplier.
-    Suspense,
+    Suspense = 3,
+}
+
+impl Held {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Reserved, Self::Suspense];
+
+    fn of(number: u8) -> Result<Self, Unreadable> {
+        Self::ALL.into_iter().find(|held| *held as u8 == number).ok_or(Unreadable)
+    }
+}
+
+fn link(from: &mut Unpack<'_>) -> Result<Option<LinkNo>, Unreadable> {
+    let (is_known, link) = (from.flag()?, from.byte()?);
+    Ok(is_known.then_some(link))
 }
 
 /// What the journal remembers of an open item.
@@ -169,6 +193,8 @@ pub struct Flight {
     pub reversal_stan: u32,
     /// Its entry in the index. Not packed: given when the fact is applied.
     pub entry: EntryNo,
+    /// Where the fact lies that opened it. Not packed: given when the fact is applied.
+    pub intent_at: Lsn,
 }
 
 impl Flight {
@@ -198,6 +224,37 @@ impl Flight {
             attempt: Attempt::unpack(from)?,
             pan: SealedPan::new(from.bytes()?).ok_or(Unreadable)?,
             ..Self::default()
+        })
+    }
+
+    /// Appends it with what facts said of it since, for a checkpoint.
+    pub fn pack_whole(&self, out: &mut Vec<u8>) {
+        self.pack(out);
+        (self.phase as u8).pack(out);
+        (self.held as u8).pack(out);
+        self.cancelled.pack(out);
+        self.link.is_some().pack(out);
+        self.link.unwrap_or_default().pack(out);
+        self.reversal_stan.pack(out);
+        self.entry.pack(out);
+        self.intent_at.0.pack(out);
+    }
+
+    /// Reads what [`Flight::pack_whole`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack_whole(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let flight = Self::unpack(from)?;
+        Ok(Self {
+            phase: Phase::of(from.byte()?)?,
+            held: Held::of(from.byte()?)?,
+            cancelled: from.flag()?,
+            link: link(from)?,
+            reversal_stan: from.u32()?,
+            entry: from.u32()?,
+            intent_at: Lsn(from.u64()?),
+            ..flight
         })
     }
 

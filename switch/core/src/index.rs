@@ -8,11 +8,13 @@
 
 pub mod filter;
 mod hour;
+mod image;
 pub mod run;
 mod runs;
 mod spill;
 
 pub use hour::{Hour, Hours};
+pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
 pub use run::{RunHead, RunMark};
 pub use runs::{Run, Runs};
 pub use spill::{ENTRY_MEMORY_BYTES, Spill};
@@ -26,6 +28,7 @@ use std::sync::Arc;
 
 /// How a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Standing {
     /// Its flight is open; a repeat waits.
     InFlight = 1,
@@ -40,16 +43,9 @@ pub enum Standing {
 }
 
 impl Standing {
-    const ALL: [Self; 5] = [Self::InFlight, Self::Approved, Self::Answered, Self::Cancelled, Self::Blocked];
-
     /// Whether there is an answer to give again.
     pub fn has_answer(self) -> bool {
         matches!(self, Self::Approved | Self::Answered)
-    }
-
-    /// The standing of that number, as it lies on disk.
-    pub fn numbered(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|standing| *standing as u8 == number)
     }
 }
 
@@ -317,38 +313,6 @@ impl Index {
         {
             found.remove();
         }
-    }
-
-    /// The entries, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
-    }
-
-    /// The entries as they stand, for a checkpoint: costs a count for each chunk, whatever is in it, and later a copy of each chunk that changes while the
-    /// snapshot lives.
-    pub fn snapshot(&self) -> IndexSnapshot {
-        IndexSnapshot { chunks: self.chunks.clone(), first: self.first, left: self.left, runs: self.marks() }
-    }
-}
-
-/// The entries of an index at one moment, without its tables.
-#[derive(Clone, Debug)]
-pub struct IndexSnapshot {
-    chunks: VecDeque<Chunk>,
-    first: EntryNo,
-    left: usize,
-    runs: Vec<RunMark>,
-}
-
-impl IndexSnapshot {
-    /// The runs that hold what is not among the entries.
-    pub fn runs(&self) -> &[RunMark] {
-        &self.runs
-    }
-
-    /// The number of the oldest entry; the others follow without gaps.
-    pub fn first(&self) -> EntryNo {
-        self.first.wrapping_add(self.left as u32)
     }
 
     /// The entries, oldest first.

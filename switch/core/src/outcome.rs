@@ -161,6 +161,11 @@ pub fn open_bound(
     open(sealed, flight, None, keyring, into)
 }
 
+/// The key that a sealed form was made with; none where there is no sealed form.
+pub fn sealed_with(sealed: &[u8]) -> Option<KeyId> {
+    sealed.first_chunk::<4>().map(|id| KeyId(u32::from_be_bytes(*id)))
+}
+
 fn open(
     sealed: &[u8],
     flight: FlightNo,

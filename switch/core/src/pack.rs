@@ -80,6 +80,34 @@ impl<'a> Unpack<'a> {
         Ok(FlightNo(self.u64()?))
     }
 
+    /// A list, with how many it has before it. Grows as it is read, so that a wrong count allocates nothing.
+    ///
+    /// # Errors
+    /// Too few bytes are left, or one of it is unreadable.
+    pub fn list<T>(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<T, Unreadable>,
+    ) -> Result<Vec<T>, Unreadable> {
+        let count = self.u32()?;
+        let mut list = Vec::new();
+        for _ in 0..count {
+            list.push(each(self)?);
+        }
+        Ok(list)
+    }
+
+    /// Yes or no.
+    ///
+    /// # Errors
+    /// None is left, or it is neither.
+    pub fn flag(&mut self) -> Result<bool, Unreadable> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Unreadable),
+        }
+    }
+
     /// A network's id.
     ///
     /// # Errors
@@ -155,6 +183,24 @@ macro_rules! ids {
 }
 
 ids! { FlightNo NetworkId ProductId SupplierId }
+
+/// Appends a list: how many (four bytes), then each.
+pub fn list<T>(
+    out: &mut Vec<u8>,
+    items: impl ExactSizeIterator<Item = T>,
+    mut each: impl FnMut(T, &mut Vec<u8>),
+) {
+    (items.len() as u32).pack(out);
+    for item in items {
+        each(item, out);
+    }
+}
+
+impl Pack for bool {
+    fn pack(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+}
 
 impl<const N: usize> Pack for Text<N> {
     fn pack(&self, out: &mut Vec<u8>) {

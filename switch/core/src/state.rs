@@ -5,6 +5,10 @@
 //! is sold at most once; a fact that does not fit is an error that stops the process, never ignored.
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
+mod checkpoint;
+
+pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
+
 use crate::account::{Account, Accounts, OutOfRange};
 use crate::adapter::{LinkNo, LocalEffect};
 use crate::fact::{Fact, NameKind};
@@ -239,8 +243,8 @@ impl State {
         self.accounts.reserve(Account::Network(flight.network), flight.amount)?;
         self.stans.insert(flight.attempt.supplier, flight.attempt.stan);
         let entry = self.enter(at, flight, Standing::InFlight, false);
-        self.flights
-            .insert(flight.number, Flight { entry, phase: Phase::Asked, held: Held::Reserved, ..*flight });
+        let flight = Flight { entry, intent_at: at, phase: Phase::Asked, held: Held::Reserved, ..*flight };
+        self.flights.insert(flight.number, flight);
         Ok(())
     }
 
@@ -329,7 +333,7 @@ impl State {
             }
             Undone::Sold { flight, link, taken } => {
                 self.index.cancel(&Original::from(&**flight).cancelled(at));
-                self.take_back(at_ms, outcome.day, flight, *link, *taken)?;
+                self.take_back(at, at_ms, outcome.day, flight, *link, *taken)?;
             }
         }
         Ok(())
@@ -354,6 +358,7 @@ impl State {
     /// Takes an approved sale back (S-10, S-15).
     fn take_back(
         &mut self,
+        at: Lsn,
         at_ms: u64,
         day: [u8; 4],
         flight: &Flight,
@@ -361,7 +366,7 @@ impl State {
         taken: Taken,
     ) -> Result<(), Misfit> {
         let (network, supplier) = (Account::Network(flight.network), flight.attempt.supplier);
-        let cancelled = Flight { cancelled: true, ..*flight };
+        let cancelled = Flight { cancelled: true, intent_at: at, ..*flight };
         match taken {
             Taken::Asked { stan } => {
                 self.accounts.transfer(

@@ -11,6 +11,7 @@
 //! Deliberately absent: vouchers themselves (they lie in the batch files), PINs, and any decision.
 
 use crate::ids::ProductId;
+use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
 
@@ -153,7 +154,71 @@ impl Line {
     }
 }
 
+impl Pack for StockBatch {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.product.pack(out);
+        self.number.pack(out);
+        self.name.pack(out);
+        self.count.pack(out);
+        self.digest.pack(out);
+    }
+}
+
+impl StockBatch {
+    /// Reads a packed batch.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            product: from.product()?,
+            number: from.u32()?,
+            name: from.text()?,
+            count: from.u32()?,
+            digest: from.array()?,
+        })
+    }
+}
+
 impl Stock {
+    /// Appends the whole stock, in the order of products and numbers.
+    pub fn pack(&self, out: &mut Vec<u8>) {
+        self.last_number.pack(out);
+        pack::list(out, self.products().into_iter(), |product, out| {
+            let line = &self.products[&product];
+            product.pack(out);
+            (line.current as u32).pack(out);
+            pack::list(out, line.batches.iter(), |batch, out| {
+                batch.fact.pack(out);
+                batch.next.pack(out);
+                batch.sold.pack(out);
+            });
+        });
+    }
+
+    /// Reads a packed stock.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let last_number = from.u32()?;
+        let lines = from.list(|from| {
+            let (product, current) = (from.product()?, from.u32()? as usize);
+            let batches = from.list(|from| {
+                let fact = StockBatch::unpack(from)?;
+                let batch = Batch { fact, next: from.u32()?, sold: from.u32()? };
+                let sound = batch.sold <= batch.next && batch.next <= fact.count;
+                if sound { Ok(batch) } else { Err(Unreadable) }
+            })?;
+            if current < batches.len() { Ok((product, Line { batches, current })) } else { Err(Unreadable) }
+        })?;
+        let named = lines.iter().flat_map(|(product, line)| {
+            line.batches.iter().map(|batch| (batch.fact.name, (*product, batch.fact.number)))
+        });
+        let names = named.collect();
+        Ok(Self { products: lines.into_iter().collect(), names, last_number })
+    }
+
     /// Applies the fact of a new batch.
     ///
     /// # Errors

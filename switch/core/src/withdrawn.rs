@@ -5,6 +5,7 @@
 //! Deliberately absent: the money (accounts), and deciding whether a credit is given (`gate::reverse`).
 
 use crate::ids::{FlightNo, ProductId, SupplierId};
+use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -46,6 +47,40 @@ impl WithdrawnVouchers {
     /// The terminals with credits, their day and how many, in no order.
     pub fn all_credits(&self) -> impl Iterator<Item = (Text<8>, [u8; 4], u16)> + '_ {
         self.credits.iter().map(|(terminal, (day, count))| (*terminal, *day, *count))
+    }
+
+    /// Appends them all, and the credits in the order of terminals.
+    pub fn pack(&self, out: &mut Vec<u8>) {
+        pack::list(out, self.list.iter(), |voucher, out| {
+            voucher.at_ms.pack(out);
+            voucher.flight.pack(out);
+            voucher.product.pack(out);
+            voucher.supplier.pack(out);
+        });
+        let mut credits: Vec<_> = self.all_credits().collect();
+        credits.sort_unstable();
+        pack::list(out, credits.into_iter(), |(terminal, day, count), out| {
+            terminal.pack(out);
+            day.pack(out);
+            count.pack(out);
+        });
+    }
+
+    /// Reads what [`WithdrawnVouchers::pack`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let list = from.list(|from| {
+            Ok(Withdrawn {
+                at_ms: from.u64()?,
+                flight: from.flight()?,
+                product: from.product()?,
+                supplier: from.supplier()?,
+            })
+        })?;
+        let credits = from.list(|from| Ok((from.text()?, (from.array()?, from.u16()?))))?;
+        Ok(Self { list: list.into(), credits: credits.into_iter().collect() })
     }
 
     pub(crate) fn add(&mut self, voucher: Withdrawn) {

@@ -55,6 +55,14 @@ pub enum JournalError {
         /// The position that was asked for.
         after: Lsn,
     },
+    /// The log has no fact where a checkpoint says that its last one lies: the checkpoint is of another journal. Nothing was changed.
+    #[error("the log in {} has no fact at position {at}, for which there is a checkpoint; the folder was put together from two. Nothing was changed; restore it from one copy", folder.display())]
+    Astray {
+        /// The journal's folder.
+        folder: PathBuf,
+        /// The checkpoint's position.
+        at: Lsn,
+    },
     /// Another release wrote this. Nothing was changed.
     #[error("{} has version {version} of the format, this release reads version {FORMAT_VERSION}; start the release that wrote it", file.display())]
     Version {

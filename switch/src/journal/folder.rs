@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use switchyard_core::log::{Lsn, SEGMENT_HEADER_BYTES};
 
 use super::error::{JournalError, io_error};
 
 const LOCK: &str = "lock";
 const SEGMENT_SUFFIX: &str = ".segment";
 const MAKING_SUFFIX: &str = ".making";
+const CHECKPOINT_PREFIX: &str = "checkpoint-";
 
 /// How much of a segment is read at a time. Two of the longest batches and more, so that reading goes on in
 /// large pieces.
@@ -21,7 +23,7 @@ const WINDOW_BYTES: usize = 4 << 20;
 /// The folder, locked as long as this lives.
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: Flock<File>,
+    _lock: Option<Flock<File>>,
 }
 
 /// A segment file as it was found.
@@ -30,6 +32,18 @@ pub(super) struct Found {
     pub(super) number: u64,
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
+}
+
+impl Found {
+    /// The first bytes of the file, as long as a segment's header; zeros where the file is shorter.
+    pub(super) fn head(&self) -> Result<[u8; SEGMENT_HEADER_BYTES], JournalError> {
+        let mut head = [0; SEGMENT_HEADER_BYTES];
+        if self.bytes >= SEGMENT_HEADER_BYTES as u64 {
+            let file = File::open(&self.path).map_err(io_error("open", &self.path))?;
+            file.read_exact_at(&mut head, 0).map_err(io_error("read", &self.path))?;
+        }
+        Ok(head)
+    }
 }
 
 impl Folder {
@@ -42,11 +56,23 @@ impl Folder {
         let mut open = OpenOptions::new();
         open.read(true).write(true).create(true).truncate(false).mode(0o600);
         let opened = open.open(&file).map_err(io_error("open", &file))?;
-        match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Folder { path: path.to_owned(), _lock: lock }),
-            Err((_, Errno::EWOULDBLOCK)) => Err(JournalError::Locked { folder: path.to_owned() }),
-            Err((_, errno)) => Err(io_error("lock", &file)(io::Error::from(errno))),
-        }
+        Ok(Folder { path: path.to_owned(), _lock: Some(lock(path, &file, opened)?) })
+    }
+
+    /// Locks the folder without writing to it. One that has no lock file was never opened by a switch, or is a copy: nobody works in it.
+    pub(super) fn lock_to_read(path: &Path) -> Result<Folder, JournalError> {
+        let file = path.join(LOCK);
+        let lock = match File::open(&file) {
+            Ok(opened) => Some(lock(path, &file, opened)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io_error("open", &file)(error)),
+        };
+        Ok(Folder { path: path.to_owned(), _lock: lock })
+    }
+
+    /// The folder as it is, beside whoever works in it.
+    pub(super) fn beside(path: &Path) -> Folder {
+        Folder { path: path.to_owned(), _lock: None }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -60,6 +86,27 @@ impl Folder {
     /// The name of a segment while it is prewritten.
     pub(super) fn making_path(&self, number: u64) -> PathBuf {
         self.path.join(format!("{number:014}{MAKING_SUFFIX}"))
+    }
+
+    /// The file of the checkpoint at that position.
+    pub(super) fn checkpoint_path(&self, at: Lsn) -> PathBuf {
+        self.path.join(format!("{CHECKPOINT_PREFIX}{:020}", at.0))
+    }
+
+    /// The same while it is written.
+    pub(super) fn checkpoint_making_path(&self, at: Lsn) -> PathBuf {
+        self.path.join(format!("{CHECKPOINT_PREFIX}{:020}{MAKING_SUFFIX}", at.0))
+    }
+
+    /// The positions of the checkpoints, the newest first.
+    pub(super) fn checkpoints(&self) -> Result<Vec<Lsn>, JournalError> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(io_error("list", &self.path))? {
+            let name = entry.map_err(io_error("list", &self.path))?.file_name();
+            found.extend(checkpoint_position(&name.to_string_lossy()));
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found)
     }
 
     /// The segments by number. Files left over from an interrupted preparation are not among them.
@@ -102,8 +149,23 @@ fn make_folder(path: &Path) -> Result<(), JournalError> {
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(io_error("sync folder", parent))
 }
 
+fn lock(folder: &Path, file: &Path, opened: File) -> Result<Flock<File>, JournalError> {
+    match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((_, Errno::EWOULDBLOCK)) => Err(JournalError::Locked { folder: folder.to_owned() }),
+        Err((_, errno)) => Err(io_error("lock", file)(io::Error::from(errno))),
+    }
+}
+
 fn segment_number(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SEGMENT_SUFFIX)?;
+    number(name.strip_suffix(SEGMENT_SUFFIX)?)
+}
+
+fn checkpoint_position(name: &str) -> Option<Lsn> {
+    number(name.strip_prefix(CHECKPOINT_PREFIX)?).map(Lsn)
+}
+
+fn number(digits: &str) -> Option<u64> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }

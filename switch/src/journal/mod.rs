@@ -13,21 +13,23 @@
 //! - What was cut as a torn tail is cut off the file before a new epoch begins, so it is never read again.
 //! - In the steady state a batch costs one write, and no allocation.
 //!
-//! Deliberately absent: what a fact means, checkpoints, the retiring of old segments, and a way to repair
-//! damage.
+//! Deliberately absent: what a fact means, when a checkpoint is due, and a way to repair damage.
 //!
 //! ```text
 //! Opening::new → replay → start ─┬─ Log            the gate fills it            (core)
 //!                                ├─ Journal        the gate writes its batches  ── sync thread
 //!                                ├─ SegmentMaker   the keeper prepares segments
-//!                                └─ JournalReader  the keeper reads cold facts
+//!                                ├─ JournalReader  the keeper reads cold facts
+//!                                └─ CheckpointFiles  the checkpointer writes checkpoints, retires segments
 //! ```
 
+mod checkpoint;
 mod error;
 mod folder;
 mod opening;
 mod reader;
 mod replay;
+mod retire;
 mod segment;
 mod sync;
 #[cfg(test)]
@@ -48,10 +50,12 @@ use self::opening::write_header;
 use self::segment::Stock;
 use self::sync::{Entered, Shared};
 
+pub use self::checkpoint::{CHECKPOINTS_KEPT, CheckpointFault, CheckpointFiles};
 pub use self::error::JournalError;
 pub use self::opening::Opening;
 pub use self::reader::JournalReader;
 pub use self::replay::Replayed;
+pub use self::retire::Needs;
 pub use self::segment::SegmentMaker;
 
 /// With fewer prepared segments than this, sales are refused and what is left is kept for outcomes and
@@ -102,7 +106,7 @@ pub struct Journal {
     thread: Option<JoinHandle<()>>,
     ended: Receiver<()>,
     /// Last, so that the lock is given back when all else is done.
-    _folder: Arc<Folder>,
+    folder: Arc<Folder>,
 }
 
 impl Journal {
@@ -117,17 +121,7 @@ impl Journal {
         thread: JoinHandle<()>,
         ended: Receiver<()>,
     ) -> Journal {
-        Journal {
-            shared,
-            stock,
-            current,
-            header,
-            written: at,
-            facts: 0,
-            thread: Some(thread),
-            ended,
-            _folder: folder,
-        }
+        Journal { shared, stock, current, header, written: at, facts: 0, thread: Some(thread), ended, folder }
     }
 
     /// Writes a batch with one positioned write, and lets the sync thread know.
@@ -184,6 +178,16 @@ impl Journal {
             prepared if prepared < ROOM_PREPARED_MIN => Room::SalesRefused,
             _ => Room::Plenty,
         }
+    }
+
+    /// How many facts were written since the start.
+    pub fn facts(&self) -> u64 {
+        self.facts
+    }
+
+    /// The checkpoints of this journal, for the thread that writes them.
+    pub fn checkpoint_files(&self) -> CheckpointFiles {
+        CheckpointFiles { folder: Arc::clone(&self.folder), segment_bytes: self.header.segment_bytes }
     }
 
     /// How many segments are prepared.

@@ -11,7 +11,9 @@ use switchyard_core::log::{
     Log, LogStart, Lsn, SEGMENT_BYTES_MIN, SEGMENT_BYTES_STEP, SEGMENT_HEADER_BYTES, SegmentHeader,
 };
 use switchyard_core::seal::{KeyId, Keyring};
+use switchyard_core::state::State;
 
+use super::checkpoint::{self, CheckpointFault};
 use super::error::{JournalError, io_error};
 use super::folder::{Folder, Found, Window};
 use super::reader::JournalReader;
@@ -56,11 +58,11 @@ impl Opening {
         self.replay_after(Lsn(0), keyring, each)
     }
 
-    /// As [`Opening::replay`], but hands over only the facts behind this position, that of a checkpoint. The
-    /// whole log is checked all the same.
+    /// As [`Opening::replay`], but hands over only the facts behind this position, that of a checkpoint. Of the segments before the one that holds it only
+    /// the headers are read, for their keys.
     ///
     /// # Errors
-    /// As [`Opening::replay`], and [`JournalError::Beheaded`].
+    /// As [`Opening::replay`], [`JournalError::Beheaded`] and [`JournalError::Astray`].
     pub fn replay_after(
         &mut self,
         after: Lsn,
@@ -68,13 +70,44 @@ impl Opening {
         mut each: impl FnMut(Lsn, &[u8]) -> Result<(), String>,
     ) -> Result<Replayed, JournalError> {
         let first = self.segments.first().map_or(0, |first| first.number);
-        if after.segment(self.options.segment_bytes) < first {
+        let holds = after.segment(self.options.segment_bytes);
+        if holds < first {
             return Err(JournalError::Beheaded { folder: self.folder.path().to_owned(), first, after });
         }
-        let walk = Walk::new(&self.options, &self.kek, keyring, after);
-        let (replayed, end) = walk.run(&self.segments, &mut each)?;
+        let (before, rest) =
+            self.segments.split_at(self.segments.partition_point(|found| found.number < holds));
+        let mut walk = Walk::new(&self.options, Some((&self.kek, keyring)), after);
+        walk.pass(before)?;
+        let follows = before.last().is_none_or(|last| last.number + 1 == holds);
+        if !follows || (after > Lsn(0) && rest.first().is_none_or(|found| found.number != holds)) {
+            let file = self.folder.segment_path(holds);
+            let what = "the segment is missing";
+            return Err(JournalError::Damaged { file, offset: 0, what, durable_upto: Lsn(after.0 + 1) });
+        }
+        let (replayed, end) = walk.run(rest, &mut each)?;
         self.end = Some(end);
         Ok(replayed)
+    }
+
+    /// The positions of the checkpoints, the newest first.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn checkpoints(&self) -> Result<Vec<Lsn>, JournalError> {
+        self.folder.checkpoints()
+    }
+
+    /// The state of the checkpoint at that position.
+    ///
+    /// # Errors
+    /// [`CheckpointFault`]; an older one, or the whole log, may still do.
+    pub fn checkpoint(&self, at: Lsn) -> Result<State, CheckpointFault> {
+        checkpoint::load(&self.folder, at)
+    }
+
+    /// Whether the log is there from its very beginning.
+    pub fn is_whole(&self) -> bool {
+        self.segments.first().is_none_or(|first| first.number == 0)
     }
 
     /// Cuts the torn tail, syncs what was read, and begins a new epoch in a new segment with a new data key,

@@ -28,6 +28,8 @@ const SEARCH_BYTES: usize = 64 << 10;
 /// What was found in the folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Replayed {
+    /// Position of the checkpoint that it went on from, 0 if from none.
+    pub checkpoint: Lsn,
     /// Facts that were handed over.
     pub facts: u64,
     /// Batches that were read.
@@ -65,14 +67,16 @@ pub(super) struct LogEnd {
 /// Follows the log; one for each replay.
 pub(super) struct Walk<'a> {
     pub(super) options: &'a JournalOptions,
-    pub(super) kek: &'a Kek,
-    pub(super) keyring: &'a Keyring,
+    /// The keys to open the log's own with, and where those go; none for who reads no secret.
+    pub(super) keys: Option<(&'a Kek, &'a Keyring)>,
     /// Facts up to and with this position are not handed over.
     pub(super) after: Lsn,
     window: Window,
     chain: u64,
     epoch: u32,
     segment: Option<u64>,
+    /// Whether the fact at `after` was seen.
+    met: bool,
     replayed: Replayed,
 }
 
@@ -87,24 +91,55 @@ struct Stop {
 impl<'a> Walk<'a> {
     pub(super) fn new(
         options: &'a JournalOptions,
-        kek: &'a Kek,
-        keyring: &'a Keyring,
+        keys: Option<(&'a Kek, &'a Keyring)>,
         after: Lsn,
     ) -> Walk<'a> {
+        // A checkpoint is only made of what is durable, so its own fact was once safely on disk.
+        let durable_upto = if after > Lsn(0) { Lsn(after.0 + 1) } else { Lsn(0) };
         Walk {
             options,
-            kek,
-            keyring,
+            keys,
             after,
             window: Window::new(),
             chain: 0,
             epoch: 0,
             segment: None,
-            replayed: Replayed::default(),
+            met: after == Lsn(0),
+            replayed: Replayed { checkpoint: after, durable_upto, ..Replayed::default() },
         }
     }
 
-    /// Reads all these segments, the whole of the folder.
+    /// Takes the keys of segments that are not read: those before a checkpoint, whose stored answers and card numbers are still opened. Only their headers are looked
+    /// at, and that none is missing.
+    pub(super) fn pass(&mut self, segments: &[Found]) -> Result<(), JournalError> {
+        for (at, found) in segments.iter().enumerate() {
+            let damaged = |what| JournalError::Damaged {
+                file: found.path.clone(),
+                offset: 0,
+                what,
+                durable_upto: self.replayed.durable_upto,
+            };
+            if found.number != segments[0].number + at as u64 {
+                return Err(damaged("the segment before this one is missing"));
+            }
+            let header = match SegmentHeader::decode(&found.head()?) {
+                Ok(header) => header,
+                Err(HeaderError::Version(version)) => {
+                    return Err(JournalError::Version { file: found.path.clone(), version });
+                }
+                Err(HeaderError::Nothing) => return Err(damaged("the header of a segment is missing")),
+                Err(HeaderError::Damaged) => return Err(damaged("the header of a segment is damaged")),
+            };
+            self.check_length(found, &header)?;
+            if header.number != found.number {
+                return Err(damaged("a segment does not follow the one before"));
+            }
+            self.take_key(found, &header)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all these segments, the whole of the folder from the one on that holds `after`.
     pub(super) fn run(
         mut self,
         segments: &[Found],
@@ -125,6 +160,9 @@ impl<'a> Walk<'a> {
             stop = self.follow(found, each)?;
         }
         let epoch_max = self.search_behind(segments, &stop)?;
+        if !self.met {
+            return Err(JournalError::Astray { folder: folder_of(segments), at: self.after });
+        }
         self.replayed.epoch = epoch_max;
         self.replayed.took = began.elapsed();
         let end = LogEnd {
@@ -153,13 +191,7 @@ impl<'a> Walk<'a> {
             }
             Err(HeaderError::Damaged) => return stop("the header of a segment is damaged"),
         };
-        if header.segment_bytes != self.options.segment_bytes {
-            return Err(JournalError::SegmentBytes {
-                file: found.path.clone(),
-                found: header.segment_bytes,
-                configured: self.options.segment_bytes,
-            });
-        }
+        self.check_length(found, &header)?;
         if !self.continues(found, &header) {
             return stop("a segment does not follow the one before");
         }
@@ -184,16 +216,27 @@ impl<'a> Walk<'a> {
             && header.epoch >= self.epoch
     }
 
-    fn take_key(&self, found: &Found, header: &SegmentHeader) -> Result<(), JournalError> {
-        let id = KeyId::epoch(header.epoch);
-        if self.keyring.key(id).is_some() {
+    fn check_length(&self, found: &Found, header: &SegmentHeader) -> Result<(), JournalError> {
+        if header.segment_bytes == self.options.segment_bytes {
             return Ok(());
         }
-        let key = self
-            .kek
+        Err(JournalError::SegmentBytes {
+            file: found.path.clone(),
+            found: header.segment_bytes,
+            configured: self.options.segment_bytes,
+        })
+    }
+
+    fn take_key(&self, found: &Found, header: &SegmentHeader) -> Result<(), JournalError> {
+        let Some((kek, keyring)) = self.keys else { return Ok(()) };
+        let id = KeyId::epoch(header.epoch);
+        if keyring.key(id).is_some() {
+            return Ok(());
+        }
+        let key = kek
             .unwrap(&header.wrapped_key, KEY_PURPOSE, header.epoch)
             .map_err(|error| JournalError::Key { file: found.path.clone(), error })?;
-        self.keyring.insert(id, key);
+        keyring.insert(id, key);
         Ok(())
     }
 
@@ -224,6 +267,7 @@ impl<'a> Walk<'a> {
                     each(lsn, fact).map_err(|reason| JournalError::Refused { lsn, reason })?;
                     self.replayed.facts += 1;
                 }
+                self.met |= lsn == self.after;
                 self.replayed.last = lsn;
             }
             self.chain = batch.checksum;
@@ -311,6 +355,10 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+fn folder_of(segments: &[Found]) -> std::path::PathBuf {
+    segments.first().and_then(|found| found.path.parent()).map(Into::into).unwrap_or_default()
 }
 
 /// Whether the log never entered this file. A batch is never far from the beginning of its segment, so zeros

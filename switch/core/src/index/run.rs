@@ -17,7 +17,7 @@
 
 use super::filter::{FILTER_BLOCK_BYTES, Filter};
 use super::hour::{HOURS_BYTES, Hour, Hours};
-use super::{Entry, Standing};
+use super::{ENTRY_BYTES, Entry};
 use crate::log::Lsn;
 use crate::pack::{Pack, Unpack, Unreadable};
 use std::io;
@@ -31,7 +31,7 @@ pub type Block = [u8; BLOCK_BYTES];
 const CHECK_BYTES: usize = 4;
 const MAGIC: [u8; 8] = *b"SWYRUN\0\0";
 const VERSION: u32 = 1;
-const ENTRY_ROW_BYTES: usize = 74;
+const ENTRY_ROW_BYTES: usize = ENTRY_BYTES;
 const NAME_ROW_BYTES: usize = 2 * KEY_BYTES;
 const KEY_BYTES: usize = 16;
 const ENTRIES_PER_BLOCK: usize = (BLOCK_BYTES - CHECK_BYTES) / ENTRY_ROW_BYTES;
@@ -340,40 +340,6 @@ impl Table {
 fn guess(key: u128, low: u128, high: u128, from: usize, to: usize) -> usize {
     let (part, whole) = ((key - low) >> 64, ((high - low) >> 64) + 1);
     from + (part * (to - from) as u128 / whole) as usize
-}
-
-impl Entry {
-    /// Reads a packed entry.
-    ///
-    /// # Errors
-    /// The bytes are none.
-    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
-        Ok(Self {
-            key: from.u128()?,
-            named: from.u128()?,
-            contents: from.u64()?,
-            flight: from.flight()?,
-            admitted_ms: from.u64()?,
-            intent_at: Lsn(from.u64()?),
-            outcome_at: Lsn(from.u64()?),
-            standing: Standing::numbered(from.byte()?).ok_or(Unreadable)?,
-            secret: from.byte()? != 0,
-        })
-    }
-}
-
-impl Pack for Entry {
-    fn pack(&self, out: &mut Vec<u8>) {
-        self.key.pack(out);
-        self.named.pack(out);
-        self.contents.pack(out);
-        self.flight.pack(out);
-        self.admitted_ms.pack(out);
-        self.intent_at.0.pack(out);
-        self.outcome_at.0.pack(out);
-        (self.standing as u8).pack(out);
-        u8::from(self.secret).pack(out);
-    }
 }
 
 fn seal(block: &mut Block, number: u32) {

@@ -35,6 +35,8 @@ pub struct Runs {
     filter_bytes: usize,
     /// The highest number that a run had.
     last_number: u32,
+    /// Runs that a checkpoint relies on, and that are not attached yet.
+    relied: Vec<RunMark>,
 }
 
 impl Runs {
@@ -45,7 +47,24 @@ impl Runs {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.relied.is_empty()
+    }
+
+    /// Runs that are known by their marks alone.
+    pub(super) fn relying_on(relied: Vec<RunMark>) -> Self {
+        let last_number = relied.iter().map(|mark| mark.number).max().unwrap_or(0);
+        Self { relied, last_number, ..Self::default() }
+    }
+
+    /// See `relying_on`.
+    pub(super) fn relied(&self) -> &[RunMark] {
+        &self.relied
+    }
+
+    /// The runs that were relied on, opened; those that are missing were too old.
+    pub(super) fn attach(&mut self, runs: Vec<Run>) {
+        self.relied.clear();
+        runs.into_iter().for_each(|run| self.add(run));
     }
 
     /// The number of the newest that there was; 0 before the first.
@@ -54,8 +73,9 @@ impl Runs {
     }
 
     /// What a checkpoint remembers of them.
-    pub fn marks(&self) -> impl Iterator<Item = RunMark> {
-        self.list.iter().map(|run| run.head.mark)
+    pub fn marks(&self) -> Vec<RunMark> {
+        let attached = self.list.iter().map(|run| run.head.mark);
+        self.relied.iter().copied().chain(attached).collect()
     }
 
     /// What they take in memory.

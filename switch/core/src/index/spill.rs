@@ -125,19 +125,19 @@ impl Index {
         entry.standing == Standing::Blocked && entry.admitted_ms >= comes_ms && is_newest()
     }
 
-    /// A run that was there before this start.
-    pub fn attach(&mut self, run: Run) {
-        self.runs.add(run);
+    /// The runs that a checkpoint relied on, and that are not attached yet.
+    pub fn relied(&self) -> &[RunMark] {
+        self.runs.relied()
+    }
+
+    /// The runs that were relied on, opened; those that are missing were too old.
+    pub fn attach(&mut self, runs: Vec<Run>) {
+        self.runs.attach(runs);
     }
 
     /// Lets go what is too old to be repeated (filters), and the oldest run when it is too old to be reversed: its number.
     pub fn age(&mut self, repeatable_ms: u64, reversible_ms: u64) -> Option<u32> {
         self.runs.age(repeatable_ms, reversible_ms)
-    }
-
-    /// The runs that this index needs to be whole.
-    pub fn marks(&self) -> Vec<RunMark> {
-        self.runs.marks().collect()
     }
 
     /// Whether the entry of that place was handed over, and must stay as it is.

@@ -6,6 +6,7 @@
 mod support;
 
 mod answers;
+mod checkpoints;
 mod credits;
 mod doubts;
 mod facts;

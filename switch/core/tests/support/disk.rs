@@ -1,12 +1,13 @@
 //! The journal's file, in memory: what was written, and how much of it a power cut leaves.
 
+use std::convert::Infallible;
 use switchyard_core::fact::Fact;
 use switchyard_core::log::{
     Batch, Expect, LogStart, Lsn, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, read_batch, read_fact,
 };
 use switchyard_core::pack::Pack;
 use switchyard_core::reversal::Recalled;
-use switchyard_core::state::State;
+use switchyard_core::state::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, State};
 use switchyard_core::ticket::{Errand, Ticket};
 
 /// One batch as it was written.
@@ -128,13 +129,53 @@ impl Disk {
         ticket.errand = Errand::Answer;
     }
 
-    /// The state, from scratch.
+    /// The state, as a start finds it: from a checkpoint somewhere in the log and the facts after it. It equals the fold from scratch.
     pub(crate) fn fold(&self) -> State {
-        let mut state = State::new(WINDOW_MS);
-        for (at, bytes) in self.facts() {
-            let fact = Fact::unpack(bytes).expect("a fact reads back");
-            state.apply(*at, &fact).expect("every fact of the log fits");
-        }
+        let whole = self.fold_all();
+        let facts = self.facts().count();
+        let state = self.fold_through(facts.wrapping_mul(7_919) % (facts + 1));
+        assert!(state == whole, "fold: a checkpoint and the rest of the log make another state");
         state
     }
+
+    /// The state, from scratch.
+    pub(crate) fn fold_all(&self) -> State {
+        let mut state = State::new(WINDOW_MS);
+        self.facts().for_each(|fact| apply(&mut state, fact));
+        state
+    }
+
+    /// The state, by way of a checkpoint after so many facts.
+    pub(crate) fn fold_through(&self, cut: usize) -> State {
+        let mut before = State::new(WINDOW_MS);
+        self.facts().take(cut).for_each(|fact| apply(&mut before, fact));
+        let mut state = restore(&image(&before)).expect("a checkpoint reads back");
+        assert!(state == before, "a checkpoint is another state");
+        self.facts().skip(cut).for_each(|fact| apply(&mut state, fact));
+        state
+    }
+}
+
+fn apply(state: &mut State, (at, bytes): &(Lsn, Vec<u8>)) {
+    let fact = Fact::unpack(bytes).expect("a fact reads back");
+    state.apply(*at, &fact).expect("every fact of the log fits");
+}
+
+/// The image of a state, in pieces.
+pub(crate) fn image(state: &State) -> Vec<(Piece, Vec<u8>)> {
+    let mut pieces = Vec::new();
+    let written = state.snapshot().write(|piece, bytes| {
+        assert!(bytes.len() <= PIECE_BYTES_MAX);
+        pieces.push((piece, bytes.to_vec()));
+        Ok::<(), Infallible>(())
+    });
+    written.expect("nothing refuses a piece");
+    pieces
+}
+
+/// The state of an image.
+pub(crate) fn restore(pieces: &[(Piece, Vec<u8>)]) -> Result<State, ImageFault> {
+    let mut restoring = Restoring::default();
+    pieces.iter().try_for_each(|(piece, bytes)| restoring.piece(*piece, bytes))?;
+    restoring.finish()
 }

@@ -37,6 +37,22 @@ pub(super) const JOURNAL: &[Key] = &[
     .default("500"),
     Key::integer("sync_facts_min", "facts", 1, 100_000, "So many waiting facts start a sync at once.")
         .default("64"),
+    Key::integer(
+        "checkpoint_facts",
+        "facts",
+        1_000,
+        100_000_000,
+        "A checkpoint is made after so many facts. More: fewer writes, longer restarts.",
+    )
+    .default("500_000"),
+    Key::integer(
+        "keep_days",
+        "days",
+        31,
+        36_500,
+        "How long the journal is kept; older segments that nothing needs are removed. Reversals find what is in it (S-3).",
+    )
+    .default("31"),
 ];
 
 pub(super) const KEYS: &[Key] = &[

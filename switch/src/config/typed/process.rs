@@ -32,6 +32,8 @@ pub(in super::super) fn journal(table: &Table, faults: &mut Faults<'_>) -> Journ
         segments_prepared_min: table.number("segments_prepared_min"),
         sync_interval_us: table.number("sync_interval_us"),
         sync_facts_min: table.number("sync_facts_min"),
+        checkpoint_facts: table.number("checkpoint_facts"),
+        keep_days: table.number("keep_days"),
     }
 }
 

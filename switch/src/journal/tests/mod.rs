@@ -1,5 +1,6 @@
 //! What must never happen to a journal, one test each.
 
+mod checkpoints;
 mod reading;
 mod recovery;
 mod syncing;

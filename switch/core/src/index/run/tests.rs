@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ids::FlightNo;
+use crate::index::Standing;
 use crate::keyhash::KeyHash;
 use proptest::prelude::*;
 

@@ -236,7 +236,7 @@ fn relying_on(runs: u64) -> Index {
         let contents = RunContents { number: run as u32 + 1, at: Lsn(run), entries: &borrowed, seen: &[] };
         let (head, _) = write_run(&contents, |_| Ok(())).expect("nothing fails");
         entries.iter().for_each(|entry| filter.add(entry.key));
-        index.attach(Run { head: Arc::new(head), filter: Some(Arc::new(filter)) });
+        index.runs.add(Run { head: Arc::new(head), filter: Some(Arc::new(filter)) });
     }
     index
 }
@@ -279,5 +279,5 @@ fn filters_go_with_the_window_and_runs_when_nothing_can_be_reversed() {
     assert_eq!(index.age(3 * HOUR_MS, 2 * HOUR_MS), Some(2));
     assert_eq!(index.age(3 * HOUR_MS, 2 * HOUR_MS), None);
     assert!(!index.runs().may_ever_hold(old.key, 0));
-    assert_eq!(index.marks().len(), 8);
+    assert_eq!(index.runs().marks().len(), 8);
 }

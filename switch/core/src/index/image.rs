@@ -1,0 +1,269 @@
+//! The index in a checkpoint: its entries as they stood, as bytes, and back.
+//!
+//! Owns: the packed form of an entry, `IndexSnapshot`, and `Refill`, which makes an index of entries that are read back.
+//! Invariants: an entry packs to `ENTRY_BYTES`, whatever it holds; entries keep their numbers, which open flights name.
+//! Deliberately absent: the tables. They follow from the entries, and are made again.
+
+use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, RunMark, Runs, SHARDS, Standing, shard};
+use crate::log::Lsn;
+use crate::pack::{self, Pack, Unpack, Unreadable};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Length of a packed entry.
+pub const ENTRY_BYTES: usize = 74;
+
+impl Pack for Entry {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.key.pack(out);
+        self.named.pack(out);
+        self.contents.pack(out);
+        self.flight.pack(out);
+        self.admitted_ms.pack(out);
+        self.intent_at.0.pack(out);
+        self.outcome_at.0.pack(out);
+        (self.standing as u8).pack(out);
+        self.secret.pack(out);
+    }
+}
+
+impl Entry {
+    /// Reads a packed entry.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            key: from.u128()?,
+            named: from.u128()?,
+            contents: from.u64()?,
+            flight: from.flight()?,
+            admitted_ms: from.u64()?,
+            intent_at: Lsn(from.u64()?),
+            outcome_at: Lsn(from.u64()?),
+            standing: Standing::of(from.byte()?)?,
+            secret: from.flag()?,
+        })
+    }
+}
+
+impl Standing {
+    const ALL: [Self; 5] = [Self::InFlight, Self::Approved, Self::Answered, Self::Cancelled, Self::Blocked];
+
+    fn of(number: u8) -> Result<Self, Unreadable> {
+        Self::ALL.into_iter().find(|standing| *standing as u8 == number).ok_or(Unreadable)
+    }
+}
+
+impl Index {
+    /// The entries as they stand, for a checkpoint: costs a count for each chunk, whatever is in it, and later a copy of each chunk that changes while the
+    /// snapshot lives. The few further names are copied.
+    pub fn snapshot(&self) -> IndexSnapshot {
+        // What leaves memory at this moment is in it all the same: it is in a run too, which does no harm.
+        let Self { chunks, first, left, seen, seen_since, .. } = self;
+        let seen = seen_since.iter().map(|(since_ms, named)| (*since_ms, *named, seen[named])).collect();
+        IndexSnapshot { chunks: chunks.clone(), first: *first, left: *left, seen, runs: self.runs.marks() }
+    }
+}
+
+/// The entries of an index at one moment, without its tables.
+#[derive(Clone, Debug)]
+pub struct IndexSnapshot {
+    chunks: VecDeque<Chunk>,
+    first: EntryNo,
+    left: usize,
+    seen: Vec<Seen>,
+    runs: Vec<RunMark>,
+}
+
+/// When a further key of S-5 was seen, Unix milliseconds; it; and the key of S-1 that it belongs to.
+type Seen = (u64, u128, u128);
+
+impl IndexSnapshot {
+    /// The number of the oldest entry; the others follow without gaps.
+    pub fn first(&self) -> EntryNo {
+        self.first.wrapping_add(self.left as u32)
+    }
+
+    /// The oldest position of the log that entries in runs name; none where there are no runs.
+    pub fn runs_need_from(&self) -> Option<Lsn> {
+        self.runs.iter().map(|run| run.needs_from).min()
+    }
+
+    /// Appends everything but the entries: how many there are, the first one's number, further names, the runs that hold the rest.
+    pub fn pack_head(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).pack(out);
+        self.first().pack(out);
+        pack::list(out, self.seen.iter(), |(since_ms, named, key), out| {
+            since_ms.pack(out);
+            named.pack(out);
+            key.pack(out);
+        });
+        pack::list(out, self.runs.iter(), |run, out| run.pack(out));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() - self.left
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entries, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
+    }
+}
+
+/// An index that is read back, entry after entry, and gets its tables at the end: each is made once in its size, shard by shard, so that it neither grows nor
+/// is reached all over the memory.
+#[derive(Debug)]
+pub struct Refill {
+    index: Index,
+    /// How many entries there will be.
+    expected: u64,
+}
+
+impl Refill {
+    /// Begins with what [`IndexSnapshot::pack_head`] wrote.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack_head(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let (expected, first) = (from.u64()?, from.u32()?);
+        let seen: Vec<Seen> = from.list(|from| Ok((from.u64()?, from.u128()?, from.u128()?)))?;
+        let runs = Runs::relying_on(from.list(RunMark::unpack)?);
+        let index = Index {
+            runs,
+            first,
+            seen: seen.iter().map(|(_, named, key)| (*named, *key)).collect(),
+            seen_since: seen.iter().map(|(since_ms, named, _)| (*since_ms, *named)).collect(),
+            ..Index::default()
+        };
+        Ok(Self { index, expected })
+    }
+
+    /// Whether every entry is there that the head announced.
+    pub fn is_whole(&self) -> bool {
+        self.index.len() as u64 == self.expected
+    }
+
+    /// The next entry.
+    pub fn push(&mut self, entry: Entry) {
+        self.index.blocked += usize::from(entry.standing == Standing::Blocked);
+        let chunks = &mut self.index.chunks;
+        match chunks.back_mut().and_then(Arc::get_mut).filter(|chunk| chunk.len() < CHUNK_ENTRIES) {
+            Some(chunk) => chunk.push(entry),
+            None => {
+                let mut chunk = Vec::with_capacity(CHUNK_ENTRIES);
+                chunk.push(entry);
+                chunks.push_back(Arc::new(chunk));
+            }
+        }
+    }
+
+    /// The index.
+    pub fn end(mut self) -> Index {
+        self.index.by_key = self.tables(|entry| entry.key);
+        self.index.by_named = self.tables(|entry| entry.named);
+        self.index
+    }
+
+    /// The tables of one key. Of entries under the same one the newest is found.
+    fn tables(&self, key: impl Fn(&Entry) -> u128) -> Vec<HashTable<EntryNo>> {
+        let mut shards: Vec<Vec<(u64, EntryNo)>> = vec![Vec::new(); SHARDS];
+        let average = self.index.len() / SHARDS;
+        shards.iter_mut().for_each(|shard| shard.reserve(average + average / 8));
+        for (place, entry) in self.index.iter().enumerate() {
+            let key = key(entry);
+            shards[shard(key)].push((key as u64, self.index.first.wrapping_add(place as u32)));
+        }
+        shards.into_iter().map(|shard| self.table(shard, &key)).collect()
+    }
+
+    fn table(&self, shard: Vec<(u64, EntryNo)>, key: impl Fn(&Entry) -> u128) -> HashTable<EntryNo> {
+        let mut table = HashTable::with_capacity(shard.len());
+        let key_of = |number: EntryNo| self.index.entry(number).map_or(0, &key);
+        for (hash, number) in shard {
+            // Entries are looked at only where a few bits of the hash agree: they lie far from each other.
+            let same = |known: &EntryNo| key_of(*known) == key_of(number);
+            match table.entry(hash, same, |known| key_of(*known) as u64) {
+                Slot::Occupied(mut older) => *older.get_mut() = number,
+                Slot::Vacant(free) => {
+                    free.insert(number);
+                }
+            }
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::FlightNo;
+
+    fn entry(number: u64) -> Entry {
+        let key = u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        Entry {
+            key,
+            // Every second one has the name of the one before.
+            named: !u128::from(number / 2).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835),
+            contents: number,
+            flight: FlightNo(number),
+            admitted_ms: number,
+            intent_at: Lsn(number),
+            outcome_at: Lsn(number + 1),
+            standing: Standing::ALL[number as usize % Standing::ALL.len()],
+            secret: number.is_multiple_of(5),
+        }
+    }
+
+    #[test]
+    fn an_index_read_back_is_the_same_and_finds_the_same() {
+        let mut index = Index::default();
+        for number in 0..5_000 {
+            index.add(Entry { standing: Standing::Answered, ..entry(number) });
+        }
+        (0..100)
+            .for_each(|number| index.see(1_400 + number * 2, entry(number + 1_550).key, u128::from(number)));
+        index.expire(1_500);
+        let snapshot = index.snapshot();
+        let (mut head, mut bytes) = (Vec::new(), Vec::new());
+        snapshot.pack_head(&mut head);
+        snapshot.iter().for_each(|entry| entry.pack(&mut bytes));
+        assert_eq!(bytes.len(), snapshot.len() * ENTRY_BYTES);
+        let mut refill = Refill::unpack_head(&mut Unpack(&head)).expect("just packed");
+        assert!(!refill.is_whole());
+        for bytes in bytes.chunks(ENTRY_BYTES) {
+            refill.push(Entry::unpack(&mut Unpack(bytes)).expect("just packed"));
+        }
+        assert!(refill.is_whole());
+        let mut back = refill.end();
+        assert_eq!(back, index);
+        for number in 0..5_000 {
+            let Entry { key, named, .. } = entry(number);
+            assert_eq!(back.by_key(key), index.by_key(key), "key {number}");
+            assert_eq!(back.by_named(named), index.by_named(named), "name {number}");
+        }
+        (0..100).for_each(|number| assert_eq!(back.by_named(number), index.by_named(number), "further name"));
+        assert_eq!(back.add(entry(5_000)), index.add(entry(5_000)));
+        back.expire(3_000);
+        index.expire(3_000);
+        assert_eq!(back, index);
+    }
+
+    #[test]
+    fn an_entry_reads_back() {
+        for number in 0..10 {
+            let mut bytes = Vec::new();
+            entry(number).pack(&mut bytes);
+            assert_eq!((bytes.len(), Entry::unpack(&mut Unpack(&bytes))), (ENTRY_BYTES, Ok(entry(number))));
+        }
+    }
+}
