@@ -14,6 +14,7 @@ pub mod exit;
 pub mod fields;
 pub mod hexdump;
 pub mod input;
+pub mod journal;
 pub mod logging;
 pub mod operate;
 pub mod paint;
@@ -113,11 +114,15 @@ pub enum Command {
     /// Measure what a transaction costs on this machine: CPU time, throughput, latencies, memory.
     #[command(after_help = "Examples:\n  \
         switchyard bench                                    # about five minutes; use a release build\n  \
-        switchyard bench --shapes 8x16 --runs 1 --json      # one line of the table")]
+        switchyard bench --shapes 8x16 --runs 1 --json      # one line of the table\n  \
+        switchyard bench restart --records 1000000          # how long a start takes")]
     Bench(bench::BenchArgs),
     /// Load vouchers into the stock, and see what is there.
     #[command(subcommand)]
     Stock(stock::StockCommand),
+    /// Look at a journal: what happened, and whether it is sound.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Examples:\n  \
         switchyard completions bash > ~/.local/share/bash-completion/completions/switchyard\n  \
@@ -207,6 +212,7 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Decode(args) => decode::run(args, io),
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
         Command::Stock(command) => operate::run(command, io),
+        Command::Journal(command) => journal::run(command, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Suppliers(args) => suppliers::run(args),
     }

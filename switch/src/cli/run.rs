@@ -45,7 +45,11 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
     logging::to_standard_error(args.log_json, &io.error_paint)?;
     let signals = Signals::listen()?;
     let running = topology::start(settings).map_err(not_started)?;
-    io.line(format!("switchyard is ready, after {:.2} s", running.ready_after.as_secs_f64()));
+    io.line(format!(
+        "switchyard is ready, after {:.2} s ({} records replayed)",
+        running.ready_after.as_secs_f64(),
+        running.replayed.facts
+    ));
     for (name, address) in running.addresses() {
         io.line(format!("  conduit {name:<16} {address}"));
     }

@@ -26,6 +26,7 @@
 mod checkpoint;
 mod error;
 mod folder;
+mod inspect;
 mod opening;
 mod reader;
 mod replay;
@@ -52,6 +53,7 @@ use self::sync::{Entered, Shared};
 
 pub use self::checkpoint::{CHECKPOINTS_KEPT, CheckpointFault, CheckpointFiles};
 pub use self::error::JournalError;
+pub use self::inspect::Inspection;
 pub use self::opening::Opening;
 pub use self::reader::JournalReader;
 pub use self::replay::Replayed;
