@@ -226,12 +226,14 @@ impl Index {
         }
     }
 
-    /// Marks the request of `entry` cancelled. An entry that is not here (any more) comes back as given.
+    /// Marks the request of `entry` cancelled. Wherever its entry lay, it is as given then.
     pub fn cancel(&mut self, entry: &Entry) {
+        let cancelled = Entry { standing: Standing::Cancelled, ..*entry };
         match self.by_key(entry.key).and_then(|number| self.entry_mut(number)) {
-            Some(known) => known.standing = Standing::Cancelled,
+            // Its names still lead to it.
+            Some(known) => *known = Entry { named: known.named, ..cancelled },
             None => {
-                self.add(Entry { standing: Standing::Cancelled, ..*entry });
+                self.add(cancelled);
             }
         }
     }
@@ -334,10 +336,16 @@ impl PartialEq for Index {
 }
 
 impl Index {
+    fn oldest_ms(&self) -> u64 {
+        self.iter().next().map_or(u64::MAX, |entry| entry.admitted_ms)
+    }
+
     fn agrees_with(&self, other: &Self) -> bool {
         self.iter().all(|entry| {
             let newest = |index: &Self| index.by_key(entry.key).and_then(|at| index.entry(at)).copied();
-            newest(other).map_or(!other.runs.is_empty(), |theirs| newest(self) == Some(theirs))
+            // What took another's place expires later than that would have.
+            let absent = || !other.runs.is_empty() || entry.admitted_ms < other.oldest_ms();
+            newest(other).map_or_else(absent, |theirs| newest(self) == Some(theirs))
         }) && self
             .seen
             .iter()

@@ -11,7 +11,6 @@ use crate::journal::{Inspection, JournalError};
 use crate::keys::Kek;
 use crate::restore::apply;
 use crate::settings::Settings;
-use crate::topology;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use switchyard_core::fact::Fact;
@@ -40,7 +39,7 @@ pub fn run(args: &VerifyArgs, io: &mut Io) -> Result<Exit, Failure> {
     let inspection = Inspection::alone(&settings.data.join("journal")).map_err(failure)?;
     let kek = kek(&settings)?;
     let bar = progress(inspection.first().0, inspection.limit().0);
-    let mut fold = Fold::new(&inspection, topology::window_ms(&settings), io)?;
+    let mut fold = Fold::new(&inspection, settings.gate.reversible_ms(), io)?;
     let verified = inspection.verify(kek.as_ref(), |at, bytes| {
         if fold.facts.is_multiple_of(STEP_FACTS) {
             bar.set_position(at.0.saturating_sub(inspection.first().0));

@@ -146,8 +146,10 @@ impl Story {
         let Some(number) = chance.checked_rem(self.number) else { return };
         let known = by_key(&self.index, &self.shelf, entry(number, number / 900).key).expect("it was added");
         if known.standing != Standing::Blocked {
-            self.whole.cancel(&known);
-            self.index.cancel(&known);
+            // As the fact says it, not as memory knows it.
+            let given = Entry { intent_at: Lsn(chance), outcome_at: Lsn(chance), ..known };
+            self.whole.cancel(&given);
+            self.index.cancel(&given);
         }
     }
 
