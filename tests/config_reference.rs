@@ -264,8 +264,8 @@ fn suppliers_are_those_of_the_demonstration() {
         }
         assert_eq!((supplier.timeout_ms, supplier.late_window_ms), (3_000, 60_000), "{}", wire.code);
         assert_eq!(wire.reconnect_first_ms, 50);
-        let breaker = (wire.breaker.unknown_percent, wire.breaker.requests_min, wire.breaker.window_ms);
-        assert_eq!(breaker, (50, 20, 10_000));
+        let breaker = supplier.breaker;
+        assert_eq!((breaker.unknown_percent, breaker.requests_min, breaker.window_ms), (50, 20, 10_000));
         for code in ["05", "12", "13", "14", "51", "54", "57", "61"] {
             let bytes = code.as_bytes();
             assert_eq!(supplier.codes.sale(text(code)), Meaning::Declined(Code([bytes[0], bytes[1]])));

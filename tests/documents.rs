@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use switchyard::board::{GateRow, SupplierRow};
+use switchyard::board::{GateRow, SupplierRow, SupplyRow};
 use switchyard::cli::exit::Exit;
 use switchyard::conduit::ConduitCounters;
 use switchyard_core::code::Code;
@@ -191,6 +191,7 @@ fn the_metrics_are_those_of_the_board() {
     };
     let mut real: BTreeSet<_> = row("gate", GateRow::default().read()).into_iter().collect();
     real.extend(row("supplier", SupplierRow::default().read()));
+    real.extend(row("supplier", SupplyRow::default().read()));
     real.extend(row("conduit", ConduitCounters::default().read().to_vec()));
     real.insert("switchyard_conduit_closed".to_owned());
     let text = read("README.md");

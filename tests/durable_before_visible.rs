@@ -18,6 +18,8 @@ const REQUESTS: usize = 60;
 fn traced(options: &[&str], log: &Path) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-yy", "-xx", "-s", "8", "-qq", "-o"]).arg(log).args(options).arg(PROGRAM);
+    // Without it only root's tracer could read what is written.
+    command.arg("--allow-core-dumps");
     command
 }
 

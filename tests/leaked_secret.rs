@@ -2,12 +2,15 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use support::demo::{Demo, PROGRAM};
-use support::{Ask, Client, until};
-use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag};
+use support::{Ask, Client, next_stan, until};
+use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag, View};
 
 /// A value that may be nowhere, and what it is.
 struct Canary {
@@ -22,9 +25,22 @@ fn talkative(data: &Path) -> Demo {
     Demo::start_as(command, data)
 }
 
-/// Sells everything that has a secret; the secrets.
-fn sell(demo: &Demo) -> Vec<Canary> {
-    let mut canaries = Vec::new();
+/// Commands that show what a data folder or its switch has.
+const SHOWN: [&[&str]; 3] = [&["stock", "show"], &["stock", "show", "--json"], &["keys", "show"]];
+
+/// The program, whose memory this test may read. It forbids core images and debuggers, after which only root may; for others it has
+/// to allow them, which changes nothing else.
+fn readable() -> Command {
+    let mut command = Command::new(PROGRAM);
+    if !nix::unistd::Uid::effective().is_root() {
+        command.arg("--allow-core-dumps");
+    }
+    command
+}
+
+/// Sells everything that has a secret; the secrets, and the connections, which stay open.
+fn sell(demo: &Demo) -> (Vec<Canary>, Vec<Client>) {
+    let (mut canaries, mut clients) = (Vec::new(), Vec::new());
     for conduit in ["plain", "binbitmap", "tls"] {
         let mut client = demo.client(conduit);
         for (product, processing, amount, account) in [
@@ -39,8 +55,9 @@ fn sell(demo: &Demo) -> Vec<Canary> {
             canaries.push(Canary { what: format!("the PIN of {product} on {conduit}"), digits: answer.pin });
         }
         canaries.extend(sell_cards(&mut client, conduit));
+        clients.push(client);
     }
-    canaries
+    (canaries, clients)
 }
 
 /// Cards that are approved, refused, and unknown: for the last the number is kept for the reversal.
@@ -51,6 +68,9 @@ fn sell_cards(client: &mut Client, conduit: &str) -> Vec<Canary> {
     for (card, code) in &cards {
         let ask = Ask { card: card.clone(), ..Ask::sale("GIFT25", "280000", 2_500, "") };
         assert_eq!(client.ask(&ask).code, *code, "{conduit}");
+        // The card number comes once more, whatever is said to it.
+        client.send(&reversal(&client.dialect(), &ask));
+        client.receive().expect("an answer");
     }
     cards.into_iter().map(|(digits, _)| Canary { what: format!("a card on {conduit}"), digits }).collect()
 }
@@ -76,6 +96,28 @@ fn send_what_is_dropped(client: &mut Client) -> Vec<Canary> {
     ]
     .map(|(what, digits)| Canary { what: what.into(), digits: digits.into() })
     .into()
+}
+
+/// The reversal of a sale, with its card number, as terminals send it.
+fn reversal(dialect: &Dialect, ask: &Ask) -> Vec<u8> {
+    let original = format!("0200{:06}{}{}", ask.stan, String::from_utf8_lossy(&ask.when), "0".repeat(22));
+    let mut out = Vec::new();
+    let mut build = Build::new(dialect, Mti::new(400), &mut out);
+    build
+        .text(Role::Pan, ask.card.as_bytes())
+        .text(Role::ProcessingCode, ask.processing.as_bytes())
+        .number(Role::Amount, ask.amount)
+        .text(Role::TransmissionTime, &ask.when)
+        .number(Role::Stan, u64::from(next_stan()))
+        .text(Role::LocalTime, &ask.local[..6])
+        .text(Role::LocalDate, &ask.local[6..])
+        .text(Role::Network, ask.network.as_bytes())
+        .text(Role::Terminal, ask.terminal.as_bytes())
+        .text(Role::Merchant, ask.merchant.as_bytes())
+        .number(Role::Currency, ask.currency)
+        .text(Role::Original, original.as_bytes());
+    build.finish().expect("a message that can be built");
+    out
 }
 
 fn client_message(client: &Client, ask: &Ask) -> Vec<u8> {
@@ -139,6 +181,12 @@ fn places(demo: &Demo, data: &Path) -> Vec<(String, Vec<u8>)> {
         places.push((page.to_owned(), demo.page(page).into_bytes()));
     }
     places.push(("standard output".to_owned(), demo.printed().into_bytes()));
+    for command in SHOWN {
+        let output =
+            Command::new(PROGRAM).args(command).arg("--data").arg(data).output().expect("the program");
+        assert!(output.status.success(), "{output:?}");
+        places.push((format!("{command:?}"), [output.stdout, output.stderr].concat()));
+    }
     places
 }
 
@@ -183,7 +231,7 @@ fn start_of(bytes: &[u8]) -> usize {
 fn no_card_number_and_no_pin_is_in_clear_outside_the_wire() {
     let data = tempfile::tempdir().expect("a folder");
     let mut demo = talkative(data.path());
-    let mut canaries = sell(&demo);
+    let (mut canaries, _) = sell(&demo);
     canaries.extend(send_what_is_dropped(&mut demo.client("plain")));
     let seen = places(&demo, data.path());
     let terminal = seen.iter().any(|(place, contents)| {
@@ -203,37 +251,177 @@ fn no_card_number_and_no_pin_is_in_clear_outside_the_wire() {
     assert_nowhere(&canaries, &left);
 }
 
-/// What a process has in its memory, mapping by mapping, as a core image would have it.
+/// What a process has in its memory, mapping by mapping, as a core image would have it: what it has on its heap, given back or not,
+/// and the stacks of all its threads.
 fn memory(pid: u32) -> Vec<(String, Vec<u8>)> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its mappings");
     let image = std::fs::File::open(format!("/proc/{pid}/mem")).expect("its memory");
     let writable = maps
         .lines()
         .filter(|line| line.split_whitespace().nth(1).is_some_and(|rights| rights.starts_with("rw")));
-    writable
-        .filter_map(|line| {
-            let (from, to) = line.split_whitespace().next()?.split_once('-')?;
-            let from = u64::from_str_radix(from, 16).ok()?;
-            let to = u64::from_str_radix(to, 16).ok()?;
-            let mut contents = vec![0; (to - from) as usize];
-            // A mapping without memory behind it is not in a core image either.
-            image.read_exact_at(&mut contents, from).ok()?;
-            Some((format!("memory: {line}"), contents))
-        })
-        .collect()
+    let read = |line: &str| {
+        let (from, to) = line.split_whitespace().next()?.split_once('-')?;
+        let from = u64::from_str_radix(from, 16).ok()?;
+        let to = u64::from_str_radix(to, 16).ok()?;
+        let mut contents = vec![0; (to - from) as usize];
+        image.read_exact_at(&mut contents, from).ok()?;
+        Some((format!("memory: {line}"), contents))
+    };
+    let image: Vec<_> =
+        writable.map(|line| read(line).unwrap_or_else(|| panic!("it cannot be looked at: {line}"))).collect();
+    let terminal = |contents: &[u8]| contents.windows(8).any(|window| window == b"T0000001");
+    assert!(image.iter().any(|(_, contents)| terminal(contents)), "the search finds what is not secret");
+    assert!(image.iter().any(|(name, _)| name.ends_with("[stack]")), "the first thread's stack is there");
+    image
 }
 
 #[test]
 fn no_secret_stays_in_the_memory_of_the_process() {
     let data = tempfile::tempdir().expect("a folder");
-    let demo = Demo::start(data.path());
-    let mut canaries = sell(&demo);
-    canaries.extend(send_what_is_dropped(&mut demo.client("plain")));
+    let demo = Demo::start_as(readable(), data.path());
+    let (mut canaries, mut clients) = sell(&demo);
+    canaries.extend(send_what_is_dropped(&mut clients[0]));
     until("reversals, which need the card number, are over", || {
         demo.positions().iter().all(|(_, _, reserved)| *reserved == 0)
     });
     assert_nowhere(&canaries, &memory(demo.pid()));
+    drop(clients);
     demo.end();
+}
+
+/// A supplier that sends a PIN in whatever it says: in refusals, in answers that come too late, in those that nobody asked for, in
+/// answers to reversals.
+struct Blabber {
+    dialect: Arc<Dialect>,
+    told: Arc<Mutex<Vec<Canary>>>,
+}
+
+impl Blabber {
+    /// Serves one link until it closes.
+    fn serve(&self, mut link: TcpStream) -> std::io::Result<()> {
+        let mut late = Vec::new();
+        loop {
+            let mut length = [0; 2];
+            link.read_exact(&mut length)?;
+            let mut asked = vec![0; usize::from(u16::from_be_bytes(length))];
+            link.read_exact(&mut asked)?;
+            let view = self.dialect.view(&asked).expect("a message of the switch");
+            let account = view.tag(Tag::Account).and_then(|account| account.text::<30>()).unwrap_or_default();
+            match view.mti().number() {
+                200 if account.as_str().ends_with("80") => {
+                    link.write_all(&self.answer(&view, b"05", "a refusal", 0))?;
+                }
+                200 => late = self.answer(&view, b"00", "a late approval", 0),
+                400 | 401 | 420 | 421 => {
+                    link.write_all(&late)?;
+                    link.write_all(&self.answer(&view, b"00", "an answer to nothing", 77))?;
+                    link.write_all(&self.answer(&view, b"00", "an answer to a reversal", 0))?;
+                }
+                _ => link.write_all(&self.answer(&view, b"00", "an answer to network management", 0))?,
+            }
+        }
+    }
+
+    fn answer(&self, asked: &View<'_>, code: &[u8], what: &str, other_stan: u64) -> Vec<u8> {
+        let mut told = self.told.lock().expect("nobody failed with it");
+        let pin = format!("{:016}", 6_183_920_475_510_000 + told.len() as u64 * 7_919);
+        let mut out = vec![0, 0];
+        let mut build = Build::new(&self.dialect, Mti::new(asked.mti().number() + 10), &mut out);
+        let text = |role: Role| {
+            let mut bytes = Vec::new();
+            asked.value(role).into_iter().for_each(|value| value.append_to(&mut bytes));
+            bytes
+        };
+        build.text(Role::TransmissionTime, &text(Role::TransmissionTime));
+        let stan = asked.value(Role::Stan).and_then(|stan| stan.number()).unwrap_or_default();
+        build.number(Role::Stan, stan + other_stan);
+        if asked.value(Role::Rrn).is_some() {
+            build.text(Role::Rrn, &text(Role::Rrn));
+        }
+        build.text(Role::ResponseCode, code);
+        if let Some(number) = asked.value(Role::ManagementCode).and_then(|code| code.number()) {
+            build.number(Role::ManagementCode, number);
+        }
+        build.open_tags(Role::Prepaid).tag(Tag::Pin, pin.as_bytes()).close_tags();
+        build.text(Role::Receipt, format!("PIN {pin}").as_bytes());
+        build.finish().expect("a message that can be built");
+        let length = (out.len() - 2) as u16;
+        out[..2].copy_from_slice(&length.to_be_bytes());
+        told.push(Canary { what: format!("the PIN of {what}"), digits: pin });
+        out
+    }
+}
+
+/// The shipped configuration with one conduit, and `telco-a` at this address.
+fn configured(folder: &Path, supplier: SocketAddr) -> PathBuf {
+    let main = "data = \"data\"\ninclude = [\"networks.toml\", \"products.toml\", \"suppliers/*.toml\"]\n\
+        merchants = [\"merchants.csv\"]\nterminals = [\"terminals.csv\"]\n[keys]\ncreate = true\n\
+        [[conduit]]\nname = \"plain\"\nlisten = \"127.0.0.1:0\"\ndialect = \"prepaid87\"\n";
+    for (name, text) in switchyard::config::SHIPPED {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        let text = match *name {
+            "switchyard.toml" => main.to_owned(),
+            "suppliers/telco-a.toml" => text.replace("port = 9583", &format!("port = {}", supplier.port())),
+            _ => (*text).to_owned(),
+        };
+        std::fs::write(path, text).expect("own file");
+    }
+    folder.join("switchyard.toml")
+}
+
+/// Starts `run`, and waits until it says where its conduit listens.
+fn run(config: &Path) -> (Child, SocketAddr) {
+    let mut command = readable();
+    command.args(["run", "--config"]).arg(config).stdout(Stdio::piped()).env("SWITCHYARD_LOG", "error");
+    let mut child = command.spawn().expect("the program");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut words = lines
+        .map_while(Result::ok)
+        .filter_map(|line| line.strip_prefix("  conduit plain").map(str::to_owned));
+    let address = words.next().and_then(|at| at.trim().parse().ok()).expect("a conduit that listens");
+    (child, address)
+}
+
+#[test]
+fn no_pin_that_a_supplier_should_not_have_sent_stays_anywhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let config = configured(folder.path(), listener.local_addr().expect("an address"));
+    let dialect = Arc::new(Dialect::open_shipped("prepaid87").expect("shipped"));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let blabber = Blabber { dialect, told: Arc::clone(&told) };
+    let links = std::thread::spawn(move || {
+        // The link stays open while the memory is looked at.
+        let (link, _) = listener.accept().expect("the switch dials");
+        let _ = blabber.serve(link);
+    });
+    let (mut child, address) = run(&config);
+    let mut client = Client::connect(address, "prepaid87");
+    for (account, code) in [("0612345680", "05"), ("0612345686", "68"), ("0612345680", "05")] {
+        let answer = client.ask(&Ask::sale("TOPUP", "210000", 1_000, account));
+        assert_eq!((answer.code.as_str(), answer.pin.as_str()), (code, ""), "{account}");
+    }
+    until("the reversal was answered, with whatever came before", || {
+        told.lock()
+            .expect("nobody failed with it")
+            .iter()
+            .any(|canary: &Canary| canary.what.ends_with("a reversal"))
+    });
+    // What it reads next comes after that.
+    let answer = client.ask(&Ask::sale("TOPUP", "210000", 1_000, "0612345680"));
+    assert_eq!(answer.code, "05");
+    let image = memory(child.id());
+    let canaries = std::mem::take(&mut *told.lock().expect("nobody failed with it"));
+    assert!(canaries.len() >= 6, "{} PINs", canaries.len());
+    assert_nowhere(&canaries, &image);
+    let left = files(&folder.path().join("data")).into_iter();
+    let left: Vec<_> =
+        left.map(|file| (file.display().to_string(), std::fs::read(&file).expect("a file"))).collect();
+    assert_nowhere(&canaries, &left);
+    child.kill().expect("a process to kill");
+    child.wait().expect("its end");
+    links.join().expect("a supplier that ends with its link");
 }
 
 #[test]
@@ -241,9 +429,15 @@ fn keys_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let data = tempfile::tempdir().expect("a folder");
     let demo = Demo::start(data.path());
-    for file in
-        ["keys/kek", "keys/index", "tls/ca.key", "tls/server.key", "tls/client-100001.key", "control.sock"]
-    {
+    for file in [
+        "keys/kek",
+        "keys/succession",
+        "keys/index",
+        "tls/ca.key",
+        "tls/server.key",
+        "tls/client-100001.key",
+        "control.sock",
+    ] {
         let mode = std::fs::metadata(data.path().join(file)).expect("a file").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file}: {mode:o}");
     }

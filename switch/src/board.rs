@@ -53,6 +53,8 @@ row!(
         late,
         /// Attempts at another supplier.
         moved,
+        /// Second answers that said otherwise than the first.
+        contradicted,
         /// Reports about flights that were over.
         stale,
         /// Reversals accepted.
@@ -107,6 +109,8 @@ row!(
         late,
         /// Answers to something answered before.
         duplicate,
+        /// Answers that say otherwise than the one before.
+        contradictory,
         /// Answers to nothing that is known.
         unmatched,
         /// Frames that are no message.
@@ -115,14 +119,32 @@ row!(
         unexpected,
         /// Attempts and reversals open.
         open,
-        /// Reversals that are not at their end; the gate's.
-        advices,
-        /// Those of them that wait for a place at the session; the gate's.
-        advices_waiting,
+        /// Reversals that wait for a link or a place.
+        reversals_waiting,
         /// Links that are connected.
         links_up,
         /// 1 while sales can be sent.
         ready,
+    }
+);
+
+row!(
+    /// A supplier's row as the gate sees it: the gate writes it, once a second.
+    SupplyRow {
+        /// Attempts under way.
+        in_flight,
+        /// Attempts that may be under way.
+        window,
+        /// Attempts and reversals not at their end.
+        advices,
+        /// Reversals that wait for an advice credit.
+        backlog,
+        /// Attempts without an answer in time whose answer may still come.
+        late_open,
+        /// Its breaker: 0 closed, 1 half-open, 2 open.
+        breaker,
+        /// How often its breaker opened.
+        breaker_opened,
     }
 );
 
@@ -197,6 +219,8 @@ pub struct Board {
     pub gate: CachePadded<GateRow>,
     /// Suppliers: code and row, in the order of the configuration.
     pub suppliers: Vec<(String, CachePadded<SupplierRow>)>,
+    /// The gate's view of the same suppliers, in the same order.
+    pub supplies: Vec<CachePadded<SupplyRow>>,
     /// Conduits: name and counters, in the order of the configuration.
     pub conduits: Vec<(String, Arc<ConduitCounters>)>,
     /// From a message's last byte to the release of its answer.

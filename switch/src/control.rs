@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, Ordering};
 use switchyard_core::account::Account;
+use switchyard_core::breaker::Position;
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::text::Text;
 
@@ -82,12 +83,20 @@ pub struct SupplierFigures {
     pub unknown: u64,
     /// Answers that came after the time-out.
     pub late: u64,
-    /// Answers that belong to nothing, or were there before.
+    /// Answers that belong to nothing, were there before, or say otherwise than the one before.
     pub unmatched: u64,
     /// Sales and reversals open at it.
     pub open: u64,
-    /// Reversals that it has not confirmed yet.
+    /// Sales under way.
+    pub in_flight: u64,
+    /// Sales that may be under way.
+    pub window: u64,
+    /// Sales and reversals not at their end.
     pub advices: u64,
+    /// Reversals that wait to be sent.
+    pub reversals_waiting: u64,
+    /// Its breaker: `closed`, `half-open` or `open`.
+    pub breaker: &'static str,
 }
 
 /// Reads the board.
@@ -110,7 +119,8 @@ pub fn figures(board: &Board) -> Figures {
         suppliers: board
             .suppliers
             .iter()
-            .map(|(code, row)| SupplierFigures {
+            .zip(&board.supplies)
+            .map(|((code, row), supply)| SupplierFigures {
                 code: code.clone(),
                 ready: row.ready.load(Relaxed) == 1,
                 links_up: row.links_up.load(Relaxed),
@@ -118,9 +128,15 @@ pub fn figures(board: &Board) -> Figures {
                 answered: row.answered.load(Relaxed),
                 unknown: row.timed_out.load(Relaxed) + row.cut.load(Relaxed),
                 late: row.late.load(Relaxed),
-                unmatched: row.unmatched.load(Relaxed) + row.duplicate.load(Relaxed),
+                unmatched: row.unmatched.load(Relaxed)
+                    + row.duplicate.load(Relaxed)
+                    + row.contradictory.load(Relaxed),
                 open: row.open.load(Relaxed),
-                advices: row.advices.load(Relaxed),
+                in_flight: supply.in_flight.load(Relaxed),
+                window: supply.window.load(Relaxed),
+                advices: supply.advices.load(Relaxed),
+                reversals_waiting: row.reversals_waiting.load(Relaxed),
+                breaker: Position::of(supply.breaker.load(Relaxed)).name(),
             })
             .collect(),
     }
@@ -140,6 +156,7 @@ pub fn account_name(catalogue: &Catalogue, account: Account) -> String {
         Account::Suspense(id) => format!("suspense/{}", supplier(id)),
         Account::Wallet(account) => format!("wallet/{account}"),
         Account::Contra => "contra".to_owned(),
+        Account::Merchant(code) => format!("merchant/{code}"),
     }
 }
 
@@ -250,8 +267,8 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
     for (name, value) in shared.board.gate.read() {
         feed(&format!("switchyard_gate_{name}"), value, &[]);
     }
-    for (code, row) in &shared.board.suppliers {
-        for (name, value) in row.read() {
+    for ((code, row), supply) in shared.board.suppliers.iter().zip(&shared.board.supplies) {
+        for (name, value) in row.read().into_iter().chain(supply.read()) {
             feed(&format!("switchyard_supplier_{name}"), value, &[("supplier", code.clone())]);
         }
     }
@@ -275,9 +292,8 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 12] = [
-    "switchyard_supplier_advices",
-    "switchyard_supplier_advices_waiting",
+const GAUGES: [&str; 17] = [
+    "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
     "switchyard_conduit_tickets",
     "switchyard_gate_in_flight",
@@ -286,6 +302,12 @@ const GAUGES: [&str; 12] = [
     "switchyard_gate_durable_bytes",
     "switchyard_gate_accounts_sum",
     "switchyard_supplier_open",
+    "switchyard_supplier_reversals_waiting",
+    "switchyard_supplier_in_flight",
+    "switchyard_supplier_window",
+    "switchyard_supplier_advices",
+    "switchyard_supplier_late_open",
+    "switchyard_supplier_breaker",
     "switchyard_supplier_links_up",
     "switchyard_supplier_ready",
 ];

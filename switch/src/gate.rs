@@ -353,6 +353,7 @@ impl GateActor {
         show(&row.parked, counters.parked);
         show(&row.late, counters.late);
         show(&row.moved, counters.moved);
+        show(&row.contradicted, counters.contradicted);
         show(&row.stale, counters.stale);
         show(&row.reversals, counters.reversals);
         show(&row.blocked, counters.blocked);
@@ -371,25 +372,36 @@ impl GateActor {
         }
     }
 
-    /// The reversals of each supplier, when something about them has changed.
+    /// The suppliers, when something about their reversals has changed.
     fn show_advices(&mut self) {
         let counters = self.gate.counters;
         let counted =
             counters.unknown + counters.settled + counters.parked + counters.late + counters.reversals;
-        if std::mem::replace(&mut self.advised_at, counted) == counted {
-            return;
-        }
-        for (supplier, (_, row)) in self.gate.catalogue().suppliers.iter().zip(&self.board.suppliers) {
-            let Some(supply) = self.gate.supply(supplier.id) else { continue };
-            show(&row.advices, u64::from(supply.advices() - supply.in_flight()));
-            show(&row.advices_waiting, supply.backlog() as u64);
+        if std::mem::replace(&mut self.advised_at, counted) != counted {
+            self.show_supplies();
         }
     }
 
-    /// Once a second: seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
+    /// What the gate holds of each supplier. Not in every turn: there may be many.
+    fn show_supplies(&self) {
+        let now = self.clock.now();
+        for (row, supplier) in self.board.supplies.iter().zip(&self.gate.catalogue().suppliers) {
+            let Some(supply) = self.gate.supply(supplier.id) else { continue };
+            show(&row.in_flight, u64::from(supply.in_flight()));
+            show(&row.window, u64::from(supply.window()));
+            show(&row.advices, u64::from(supply.advices()));
+            show(&row.backlog, supply.backlog() as u64);
+            show(&row.late_open, u64::from(supply.late()));
+            show(&row.breaker, supply.breaker(now) as u64);
+            show(&row.breaker_opened, supply.breaker_opened());
+        }
+    }
+
+    /// Once a second: shows the suppliers, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
         self.wish_all();
         self.age();
+        self.show_supplies();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
         if sum != 0 {

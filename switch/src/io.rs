@@ -4,9 +4,9 @@
 //! Invariants: one `poll_write` is one `write(2)` where the connection is plain; after a short read or write
 //! no system call is wasted on learning that there is no more (the runtime clears the readiness itself);
 //! `OutBuffer::written_to` never claims less than what the socket was handed, so that "never sent" is certain
-//! (S-12); bytes that were written are wiped, for they may show a PIN (S-18).
-//! Deliberately absent: framing, deadlines of a connection, and who is at the other end. What rustls buffers
-//! inside is freed by it, not wiped.
+//! (S-12); bytes that were written are wiped, for they may show a PIN (S-18);
+//! what a record held is wiped in rustls' buffer as soon as it was taken.
+//! Deliberately absent: framing, deadlines of a connection, and who is at the other end.
 
 mod out;
 
@@ -199,7 +199,12 @@ fn poll_read_tls(
         match take_plaintext(tls, into, max) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(0)),
-            other => return Poll::Ready(other),
+            Ok(count) => {
+                // Whatever this says, nothing was read.
+                let _ = tls.read_tls(&mut Wiper);
+                return Poll::Ready(Ok(count));
+            }
+            Err(error) => return Poll::Ready(Err(error)),
         }
         ready!(poll_records(stream, tls, cx))?;
     }
@@ -308,6 +313,17 @@ impl Write for Polled<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Has nothing to read, and wipes the room where it should go: rustls opens records where they lie in its buffer, and leaves them
+/// there until later ones cover them.
+struct Wiper;
+
+impl Read for Wiper {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        buffer.fill(0);
+        Err(io::ErrorKind::WouldBlock.into())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod conduit;
 pub mod config;
 pub mod control;
+pub mod coredump;
 pub mod door;
 pub mod gate;
 pub mod io;

@@ -355,8 +355,6 @@ pub struct SupplierSettings {
     pub write_ms: u32,
     /// The file that a simulated supplier records in, below the data folder.
     pub record: Option<PathBuf>,
-    /// When it is left alone for a while.
-    pub breaker: BreakerSettings,
 }
 
 /// A link to a supplier.
@@ -381,19 +379,6 @@ pub struct ClientTls {
     pub key: Option<PathBuf>,
     /// The name that the supplier's certificate must carry; the link's host unless said.
     pub server_name: String,
-}
-
-/// A circuit breaker: opens on unknown outcomes, never on declines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BreakerSettings {
-    /// It opens when so many of a hundred outcomes are unknown ...
-    pub unknown_percent: u8,
-    /// ... of at least so many requests ...
-    pub requests_min: u32,
-    /// ... in so long.
-    pub window_ms: u32,
-    /// How long it stays open before a trial.
-    pub open_ms: u32,
 }
 
 #[cfg(test)]

@@ -131,9 +131,10 @@ impl SupplierActor {
             let out = self.session.out();
             let (link, range) = out.sends[at].clone();
             let Some(link) = self.links.get_mut(usize::from(link)) else { continue };
-            // What cannot be queued was never sent: the session learns it when the link goes down, or by the time-out.
-            if let Ok(position) = link.queue(&out.bytes[range]) {
-                self.session.queued(at, position);
+            match link.queue(&out.bytes[range]) {
+                Ok(position) => self.session.queued(at, position),
+                // Nothing of it was queued: the link is full, or has gone, or the message is too long for it.
+                Err(_) => self.session.unqueued(at),
             }
         }
         for at in 0..self.session.out().close.len() {
@@ -184,10 +185,12 @@ impl SupplierActor {
         show(&row.undone, counters.undone);
         show(&row.late, counters.late);
         show(&row.duplicate, counters.duplicate);
+        show(&row.contradictory, counters.contradictory);
         show(&row.unmatched, counters.unmatched);
         show(&row.garbage, counters.garbage);
         show(&row.unexpected, counters.unexpected);
         show(&row.open, self.session.open() as u64);
+        show(&row.reversals_waiting, self.session.waiting() as u64);
         show(&row.links_up, self.links.iter().filter(|link| link.is_up()).count() as u64);
         show(&row.ready, u64::from(self.ready));
     }

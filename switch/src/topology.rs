@@ -48,7 +48,7 @@ use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::seal::{KeyId, Keyring};
-use switchyard_core::session::Session;
+use switchyard_core::session::{Session, Watch};
 use switchyard_core::state::State;
 use switchyard_core::text::Text;
 use tokio::sync::oneshot;
@@ -166,7 +166,7 @@ pub struct Books {
 pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     std::fs::create_dir_all(&settings.data)
         .map_err(|source| StartError::Data { folder: settings.data.display().to_string(), source })?;
-    let kek = Arc::new(key(settings)?);
+    let kek = Arc::new(Kek::open(&settings.keys, &settings.data)?);
     let options = JournalOptions {
         segment_bytes: settings.journal.segment_bytes,
         prepared_min: settings.journal.segments_prepared_min as usize,
@@ -174,6 +174,7 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
         sync_facts_min: settings.journal.sync_facts_min as usize,
     };
     let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
+    kek.refresh(&settings.keys, &settings.data)?;
     let keyring = Arc::new(Keyring::new());
     let gate = &settings.gate;
     let mut state = newest(&opening, gate.reversible_ms())?;
@@ -200,14 +201,6 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
 fn keep(settings: &Settings) -> Duration {
     let days = Duration::from_secs(u64::from(settings.journal.keep_days) * 86_400);
     days.max(Duration::from_millis(settings.gate.reversible_ms()))
-}
-
-fn key(settings: &Settings) -> Result<Kek, KeyError> {
-    let keys = &settings.keys;
-    if let Some(name) = keys.env.as_deref().filter(|name| std::env::var_os(name).is_some()) {
-        return Kek::from_env(name);
-    }
-    if !keys.file.exists() && keys.create { Kek::create_file(&keys.file) } else { Kek::from_file(&keys.file) }
 }
 
 /// A running switch.
@@ -255,7 +248,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         &books.kek,
         &books.keyring,
     )?;
-    let index_key = IndexKey::open_or_create(&settings.data.join("keys").join("index"), &books.kek)?;
+    let index_key = IndexKey::open_or_create(&settings.data, &books.kek)?;
+    // Everything that is wrapped was opened.
+    books.kek.settle(&settings.data, clock.now().wall_ms)?;
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = make_adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
@@ -284,6 +279,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         let durable = journal.durable();
         log.take(durable).map_or(Ok(()), |batch| journal.write(batch))
     })?;
+    let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);
     let board = Arc::new(board(&settings));
@@ -318,6 +314,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         journal,
         rings,
         wires: adapters.wires,
+        watches,
         board: Arc::clone(&board),
         clock,
         keys,
@@ -428,6 +425,7 @@ fn board(settings: &Settings) -> Board {
     let conduit = |conduit: &ConduitSettings| (conduit.name.clone(), Arc::new(ConduitCounters::default()));
     Board {
         suppliers: settings.suppliers.iter().zip(&settings.catalogue.suppliers).map(row).collect(),
+        supplies: settings.suppliers.iter().map(|_| CachePadded::default()).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
         ..Board::default()
     }
@@ -468,6 +466,7 @@ struct YardParts {
     journal: crate::journal::Journal,
     rings: GateRings,
     wires: Vec<(usize, Box<dyn Wire>)>,
+    watches: Vec<Watch>,
     catalogue: Arc<Catalogue>,
     board: Arc<Board>,
     clock: Clock,
@@ -556,6 +555,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         journal,
         rings,
         wires,
+        watches,
         catalogue,
         board,
         clock,
@@ -576,7 +576,8 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
             reason: error.to_string(),
         })?;
         let Some(orders) = rings.orders.get(usize::from(core.id.0)).cloned().flatten() else { continue };
-        let session = Session::new(core.clone(), wire, links.len(), clock.now());
+        let mut session = Session::new(core.clone(), wire, links.len(), clock.now());
+        watches.iter().filter(|watch| watch.supplier == core.id).for_each(|watch| session.watch(watch));
         let reports = Arc::clone(&rings.reports);
         let actor = SupplierActor::new(
             core.id,

@@ -23,8 +23,10 @@ pub enum Account {
     Suspense(SupplierId),
     /// A stored-value account held here.
     Wallet(Text<30>),
-    /// Where deposits come from.
+    /// Where deposits come from, and where what merchants spend of their own positions goes.
     Contra,
+    /// The position of a merchant that has one of its own, by DE42.
+    Merchant(Text<15>),
 }
 
 impl Pack for Account {
@@ -35,6 +37,7 @@ impl Pack for Account {
             Self::Suspense(id) => (3u8.pack(out), id.pack(out)),
             Self::Wallet(account) => (4u8.pack(out), account.pack(out)),
             Self::Contra => (5u8.pack(out), ()),
+            Self::Merchant(code) => (6u8.pack(out), code.pack(out)),
         };
     }
 }
@@ -51,6 +54,7 @@ impl Account {
             3 => Self::Suspense(from.supplier()?),
             4 => Self::Wallet(from.text()?),
             5 => Self::Contra,
+            6 => Self::Merchant(from.text()?),
             _ => return Err(Unreadable),
         })
     }

@@ -189,6 +189,17 @@ pub enum Fact<'a> {
         /// The secret part of that, sealed; a PIN that comes late is withdrawn (S-10).
         sealed: &'a [u8],
     },
+    /// A second answer said otherwise than the one that was in time; the first one stands.
+    Contradicted {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// Whose.
+        flight: FlightNo,
+        /// The code of the second answer.
+        code: Text<4>,
+        /// What must be undone, where the second answer approves what the first one had not: a flight of its own.
+        undo: Option<Flight>,
+    },
     /// A stored answer with a secret was given again (S-18).
     Replayed {
         /// When, Unix milliseconds.
@@ -336,6 +347,16 @@ impl Pack for Fact<'_> {
                 details.pack(out);
                 sealed.pack(out);
             }
+            Self::Contradicted { at_ms, flight, code, undo } => {
+                out.push(30);
+                at_ms.pack(out);
+                flight.pack(out);
+                code.pack(out);
+                out.push(u8::from(undo.is_some()));
+                if let Some(undo) = undo {
+                    undo.pack(out);
+                }
+            }
             Self::Replayed { at_ms, flight } => {
                 out.push(13);
                 at_ms.pack(out);
@@ -433,6 +454,16 @@ impl<'a> Fact<'a> {
                 sealed: from.bytes()?,
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
+            30 => Self::Contradicted {
+                at_ms: from.u64()?,
+                flight: from.flight()?,
+                code: from.text()?,
+                undo: match from.byte()? {
+                    0 => None,
+                    1 => Some(Flight::unpack(from)?),
+                    _ => return Err(Unreadable),
+                },
+            },
             14 => Self::Undo {
                 at_ms: from.u64()?,
                 reversal: Reversal::unpack(from)?,

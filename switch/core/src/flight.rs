@@ -53,7 +53,7 @@ impl SealedPan {
 /// One try at one supplier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempt {
-    /// Which one, from 1.
+    /// Which one, from 1; or `CONTRADICTED`.
     pub number: u8,
     /// At whom.
     pub supplier: SupplierId,
@@ -66,6 +66,9 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// The number of an attempt that a supplier approved after it had refused it: the flight is there to undo it, and its RRN is the one that the supplier saw.
+    pub const CONTRADICTED: u8 = 0;
+
     /// Reads a packed attempt.
     ///
     /// # Errors
@@ -169,13 +172,15 @@ pub struct Flight {
     pub terminal: Text<8>,
     /// DE42.
     pub merchant: Text<15>,
+    /// Whether its merchant has a position of its own, which pays beside the network's.
+    pub merchant_pays: bool,
     /// DE32.
     pub acquirer: Text<11>,
     /// Local time and date, hhmmssMMDD digits.
     pub local: [u8; 10],
     /// The business day it counts in, MMDD digits.
     pub day: [u8; 4],
-    /// DE37 of its answer.
+    /// DE37 of its answer; of the supplier's, where the attempt is `CONTRADICTED`.
     pub rrn: Text<12>,
     /// The try under way.
     pub attempt: Attempt,
@@ -217,6 +222,7 @@ impl Flight {
             account: from.text()?,
             terminal: from.text()?,
             merchant: from.text()?,
+            merchant_pays: from.byte()? != 0,
             acquirer: from.text()?,
             local: from.array()?,
             day: from.array()?,
@@ -258,6 +264,14 @@ impl Flight {
         })
     }
 
+    /// DE37 at the supplier, unique per attempt (S-14).
+    pub fn sent_rrn(&self) -> Text<12> {
+        match self.attempt.number {
+            Attempt::CONTRADICTED => self.rrn,
+            number => self.number.rrn(number),
+        }
+    }
+
     /// The STAN under which its reversal is open at the supplier.
     pub fn undo_stan(&self) -> u32 {
         if self.reversal_stan == 0 { self.attempt.stan } else { self.reversal_stan }
@@ -284,6 +298,7 @@ impl Pack for Flight {
         self.account.pack(out);
         self.terminal.pack(out);
         self.merchant.pack(out);
+        out.push(u8::from(self.merchant_pays));
         self.acquirer.pack(out);
         self.local.pack(out);
         self.day.pack(out);

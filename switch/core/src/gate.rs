@@ -10,6 +10,7 @@
 mod advise;
 mod alert;
 mod cold;
+mod contradict;
 mod explain;
 mod heard;
 mod inquire;
@@ -17,6 +18,7 @@ mod recover;
 mod release;
 mod reverse;
 mod supply;
+mod watch;
 
 pub use alert::Alert;
 pub use explain::{Explained, Explanations};
@@ -26,7 +28,7 @@ pub use supply::Supply;
 
 use crate::account::Account;
 use crate::adapter::{Ask, Local, LocalAsk, LocalSale, Order};
-use crate::catalogue::{Candidate, Catalogue, Network, Product, Service, Supplier};
+use crate::catalogue::{Candidate, Catalogue, Funding, Merchant, Network, Product, Service, Supplier};
 use crate::code::Code;
 use crate::fact::{Fact, NameKind};
 use crate::flight::{Attempt, Flight, SealedPan};
@@ -97,6 +99,8 @@ pub struct GateCounters {
     pub parked: u64,
     /// Answers that came late.
     pub late: u64,
+    /// Second answers that said otherwise than the first.
+    pub contradicted: u64,
     /// Attempts at another supplier.
     pub moved: u64,
     /// Reports about flights that are not open any more.
@@ -211,8 +215,16 @@ impl Gate {
         for network in &mut catalogue.networks {
             let known = self.state.id(NameKind::Network, network.code.as_str()).is_some();
             network.id = NetworkId(self.name(NameKind::Network, network.code.as_str()));
-            if let (false, crate::catalogue::Funding::Prefunded { opening }) = (known, network.funding) {
-                self.deposit(network.id, opening, now);
+            if let (false, Funding::Prefunded { opening }) = (known, network.funding) {
+                self.deposit(Account::Network(network.id), opening, now);
+            }
+        }
+        for merchant in &catalogue.merchants {
+            let account = Account::Merchant(merchant.code);
+            if let (false, Some(Funding::Prefunded { opening })) =
+                (self.state.accounts.holds(account), merchant.funding)
+            {
+                self.deposit(account, opening, now);
             }
         }
         // Suppliers that are no longer configured have a place too: the journal may hold doubts about them.
@@ -235,8 +247,7 @@ impl Gate {
         id
     }
 
-    fn deposit(&mut self, network: NetworkId, amount: Minor, now: Now) {
-        let account = Account::Network(network);
+    fn deposit(&mut self, account: Account, amount: Minor, now: Now) {
         let reason = Text::new(b"opening amount of the configuration").unwrap_or_default();
         self.record(&Fact::Deposit { at_ms: now.wall_ms, account, amount, reason });
     }
@@ -486,7 +497,8 @@ impl Gate {
         let (Some(network), Some(product)) = (network, product) else {
             return self.refuse(now, ticket, Code::FAULT);
         };
-        if !self.position_allows(network, ticket.request.amount) {
+        let merchant = catalogue.merchants.get(ticket.request.merchant as usize);
+        if !self.positions_allow(network, merchant, ticket.request.amount) {
             return self.refuse(now, ticket, Code::LIMIT);
         }
         let route = match self.choose(now, &catalogue, product, &ticket) {
@@ -497,10 +509,19 @@ impl Gate {
         self.try_route(now, &catalogue, network, product, ticket, route);
     }
 
-    /// Whether the network can pay: posted, plus its credit line, less what is reserved (S-15).
-    fn position_allows(&self, network: &Network, amount: Minor) -> bool {
-        let balance = self.state.accounts.balance(Account::Network(network.id));
-        let free = balance.posted.plus(network.funding.line()).and_then(|sum| sum.minus(balance.reserved));
+    /// Whether the network can pay, and the merchant where it has a position of its own.
+    fn positions_allow(&self, network: &Network, merchant: Option<&Merchant>, amount: Minor) -> bool {
+        self.position_allows(Account::Network(network.id), network.funding, amount)
+            && merchant.is_none_or(|merchant| {
+                let account = Account::Merchant(merchant.code);
+                merchant.funding.is_none_or(|funding| self.position_allows(account, funding, amount))
+            })
+    }
+
+    /// Whether an account can pay: posted, plus its credit line, less what is reserved (S-15).
+    fn position_allows(&self, account: Account, funding: Funding, amount: Minor) -> bool {
+        let balance = self.state.accounts.balance(account);
+        let free = balance.posted.plus(funding.line()).and_then(|sum| sum.minus(balance.reserved));
         free.is_some_and(|free| free >= amount)
     }
 
@@ -527,7 +548,8 @@ impl Gate {
         let supplies = &self.supplies;
         let health = |at: u32| {
             let supplier = catalogue.suppliers.get(at as usize);
-            supplier.and_then(|s| supplies.get(usize::from(s.id.0))).map(|s| s.health).unwrap_or_default()
+            let supply = supplier.and_then(|s| supplies.get(usize::from(s.id.0)));
+            supply.map(|supply| supply.health(now)).unwrap_or_default()
         };
         let routed = route::route(catalogue, product, &query, health);
         let trace = match &routed {
@@ -559,7 +581,7 @@ impl Gate {
                 }
                 continue;
             }
-            if self.supplies[usize::from(supplier.id.0)].takes(ticket.place, ticket.window) {
+            if self.supplies[usize::from(supplier.id.0)].takes(now, ticket.place, ticket.window) {
                 return self.send(now, supplier, candidate, network, product, ticket, route);
             }
             code = Code::SUPPLIER;
@@ -600,7 +622,7 @@ impl Gate {
         let number = self.number();
         let request = &ticket.request;
         let catalogue = ticket.catalogue.as_deref();
-        let merchant = catalogue.and_then(|c| c.merchants.get(request.merchant as usize)).map(|m| m.code);
+        let merchant = catalogue.and_then(|c| c.merchants.get(request.merchant as usize));
         let terminal = catalogue.and_then(|c| c.terminals.get(request.terminal as usize)).map(|t| t.code);
         Flight {
             number,
@@ -615,7 +637,8 @@ impl Gate {
             currency: request.currency,
             account: request.account,
             terminal: terminal.unwrap_or_default(),
-            merchant: merchant.unwrap_or_default(),
+            merchant: merchant.map(|merchant| merchant.code).unwrap_or_default(),
+            merchant_pays: merchant.is_some_and(|merchant| merchant.funding.is_some()),
             acquirer: network.code,
             local: request.local,
             day: self.day(now, network),
@@ -739,7 +762,7 @@ impl Gate {
         order.stan = flight.attempt.stan;
         order.original_stan = flight.attempt.stan;
         order.transmission = flight.attempt.transmission;
-        order.rrn = flight.number.rrn(flight.attempt.number);
+        order.rrn = flight.sent_rrn();
         order.service = flight.service();
         order.product = flight.attempt.product;
         order.amount = flight.amount;

@@ -11,6 +11,7 @@ pub mod account;
 pub mod adapter;
 pub mod answer;
 pub mod batch;
+pub mod breaker;
 pub mod catalogue;
 pub mod code;
 pub mod details;

@@ -13,6 +13,8 @@ use crate::text::Text;
 pub struct Health {
     /// Whether it can be asked now: a link is ready, and it is not being drained.
     pub ready: bool,
+    /// Whether its breaker keeps sales away from it now.
+    pub shut: bool,
     /// Recent time to answer, microseconds, exponentially weighted.
     pub latency_us: u32,
     /// Recent share of answers in time, in thousandths.
@@ -60,6 +62,8 @@ pub enum Reason {
     Terminal,
     /// It is out of reach now.
     Down,
+    /// Its breaker keeps sales away from it.
+    Breaker,
 }
 
 impl Reason {
@@ -76,6 +80,7 @@ impl Reason {
             Self::Network => "not for this network",
             Self::Terminal => "not for this terminal",
             Self::Down => "out of reach now",
+            Self::Breaker => "left alone by its breaker: too many outcomes were unknown",
         }
     }
 }
@@ -101,7 +106,7 @@ pub struct Route {
 pub enum NoRoute {
     /// No candidate's conditions allow the request: 92.
     Nobody,
-    /// Candidates are there, but all are out of reach: 91.
+    /// Candidates are there, but all are out of reach, or left alone by their breakers: 91.
     OutOfReach,
 }
 
@@ -138,19 +143,18 @@ pub fn route(
         .and_then(|table| table.longest(query.account))
         .map(|(_, supplier)| supplier);
     for (place, candidate) in product.candidates.iter().enumerate().take(CANDIDATES_MAX) {
-        let reason = match judge(catalogue, candidate, query, prefix) {
-            Some(reason) => reason,
-            None if !health(candidate.supplier).ready => {
-                down = true;
-                Reason::Down
-            }
+        let mut reason = judge(catalogue, candidate, query, prefix);
+        if reason.is_none() {
+            reason = unfit(health(candidate.supplier));
+            down |= reason.is_some();
+        }
+        match reason {
+            Some(reason) => route.trace.reasons[place] = reason,
             None => {
                 route.places[usize::from(route.length)] = place as u8;
                 route.length += 1;
-                continue;
             }
-        };
-        route.trace.reasons[place] = reason;
+        }
     }
     let length = usize::from(route.length);
     order(product, query.seed, &health, &mut route.places[..length]);
@@ -161,6 +165,15 @@ pub fn route(
         (0, true) => Err((NoRoute::OutOfReach, route.trace)),
         (0, false) => Err((NoRoute::Nobody, route.trace)),
         _ => Ok(route),
+    }
+}
+
+/// Why nobody may be asked who could be.
+fn unfit(health: Health) -> Option<Reason> {
+    match health {
+        Health { ready: false, .. } => Some(Reason::Down),
+        Health { shut: true, .. } => Some(Reason::Breaker),
+        _ => None,
     }
 }
 
@@ -233,7 +246,7 @@ fn draw(product: &Product, seed: u64, places: &mut [u8]) {
 }
 
 /// Spreads a counter over all of 64 bits (SplitMix64's finish).
-fn mix(seed: u64) -> u64 {
+pub(crate) fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,71 +1,46 @@
 //! A session: everything between the gate and one supplier's adapter.
 //!
-//! Owns: the supplier's open attempts by STAN, their deadlines (one wheel), its links' readiness, reversals and their repeats, matching, and the counters of all that.
-//! Invariants: an attempt is reported once: answered, timed out, cut, or never sent; after a time-out it stays matched through the late window, so no answer is lost;
-//! a reversal is repeated until it is answered, refused, or expires, and is never dropped (S-9); a duplicate or unmatched answer is counted.
+//! Owns: the supplier's open attempts by STAN, their deadlines (one wheel), its links' readiness, and the counters of all that; the files below have reversals,
+//! matching, and what was answered of late.
+//! Invariants: an attempt is reported once: answered, timed out, cut, or never sent; after a time-out it stays matched through the late window, so no answer is lost
+//! a reversal is repeated until it is answered, refused, or expires, and is never dropped (S-9); a duplicate or unmatched answer is counted.
+//! What is open is bounded by the STANs that the gate gives: see `gate::supply`.
 //! Deliberately absent: credits and STANs (the gate gives them), sockets and framing (the shell's), the protocol (the adapter's), and money.
 
-use crate::adapter::{Ask, Fault, Heard, LinkNo, Order, Out, Reply, ReplyTo, Wire};
-use crate::catalogue::{Meaning, ReversalMeaning, Supplier};
-use crate::ids::{FlightNo, Now};
+mod advices;
+mod answered;
+mod matching;
+mod report;
+
+pub use report::{Counters, Report};
+
+use crate::adapter::{Ask, Fault, Heard, LinkNo, Order, Out, Wire};
+use crate::catalogue::Supplier;
+use crate::ids::{FlightNo, Now, SupplierId};
 use crate::text::Text;
 use crate::wheel::Wheel;
+use advices::{REVERSALS_A_TURN_MAX, Reversal};
+use answered::{ANSWERED_MAX, Answered, AnsweredTable};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// What the session tells the gate.
-#[derive(Debug)]
-pub enum Report {
-    /// A sale was answered; `answer.sale` says what that means.
-    Answered(Box<Order>),
-    /// No answer in time.
-    TimedOut(Box<Order>),
-    /// The link was lost after bytes of the request had been handed to its socket.
-    Cut(Box<Order>),
-    /// No byte was handed to a socket (S-12).
-    NotSent(Box<Order>),
-    /// A reversal came to its end; `answer.reversal` says how, none: it expired.
-    Undone(Box<Order>),
-    /// An answer to a sale came after the outcome was unknown.
-    Late {
-        /// Whose.
-        flight: FlightNo,
-        /// The supplier's code.
-        code: Text<4>,
-        /// Whether it is an approval.
-        approved: bool,
-    },
-    /// Whether orders can be sent at all changed.
-    Ready(bool),
-}
-
-/// What the session counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Sales handed to a link.
-    pub asked: u64,
-    /// Sales answered in time.
-    pub answered: u64,
-    /// Sales without an answer in time.
-    pub timed_out: u64,
-    /// Sales whose link was lost.
-    pub cut: u64,
-    /// Sales never sent.
-    pub not_sent: u64,
-    /// Reversals sent, repeats too.
-    pub reversals_sent: u64,
-    /// Reversals that came to their end.
-    pub undone: u64,
-    /// Answers after the time-out.
-    pub late: u64,
-    /// Answers to something answered before.
-    pub duplicate: u64,
-    /// Answers to nothing that is known.
-    pub unmatched: u64,
-    /// Frames that are no message.
-    pub garbage: u64,
-    /// Messages that were not expected.
-    pub unexpected: u64,
+/// An attempt of an earlier life of the switch whose answer may still come: nothing is sent, the answer is matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// At whom.
+    pub supplier: SupplierId,
+    /// Whose.
+    pub flight: FlightNo,
+    /// Which attempt of it.
+    pub attempt: u8,
+    /// Our STAN there.
+    pub stan: u32,
+    /// Our transmission time there.
+    pub transmission: [u8; 10],
+    /// Our RRN there.
+    pub rrn: Text<12>,
+    /// Until when answers are matched, monotonic microseconds.
+    pub until_us: u64,
 }
 
 /// A deadline.
@@ -77,8 +52,12 @@ enum Due {
     Forget(u32, FlightNo),
     /// The reversal with that STAN, of that flight, is to be sent (again).
     Repeat(u32, FlightNo),
+    /// The reversal with that STAN, of that flight, was not answered: another one may have its place.
+    Yield(u32, FlightNo),
     /// Reversals that wait for a link are looked through for those that have expired.
     Expire,
+    /// More reversals may be sent than the last turn was allowed to.
+    Continue,
     /// The adapter asked to be woken.
     Adapter(u64),
 }
@@ -87,6 +66,7 @@ enum Due {
 #[derive(Debug)]
 struct Open {
     flight: FlightNo,
+    attempt: u8,
     rrn: Text<12>,
     transmission: [u8; 10],
     link: LinkNo,
@@ -96,15 +76,10 @@ struct Open {
     asked: Option<Box<Order>>,
     /// Until when late answers are matched; 0 while it is asked.
     late_until_us: u64,
+    /// What the last late answer said: approved or not.
+    said: Option<bool>,
     /// The reversal while it is under way.
     reversal: Option<Reversal>,
-}
-
-#[derive(Debug)]
-struct Reversal {
-    order: Box<Order>,
-    started_us: u64,
-    wait_us: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,15 +88,6 @@ struct Link {
     ready: bool,
 }
 
-/// Answers remembered, to tell a duplicate from one that belongs to nothing.
-const ANSWERED_KEPT: usize = 4_096;
-
-/// Reversals sent in one turn: an outage's backlog is paced, so that sales are not starved.
-const REVERSALS_A_TURN_MAX: usize = 64;
-
-/// How often reversals that wait for a link are looked through for those that have expired, microseconds.
-const EXPIRE_US: u64 = 1_000_000;
-
 /// The session of one supplier.
 pub struct Session {
     supplier: Supplier,
@@ -129,11 +95,25 @@ pub struct Session {
     links: Vec<Link>,
     next_link: usize,
     open: FxHashMap<u32, Open>,
+    /// Reversals that wait to be sent, in order.
     waiting: VecDeque<(u32, FlightNo)>,
-    /// Whether `Due::Expire` is in the wheel.
+    /// Reversals that may be under way without an answer, and how many are.
+    places: usize,
+    placed: usize,
+    /// How long one may keep its place without an answer, microseconds.
+    place_us: u64,
+    /// Reversals that this turn may still send.
+    turn_left: usize,
+    /// Whether reversals are being sent, and whether a place became free meanwhile.
+    sending: bool,
+    freed: bool,
+    /// Whether `Due::Expire` is in the wheel, and whether `Due::Continue` is.
     expiring: bool,
+    continuing: bool,
     wheel: Wheel<Due>,
-    answered: Vec<(u32, Text<12>)>,
+    /// What fired last; kept for its room.
+    due: Vec<Due>,
+    answered: AnsweredTable,
     out: Out,
     /// The STAN that each send of `out` belongs to, none for housekeeping.
     sends: Vec<Option<u32>>,
@@ -156,7 +136,14 @@ impl std::fmt::Debug for Session {
 impl Session {
     /// The session of `supplier`, with so many links, all down.
     pub fn new(supplier: Supplier, adapter: Box<dyn Wire>, links: usize, now: Now) -> Self {
+        let place_ms = supplier.advice_retry_ms.min(supplier.timeout_ms);
         Self {
+            places: advices::places(&supplier),
+            placed: 0,
+            place_us: u64::from(place_ms).max(1) * 1_000,
+            turn_left: REVERSALS_A_TURN_MAX,
+            sending: false,
+            freed: false,
             supplier,
             adapter,
             links: vec![Link::default(); links.max(1)],
@@ -164,8 +151,10 @@ impl Session {
             open: FxHashMap::default(),
             waiting: VecDeque::new(),
             expiring: false,
+            continuing: false,
             wheel: Wheel::new(now.mono_us),
-            answered: vec![(0, Text::EMPTY); ANSWERED_KEPT],
+            due: Vec::new(),
+            answered: AnsweredTable::default(),
             out: Out::default(),
             sends: Vec::new(),
             reports: VecDeque::new(),
@@ -193,6 +182,41 @@ impl Session {
         self.open.len()
     }
 
+    /// Reversals that wait to be sent.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Most bytes that the tables of a supplier's session take, orders and buffers of the adapter not counted: what is open, what was answered of late.
+    pub fn bytes_max(supplier: &Supplier) -> u64 {
+        let open = u64::from(supplier.window_requests_max)
+            + u64::from(supplier.late_max)
+            + u64::from(supplier.advices_max);
+        let kept = size_of::<Answered>() + size_of::<Order>();
+        // A hash table is at most 8/7 full and doubles: at worst 16/7 of what is in it, and a byte each; a reversal waits in a queue that doubles too.
+        let slot = (size_of::<(u32, Open)>() + 1) as u64 * 16 / 7 + 2 * size_of::<(u32, FlightNo)>() as u64;
+        open * slot + (ANSWERED_MAX * kept) as u64
+    }
+
+    /// Matches answers to an attempt of an earlier life of the switch, once, at the start.
+    pub fn watch(&mut self, watch: &Watch) {
+        self.wheel.put(watch.until_us, Due::Forget(watch.stan, watch.flight));
+        // A doubt that came back is there twice; the later end counts.
+        let open = self.open.entry(watch.stan).or_insert(Open {
+            flight: watch.flight,
+            attempt: watch.attempt,
+            rrn: watch.rrn,
+            transmission: watch.transmission,
+            link: 0,
+            position: None,
+            asked: None,
+            late_until_us: watch.until_us,
+            said: None,
+            reversal: None,
+        });
+        open.late_until_us = open.late_until_us.max(watch.until_us);
+    }
+
     /// What the adapter wants sent since the last `sent`: the shell queues `Out::sends` in order and tells each one's position by `queued`.
     pub fn out(&self) -> &Out {
         &self.out
@@ -205,6 +229,16 @@ impl Session {
         {
             // Where an order makes several messages, the first one counts: a byte of any of them may have done something.
             open.position.get_or_insert(position);
+        }
+    }
+
+    /// The `send`-th of `out().sends` found no room on its link. A sale of which nothing was queued was never sent; a reversal waits for its repeat.
+    pub fn unqueued(&mut self, send: usize) {
+        let Some(Some(stan)) = self.sends.get(send).copied() else { return };
+        let Some(open) = self.open.get_mut(&stan).filter(|open| open.position.is_none()) else { return };
+        if let Some(order) = open.asked.take() {
+            self.open.remove(&stan);
+            self.not_sent(order);
         }
     }
 
@@ -315,17 +349,20 @@ impl Session {
         order.sent_us = now.mono_us;
         self.sends.resize(self.out.sends.len(), Some(order.stan));
         self.counters.asked += 1;
+        self.answered.forget(order.stan);
         self.wheel.put(order.deadline_us, Due::Answer(order.stan, order.flight));
         self.open.insert(
             order.stan,
             Open {
                 flight: order.flight,
+                attempt: order.attempt,
                 rrn: order.rrn,
                 transmission: order.transmission,
                 link,
                 position: None,
                 asked: Some(order),
                 late_until_us: 0,
+                said: None,
                 reversal: None,
             },
         );
@@ -351,102 +388,23 @@ impl Session {
         Some(found as LinkNo)
     }
 
-    /// A reversal from the gate: it is sent as soon as a link is ready.
-    fn undo(&mut self, now: Now, mut order: Box<Order>) {
-        let (stan, flight) = (order.stan, order.flight);
-        order.answer.clear();
-        order.tries = 0;
-        // A reversal of another life of the switch, or of an answer that could not be understood: the sale may still be answered, and an approval must be noticed.
-        let late_until_us = now.mono_us + self.late_window_us();
-        let open = self.open.entry(stan).or_insert_with(|| Open {
-            flight,
-            rrn: order.rrn,
-            transmission: order.transmission,
-            link: order.link.unwrap_or(0),
-            position: None,
-            asked: None,
-            late_until_us,
-            reversal: None,
-        });
-        let wait_us = u64::from(self.supplier.advice_retry_ms).max(1) * 1_000;
-        open.reversal = Some(Reversal { order, started_us: now.mono_us, wait_us });
-        self.waiting.push_back((stan, flight));
-        self.send_reversals(now);
-    }
-
-    /// Sends reversals that wait, at most so many a turn.
-    fn send_reversals(&mut self, now: Now) {
-        for _ in 0..REVERSALS_A_TURN_MAX.min(self.waiting.len()) {
-            let Some((stan, flight)) = self.waiting.pop_front() else { return };
-            let wanted = match self.open.get(&stan) {
-                Some(open) if open.flight == flight && open.reversal.is_some() => open.link,
-                _ => continue,
-            };
-            let Some(link) = self.choose(Some(wanted)) else {
-                self.waiting.push_front((stan, flight));
-                return self.expire_later(now);
-            };
-            self.send_reversal(now, stan, link);
-        }
-    }
-
-    /// A reversal expires even while no link is there to send it (S-9).
-    fn expire_later(&mut self, now: Now) {
-        if !self.expiring {
-            self.expiring = true;
-            self.wheel.put(now.mono_us + EXPIRE_US, Due::Expire);
-        }
-    }
-
-    /// Ends the reversals that have waited for a link for too long.
-    fn expire(&mut self, now: Now) {
-        self.expiring = false;
-        for (stan, flight) in std::mem::take(&mut self.waiting) {
-            if self.open.get(&stan).is_some_and(|open| open.flight == flight && self.expired(now, open)) {
-                self.end_reversal(now, stan);
-            } else {
-                self.waiting.push_back((stan, flight));
-            }
-        }
-    }
-
-    fn expired(&self, now: Now, open: &Open) -> bool {
-        let expires_us = self.supplier.advice_expires_ms.saturating_mul(1_000);
-        open.reversal
-            .as_ref()
-            .is_some_and(|reversal| now.mono_us.saturating_sub(reversal.started_us) >= expires_us)
-    }
-
-    fn send_reversal(&mut self, now: Now, stan: u32, link: LinkNo) {
-        let max_us = u64::from(self.supplier.advice_retry_max_ms).max(1) * 1_000;
-        let Some(open) = self.open.get_mut(&stan) else { return };
-        let Some(reversal) = open.reversal.as_mut() else { return };
-        reversal.order.ask = Ask::Reversal { repeat: reversal.order.tries > 0 };
-        reversal.order.tries = reversal.order.tries.saturating_add(1);
-        let (flight, wait_us) = (open.flight, reversal.wait_us);
-        reversal.wait_us = (wait_us * 2).min(max_us.max(wait_us));
-        // A reversal that the protocol cannot express stays and is tried again: it is parked when it expires.
-        if self.adapter.ask(now, &reversal.order, link, &mut self.out).is_ok() {
-            self.counters.reversals_sent += 1;
-            self.sends.resize(self.out.sends.len(), None);
-        }
-        self.wheel.put(now.mono_us + wait_us, Due::Repeat(stan, flight));
-        self.collect(now);
-    }
-
     /// Fires what is due.
     pub fn tick(&mut self, now: Now) {
-        let mut due = Vec::new();
+        self.turn_left = REVERSALS_A_TURN_MAX;
+        let mut due = std::mem::take(&mut self.due);
         self.wheel.due(now.mono_us, |what| due.push(what));
-        for what in due {
+        for what in due.drain(..) {
             match what {
                 Due::Answer(stan, flight) => self.time_out(now, stan, flight),
                 Due::Forget(stan, flight) => self.forget(now, stan, flight),
                 Due::Repeat(stan, flight) => self.repeat(now, stan, flight),
+                Due::Yield(stan, flight) => self.yield_place(stan, flight),
                 Due::Expire => self.expire(now),
+                Due::Continue => self.continuing = false,
                 Due::Adapter(token) => self.hear(now, Heard::Wake(token)),
             }
         }
+        self.due = due;
         self.send_reversals(now);
     }
 
@@ -471,27 +429,6 @@ impl Session {
         if over {
             self.open.remove(&stan);
         }
-    }
-
-    fn repeat(&mut self, now: Now, stan: u32, flight: FlightNo) {
-        let Some(open) = self.open.get(&stan).filter(|open| open.flight == flight && open.reversal.is_some())
-        else {
-            return;
-        };
-        if self.expired(now, open) {
-            return self.end_reversal(now, stan);
-        }
-        self.waiting.push_back((stan, flight));
-    }
-
-    fn end_reversal(&mut self, now: Now, stan: u32) {
-        let Some(open) = self.open.get_mut(&stan) else { return };
-        let Some(reversal) = open.reversal.take() else { return };
-        let late_until_us = open.late_until_us;
-        let flight = open.flight;
-        self.wheel.put(late_until_us.max(now.mono_us), Due::Forget(stan, flight));
-        self.counters.undone += 1;
-        self.reports.push_back(Report::Undone(reversal.order));
     }
 
     fn hear(&mut self, now: Now, heard: Heard<'_>) {
@@ -524,6 +461,9 @@ impl Session {
         for link in std::mem::take(&mut self.out.ready) {
             self.link_ready(now, link);
         }
+        if std::mem::take(&mut self.freed) {
+            self.send_reversals(now);
+        }
     }
 
     fn link_ready(&mut self, now: Now, link: LinkNo) {
@@ -542,79 +482,6 @@ impl Session {
         if ready != self.ready {
             self.ready = ready;
             self.reports.push_back(Report::Ready(ready));
-        }
-    }
-
-    /// Matches a reply: STAN, then our RRN and transmission time where it carries them.
-    fn reply(&mut self, now: Now, reply: &Reply) {
-        let known = self.open.get(&reply.stan).is_some_and(|open| {
-            reply.rrn.is_none_or(|rrn| rrn.is_empty() || rrn == open.rrn)
-                && (reply.to == ReplyTo::Reversal
-                    || reply.transmission.is_none_or(|transmission| transmission == open.transmission))
-        });
-        match (known, reply.to) {
-            (true, ReplyTo::Sale) => self.sale_reply(reply),
-            (true, ReplyTo::Reversal) => self.reversal_reply(now, reply),
-            (false, _) => self.stray(reply),
-        }
-    }
-
-    fn stray(&mut self, reply: &Reply) {
-        let (stan, rrn) = self.answered[reply.stan as usize % ANSWERED_KEPT];
-        if stan == reply.stan && reply.rrn.is_none_or(|known| known == rrn) {
-            self.counters.duplicate += 1;
-        } else {
-            self.counters.unmatched += 1;
-        }
-    }
-
-    fn sale_reply(&mut self, reply: &Reply) {
-        let meaning = self.supplier.codes.sale(reply.code);
-        let Some(open) = self.open.get_mut(&reply.stan) else { return };
-        let Some(mut order) = open.asked.take() else {
-            let flight = open.flight;
-            self.counters.late += 1;
-            let approved = meaning == Meaning::Approved;
-            return self.reports.push_back(Report::Late { flight, code: reply.code, approved });
-        };
-        let (link, rrn) = (open.link, open.rrn);
-        order.link = Some(link);
-        order.answer.clear();
-        order.answer.code = reply.code;
-        order.answer.sale = Some(meaning);
-        order.answer.approval = reply.approval;
-        order
-            .answer
-            .details
-            .0
-            .extend_from_slice(self.out.details.get(reply.details.clone()).unwrap_or_default());
-        order.answer.secret.set(self.out.secrets.expose().get(reply.secret.clone()).unwrap_or_default());
-        self.answered[reply.stan as usize % ANSWERED_KEPT] = (reply.stan, rrn);
-        self.counters.answered += 1;
-        self.open.remove(&reply.stan);
-        self.reports.push_back(Report::Answered(order));
-    }
-
-    /// An answer to a reversal: the end of it, or not yet (S-8).
-    fn reversal_reply(&mut self, now: Now, reply: &Reply) {
-        let meaning = self.supplier.codes.reversal(reply.code);
-        let blocks = self.supplier.reversal_blocks_original;
-        let late_window_us = self.late_window_us();
-        let Some(reversal) = self.open.get_mut(&reply.stan).and_then(|open| open.reversal.as_mut()) else {
-            return self.stray(reply);
-        };
-        let waited_us = now.mono_us.saturating_sub(reversal.started_us);
-        let ends = match meaning {
-            ReversalMeaning::Reversed | ReversalMeaning::Refused => true,
-            ReversalMeaning::NotFound => blocks || waited_us >= late_window_us,
-            ReversalMeaning::Retry => false,
-        };
-        if ends {
-            reversal.order.answer.code = reply.code;
-            reversal.order.answer.reversal = Some(meaning);
-            let rrn = reversal.order.rrn;
-            self.answered[reply.stan as usize % ANSWERED_KEPT] = (reply.stan, rrn);
-            self.end_reversal(now, reply.stan);
         }
     }
 }

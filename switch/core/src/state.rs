@@ -128,6 +128,14 @@ impl State {
         self.flights.values()
     }
 
+    /// Flights that were settled a short time ago, and when, Unix milliseconds.
+    pub fn settled(&self) -> impl Iterator<Item = (u64, &Flight)> {
+        let still = |flight: &&Flight| flight.phase == Phase::Settled;
+        self.settled
+            .iter()
+            .filter_map(move |(at_ms, number)| Some((*at_ms, self.flights.get(number).filter(still)?)))
+    }
+
     /// The balance of a stored-value account held here; none before its first load.
     pub fn wallet(&self, account: Text<30>) -> Option<Minor> {
         let account = Account::Wallet(account);
@@ -185,6 +193,13 @@ impl State {
             Fact::Late { at_ms, flight, approved, sealed, .. } => {
                 self.late(*at_ms, *flight, *approved, !sealed.is_empty())
             }
+            Fact::Contradicted { undo, .. } => {
+                if let Some(undo) = undo {
+                    self.last_flight = self.last_flight.max(undo.number);
+                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, intent_at: at, ..*undo });
+                }
+                Ok(())
+            }
             Fact::Replayed { .. } => Ok(()),
             Fact::Undo { at_ms, reversal, outcome, undone, .. } => {
                 self.undo(at, *at_ms, reversal, outcome, undone)
@@ -240,7 +255,7 @@ impl State {
     }
 
     fn intent(&mut self, at: Lsn, flight: &Flight) -> Result<(), Misfit> {
-        self.accounts.reserve(Account::Network(flight.network), flight.amount)?;
+        self.reserve(flight)?;
         self.stans.insert(flight.attempt.supplier, flight.attempt.stan);
         let entry = self.enter(at, flight, Standing::InFlight, false);
         let flight = Flight { entry, intent_at: at, phase: Phase::Asked, held: Held::Reserved, ..*flight };
@@ -250,10 +265,9 @@ impl State {
 
     fn outcome(&mut self, at: Lsn, outcome: &Outcome<'_>) -> Result<(), Misfit> {
         let flight = self.flights.remove(&outcome.flight).ok_or(Misfit::NotOpen(outcome.flight))?;
-        let network = Account::Network(flight.network);
-        self.accounts.release(network, flight.amount)?;
+        self.release(&flight)?;
         if outcome.verdict == Verdict::Approved {
-            self.accounts.transfer(network, Account::Supplier(flight.attempt.supplier), flight.amount)?;
+            self.pay(&flight, Account::Supplier(flight.attempt.supplier))?;
         }
         self.answered(&flight, at, outcome);
         Ok(())
@@ -365,7 +379,7 @@ impl State {
         link: LinkNo,
         taken: Taken,
     ) -> Result<(), Misfit> {
-        let (network, supplier) = (Account::Network(flight.network), flight.attempt.supplier);
+        let supplier = flight.attempt.supplier;
         let cancelled = Flight { cancelled: true, intent_at: at, ..*flight };
         match taken {
             Taken::Asked { stan } => {
@@ -387,18 +401,19 @@ impl State {
                 );
             }
             Taken::Withdrawn { credited } => {
-                let to = if credited { network } else { Account::Suspense(supplier) };
-                self.accounts.transfer(Account::Supplier(supplier), to, flight.amount)?;
                 self.withdraw(at_ms, flight, true);
                 if credited {
+                    self.pay_back(flight, Account::Supplier(supplier))?;
                     self.withdrawn.credit(flight.terminal, day);
                 } else {
+                    let (owed, suspense) = (Account::Supplier(supplier), Account::Suspense(supplier));
+                    self.accounts.transfer(owed, suspense, flight.amount)?;
                     let parked = Flight { phase: Phase::Parked, held: Held::Suspense, ..cancelled };
                     self.flights.insert(flight.number, parked);
                 }
             }
             Taken::Unloaded => {
-                self.accounts.transfer(Account::Wallet(flight.account), network, flight.amount)?;
+                self.pay_back(flight, Account::Wallet(flight.account))?;
             }
             Taken::Spent => {
                 self.flights.insert(flight.number, Flight { phase: Phase::Parked, ..cancelled });
@@ -422,7 +437,7 @@ impl State {
             }
             LocalEffect::Load { account, .. } => Account::Wallet(*account),
         };
-        self.accounts.transfer(Account::Network(flight.network), to, flight.amount)?;
+        self.pay(flight, to)?;
         self.enter(at, flight, Standing::Approved, !outcome.sealed.is_empty());
         Ok(())
     }
@@ -430,11 +445,10 @@ impl State {
     /// The supplier undid it: what was held goes to the network (S-15).
     fn settle(&mut self, at_ms: u64, number: FlightNo) -> Result<(), Misfit> {
         let before = self.end_doubt(number, Phase::Settled, Held::Nothing)?;
-        let (network, suspense) = sides(&before);
         match before.held {
             Held::Nothing => {}
-            Held::Reserved => self.accounts.release(network, before.amount)?,
-            Held::Suspense => self.accounts.transfer(suspense, network, before.amount)?,
+            Held::Reserved => self.release(&before)?,
+            Held::Suspense => self.pay_back(&before, Account::Suspense(before.attempt.supplier))?,
         }
         self.settled.push_back((at_ms, number));
         Ok(())
@@ -448,9 +462,42 @@ impl State {
         };
         let before = self.end_doubt(number, Phase::Parked, held)?;
         if before.held == Held::Reserved {
-            let (network, suspense) = sides(&before);
-            self.accounts.release(network, before.amount)?;
-            self.accounts.transfer(network, suspense, before.amount)?;
+            self.release(&before)?;
+            self.pay(&before, Account::Suspense(before.attempt.supplier))?;
+        }
+        Ok(())
+    }
+
+    /// Reserves the amount of a flight with everybody who pays.
+    fn reserve(&mut self, flight: &Flight) -> Result<(), Misfit> {
+        payers(flight)
+            .try_for_each(|payer| self.accounts.reserve(payer, flight.amount))
+            .map_err(Misfit::Amount)
+    }
+
+    /// Gives that back.
+    fn release(&mut self, flight: &Flight) -> Result<(), Misfit> {
+        payers(flight)
+            .try_for_each(|payer| self.accounts.release(payer, flight.amount))
+            .map_err(Misfit::Amount)
+    }
+
+    /// Everybody who pays does; the network's money goes `to`.
+    fn pay(&mut self, flight: &Flight, to: Account) -> Result<(), Misfit> {
+        self.accounts.transfer(Account::Network(flight.network), to, flight.amount)?;
+        if flight.merchant_pays {
+            let merchant = Account::Merchant(flight.merchant);
+            self.accounts.transfer(merchant, Account::Contra, flight.amount)?;
+        }
+        Ok(())
+    }
+
+    /// Everybody who paid gets it back; the network's money comes `from`.
+    fn pay_back(&mut self, flight: &Flight, from: Account) -> Result<(), Misfit> {
+        self.accounts.transfer(from, Account::Network(flight.network), flight.amount)?;
+        if flight.merchant_pays {
+            let merchant = Account::Merchant(flight.merchant);
+            self.accounts.transfer(Account::Contra, merchant, flight.amount)?;
         }
         Ok(())
     }
@@ -464,9 +511,10 @@ impl State {
     }
 }
 
-/// Who pays for a flight, and where its amount waits while its supplier does not confirm.
-fn sides(flight: &Flight) -> (Account, Account) {
-    (Account::Network(flight.network), Account::Suspense(flight.attempt.supplier))
+/// Whose positions a flight takes from.
+fn payers(flight: &Flight) -> impl Iterator<Item = Account> {
+    let merchant = flight.merchant_pays.then_some(Account::Merchant(flight.merchant));
+    std::iter::once(Account::Network(flight.network)).chain(merchant)
 }
 
 fn standing(verdict: Verdict) -> Standing {

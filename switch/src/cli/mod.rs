@@ -15,6 +15,7 @@ pub mod fields;
 pub mod hexdump;
 pub mod input;
 pub mod journal;
+pub mod keys;
 pub mod logging;
 pub mod operate;
 pub mod paint;
@@ -25,6 +26,7 @@ pub mod stock;
 pub mod suppliers;
 pub mod table;
 
+use crate::coredump;
 use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Effects};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -55,6 +57,9 @@ pub struct Cli {
     /// When to colour the output.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN", help_heading = "Global options")]
     pub color: Colour,
+    /// Allow core images of this process, and debuggers: both show secrets. Without it, only root sees its memory.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub allow_core_dumps: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -123,6 +128,9 @@ pub enum Command {
     /// Look at a journal: what happened, and whether it is sound.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// Exchange the key-encryption key, and see which keys there are.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Examples:\n  \
         switchyard completions bash > ~/.local/share/bash-completion/completions/switchyard\n  \
@@ -195,6 +203,15 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let mut io = Io::standard(cli.color);
+    if !cli.allow_core_dumps
+        && let Err(error) = coredump::forbid()
+    {
+        io.failure(
+            &Failure::system(format!("core images of this process cannot be forbidden: {error}"))
+                .help("--allow-core-dumps goes on without"),
+        );
+        return ExitCode::from(Exit::Failed.code());
+    }
     let exit = run(&cli.command, &mut io).unwrap_or_else(|failure| {
         io.failure(&failure);
         failure.exit
@@ -213,6 +230,7 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
         Command::Stock(command) => operate::run(command, io),
         Command::Journal(command) => journal::run(command, io),
+        Command::Keys(command) => keys::run(command, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Suppliers(args) => suppliers::run(args),
     }

@@ -67,12 +67,16 @@ fn at_books(command: &StockCommand, settings: &Settings) -> Result<String, Failu
     Ok(printed)
 }
 
-fn settings(place: &PlaceArgs, io: &Io) -> Result<Settings, Failure> {
+/// The settings of the switch that is meant.
+///
+/// # Errors
+/// The configuration is wrong, or it is not said which switch.
+pub(super) fn settings(place: &PlaceArgs, io: &Io) -> Result<Settings, Failure> {
     if let Some(config) = &place.config {
         return check::read(config, io);
     }
     let Some(data) = &place.data else {
-        return Err(Failure::usage("it is not said whose stock")
+        return Err(Failure::usage("it is not said which switch")
             .help("give --config FILE of the switch, or --data DIR of a demonstration"));
     };
     if !data.is_dir() {

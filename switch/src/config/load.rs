@@ -50,10 +50,11 @@ pub fn load_from(files: Files<'_>, file: &Path, adapters: &[AdapterKeys]) -> Res
 /// A file that was named and could not be read: where it was named, and why.
 type Missing = (At, String);
 
-/// The files of merchants and of terminals, by number, and those that could not be read.
+/// The files of merchants, their positions and terminals, by number, and those that could not be read.
 #[derive(Default)]
 struct Lists {
     merchants: Vec<usize>,
+    positions: Vec<usize>,
     terminals: Vec<usize>,
     missing: Vec<Missing>,
 }
@@ -92,9 +93,13 @@ fn add_includes(sources: &mut Sources, files: Files<'_>) -> Vec<Missing> {
 fn add_lists(sources: &mut Sources, files: Files<'_>) -> Lists {
     let mut lists = Lists::default();
     for file in 0..sources.files.len() {
-        for (key, path, at) in paths(sources, file, &["merchants", "terminals"]) {
+        for (key, path, at) in paths(sources, file, &["merchants", "positions", "terminals"]) {
             let path = sources.folder(at).join(path);
-            let list = if key == "merchants" { &mut lists.merchants } else { &mut lists.terminals };
+            let list = match key {
+                "merchants" => &mut lists.merchants,
+                "positions" => &mut lists.positions,
+                _ => &mut lists.terminals,
+            };
             match add(sources, files, &path) {
                 Ok(number) => list.push(number),
                 Err(error) => lists.missing.push((at, error.to_string())),
@@ -159,8 +164,9 @@ fn settings(
 
 /// Reads every file against the keys and joins them.
 fn read(reader: &mut Reader<'_>, lists: &Lists) -> Table {
-    let configuration = (0..reader.faults.sources.files.len())
-        .filter(|file| !lists.merchants.contains(file) && !lists.terminals.contains(file));
+    let configuration = (0..reader.faults.sources.files.len()).filter(|file| {
+        ![&lists.merchants, &lists.positions, &lists.terminals].iter().any(|list| list.contains(file))
+    });
     let mut tables = configuration.map(|file| reader.file(file, ROOT)).collect::<Vec<_>>().into_iter();
     let mut root = tables.next().unwrap_or(Table { at: at(0, 0..0), items: Default::default() });
     for table in tables {
@@ -247,9 +253,10 @@ fn catalogue(
     let prefix_tables = Names::new("prefix table", root.tables("prefix_table"), "name", faults);
     Names::new("product", root.tables("product"), "code", faults);
     let known = Known { networks, suppliers: &suppliers, prefix_tables: &prefix_tables };
-    let (merchants, merchant_names) = typed::merchants(&lists.merchants, networks, faults);
+    let (mut merchants, merchant_names) = typed::merchants(&lists.merchants, networks, faults);
     let mut catalogue = Catalogue::default();
     catalogue.networks = typed::networks(root.tables("network"), faults);
+    typed::positions(&lists.positions, &merchant_names, &catalogue.networks, &mut merchants, faults);
     catalogue.terminals = typed::terminals(&lists.terminals, &merchant_names, faults);
     catalogue.merchants = merchants;
     catalogue.suppliers = typed::catalogue_suppliers(root.tables("supplier"), adapters, faults);

@@ -78,6 +78,7 @@ port = 9583
 "#;
 
 const MERCHANTS: &str = "code,network\nSHOP1,100001\n";
+const POSITIONS: &str = "merchant,funding,amount\nSHOP1,prefunded,12.50\n";
 const TERMINALS: &str = "code,merchant,status\nT0000001,SHOP1,active\n";
 
 /// The report of the small configuration with each `(old, new)` of `edits` made where it is found.
@@ -86,6 +87,7 @@ fn report(edits: &[(&str, &str)]) -> String {
         ("main.toml", MAIN.to_string()),
         ("more.toml", MORE.to_string()),
         ("merchants.csv", MERCHANTS.to_string()),
+        ("positions.csv", POSITIONS.to_string()),
         ("terminals.csv", TERMINALS.to_string()),
     ];
     for (old, new) in edits {

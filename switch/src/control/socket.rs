@@ -4,6 +4,7 @@
 //! Invariants: a command that is answered as done is durable; one load at a time.
 //! Deliberately absent: the commands that come with their own rules of who may what (positions, terminals, suppliers).
 
+use crate::cli::keys::rotate_live;
 use crate::cli::stock::{LoadArgs, ShowArgs, StockBooks, run_load, run_show};
 use crate::gate::{GateActor, StockArrived, StockNow};
 use crate::keeper::KeeperWish;
@@ -39,6 +40,8 @@ pub enum Command {
     StockLoad(LoadArgs),
     /// `stock show`.
     StockShow(ShowArgs),
+    /// `keys rotate`.
+    KeysRotate,
 }
 
 /// What came of it.
@@ -132,13 +135,14 @@ async fn carry_out(command: Command, operations: Operations) -> Done {
         let folder = stock::folder(&operations.data);
         let mut books = LiveBooks { stock, folder, operations, runtime };
         match &command {
-            Command::StockLoad(args) => run_load(args, &mut books, now),
-            Command::StockShow(args) => run_show(args, &books),
+            Command::StockLoad(args) => run_load(args, &mut books, now).map_err(|error| error.to_string()),
+            Command::StockShow(args) => run_show(args, &books).map_err(|error| error.to_string()),
+            Command::KeysRotate => rotate_live(&books.operations.kek, &books.operations.data, now),
         }
     });
     match worked.await {
         Ok(Ok(text)) => Done::Ok(text),
-        Ok(Err(error)) => Done::Failed(error.to_string()),
+        Ok(Err(error)) => Done::Failed(error),
         Err(error) => Done::Failed(error.to_string()),
     }
 }

@@ -37,6 +37,7 @@ mod sync;
 mod tests;
 
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::task::Waker;
@@ -56,6 +57,7 @@ pub use self::error::JournalError;
 pub use self::inspect::Inspection;
 pub use self::opening::Opening;
 pub use self::reader::JournalReader;
+pub(crate) use self::replay::KEY_PURPOSE;
 pub use self::replay::Replayed;
 pub use self::retire::Needs;
 pub use self::segment::SegmentMaker;
@@ -63,6 +65,17 @@ pub use self::segment::SegmentMaker;
 /// With fewer prepared segments than this, sales are refused and what is left is kept for outcomes and
 /// reversals.
 pub const ROOM_PREPARED_MIN: usize = 2;
+
+/// A data folder's journal, locked: nobody else opens it as long as this lives.
+pub struct JournalLock(#[expect(dead_code, reason = "it is held, not used")] Folder);
+
+/// Locks a journal's folder, which is made where it is missing, for work beside the log.
+///
+/// # Errors
+/// [`JournalError::Locked`], [`JournalError::Io`].
+pub fn lock(dir: &Path) -> Result<JournalLock, JournalError> {
+    Folder::lock(dir).map(JournalLock)
+}
 
 /// How the journal is kept. Every field is a configuration key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use super::error::{JournalError, describe};
 use super::folder::{Found, Window, is_zero};
 use crate::keys::Kek;
 
-/// What the wrapping of an epoch's data key is bound to.
-pub(super) const KEY_PURPOSE: &str = "journal";
+/// What the data keys of epochs are wrapped for (`Kek::wrap`).
+pub(crate) const KEY_PURPOSE: &str = "journal";
 
 /// How much is looked at in one step while searching behind the end; also how much of a file must be zeros
 /// for it to pass for one that the log never entered.

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::door::Door;
-use crate::settings::BreakerSettings;
 use std::future::poll_fn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,12 +40,6 @@ impl Rig {
             reconnect_max_ms: 20,
             write_ms,
             record: None,
-            breaker: BreakerSettings {
-                unknown_percent: 50,
-                requests_min: 20,
-                window_ms: 1_000,
-                open_ms: 1_000,
-            },
         };
         let door = Door::start(&[], std::path::Path::new("/")).expect("a thread");
         let link = Link::new(&supplier, &link, None, door.handle(), 1);

@@ -6,7 +6,7 @@
 //! Deliberately absent: matching and time-outs (the session's).
 
 use super::{Alert, Gate, Waiting, answer_with, relaxed, unknown_outcome};
-use crate::adapter::Order;
+use crate::adapter::{Answer, Order};
 use crate::catalogue::{Catalogue, Meaning, ReversalMeaning, Service};
 use crate::code::Code;
 use crate::fact::{Cause, Fact, Proof, Settlement};
@@ -24,8 +24,11 @@ impl Gate {
     /// A report of a supplier's session.
     pub fn heard(&mut self, now: Now, supplier: SupplierId, report: Report) {
         match report {
-            Report::Ready(ready) => self.supplies[usize::from(supplier.0)].health.ready = ready,
-            Report::Late { flight, code, approved } => self.late(now, flight, code, approved),
+            Report::Ready(ready) => self.supplies[usize::from(supplier.0)].link_ready(ready),
+            Report::Late { flight, answer, .. } => self.late(now, flight, &answer),
+            Report::Contradicted { flight, answer, undo, .. } => {
+                self.contradicted(now, flight, &answer, undo)
+            }
             Report::Undone(order) => self.undone(now, order),
             Report::Answered(order) => match self.current(&order) {
                 Some(flight) => self.answered(now, flight, order),
@@ -53,8 +56,11 @@ impl Gate {
 
     /// An answer in time: what its code means decides (S-11).
     fn answered(&mut self, now: Now, flight: Flight, order: Box<Order>) {
-        self.supplies[usize::from(order.supplier.0)].answered(now.mono_us.saturating_sub(order.sent_us));
-        match order.answer.sale.unwrap_or(Meaning::Unknown) {
+        let meaning = order.answer.sale.unwrap_or(Meaning::Unknown);
+        let latency_us = now.mono_us.saturating_sub(order.sent_us);
+        let known = meaning != Meaning::Unknown;
+        self.supplies[usize::from(order.supplier.0)].answered(now, order.stan, latency_us, known);
+        match meaning {
             // Its terminal has reversed it: what was just performed is undone (S-7).
             Meaning::Approved if flight.cancelled => self.doubt(now, flight, order, Cause::Cancelled),
             Meaning::Approved => self.finish(now, flight, order, Verdict::Approved, Code::APPROVED),
@@ -85,7 +91,7 @@ impl Gate {
         let mut sealed = std::mem::take(&mut self.sealed);
         // A PIN belongs to an approval; what a declining supplier sends beside its code is not passed on.
         if approved {
-            self.seal_answer(&order, flight.number, &mut sealed);
+            self.seal_answer(&order.answer, flight.number, &mut sealed);
         } else {
             sealed.clear();
         }
@@ -114,14 +120,14 @@ impl Gate {
     }
 
     /// Seals the secret details of an answer into `sealed`.
-    fn seal_answer(&mut self, order: &Order, flight: FlightNo, sealed: &mut Vec<u8>) {
+    fn seal_answer(&mut self, answer: &Answer, flight: FlightNo, sealed: &mut Vec<u8>) {
         sealed.clear();
-        if order.answer.secret.is_empty() {
+        if answer.secret.is_empty() {
             return;
         }
         let nonce = Nonce::of(self.log.next(), 0);
         let key = &self.options.key;
-        let plain = order.answer.secret.expose();
+        let plain = answer.secret.expose();
         if seal_details(key, self.options.key_id, nonce, flight, plain, sealed).is_err() {
             sealed.clear();
         }
@@ -197,9 +203,9 @@ impl Gate {
         while let Some(place) = waiting.route.take() {
             let candidate = catalogue.products.get(product as usize)?.candidates.get(usize::from(place))?;
             let supplier = catalogue.suppliers.get(candidate.supplier as usize)?;
-            let supply = self.supplies.get(usize::from(supplier.id.0))?;
+            let supply = self.supplies.get_mut(usize::from(supplier.id.0))?;
             let (held, window) = (waiting.ticket.place, waiting.ticket.window);
-            if !supplier.local && supply.health.ready && supply.takes(held, window) {
+            if !supplier.local && supply.takes(now, held, window) {
                 return Some((Arc::clone(&catalogue), candidate.supplier, product, place));
             }
         }
@@ -207,7 +213,7 @@ impl Gate {
     }
 
     fn doubtful(&mut self, now: Now, order: Box<Order>, cause: Cause) {
-        self.supplies[usize::from(order.supplier.0)].unknown();
+        self.supplies[usize::from(order.supplier.0)].unknown(now, order.stan);
         match self.current(&order) {
             Some(flight) => self.doubt(now, flight, order, cause),
             None => self.stale(order),
@@ -218,7 +224,7 @@ impl Gate {
     fn doubt(&mut self, now: Now, flight: Flight, order: Box<Order>, cause: Cause) {
         let mut sealed = std::mem::take(&mut self.sealed);
         // A PIN that came for a sale that is not wanted any more is kept, sealed, as withdrawn (S-10).
-        self.seal_answer(&order, flight.number, &mut sealed);
+        self.seal_answer(&order.answer, flight.number, &mut sealed);
         let details: &[u8] = if sealed.is_empty() { &[] } else { &order.answer.details.0 };
         let outcome = Outcome { details, sealed: &sealed, ..unknown_outcome(&flight) };
         let at = self.record(&Fact::Doubt { at_ms: now.wall_ms, cause, outcome });
@@ -260,12 +266,18 @@ impl Gate {
     }
 
     /// An answer after the outcome was unknown: recorded; an approval after its reversal was answered starts a new one (S-8).
-    fn late(&mut self, now: Now, number: FlightNo, code: Text<4>, approved: bool) {
+    pub(super) fn late(&mut self, now: Now, number: FlightNo, answer: &Answer) {
         self.counters.late += 1;
+        let (at_ms, code) = (now.wall_ms, answer.code);
+        let approved = answer.sale == Some(Meaning::Approved);
         let Some(flight) = self.state.flight(number).copied() else { return };
-        let late =
-            Fact::Late { at_ms: now.wall_ms, flight: number, code, approved, details: &[], sealed: &[] };
+        let mut sealed = std::mem::take(&mut self.sealed);
+        // A PIN that comes late is kept, sealed, as withdrawn (S-10).
+        self.seal_answer(answer, number, &mut sealed);
+        let details: &[u8] = if sealed.is_empty() { &[] } else { &answer.details.0 };
+        let late = Fact::Late { at_ms, flight: number, code, approved, details, sealed: &sealed };
         let at = self.record(&late);
+        self.sealed = sealed;
         if approved && flight.phase == Phase::Settled {
             self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.undo_stan());
             self.advise(at, flight.attempt.supplier, number);

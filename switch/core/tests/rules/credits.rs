@@ -113,7 +113,7 @@ fn a_stan_of_a_doubt_that_is_there_again_is_not_given_to_another_sale() {
     let mut reversal = bench.order();
     reversal.answer.reversal = Some(switchyard_core::catalogue::ReversalMeaning::Reversed);
     bench.heard(gamma, Report::Undone(reversal));
-    bench.heard(gamma, Report::Late { flight, code: crate::support::books::text("00"), approved: true });
+    bench.heard(gamma, crate::support::bench::late(flight, true));
     let again = bench.order();
     assert_eq!((again.flight, again.stan), (flight, stan));
     // The quarantine of the first settlement would end now; every other STAN is used once.

@@ -1,6 +1,6 @@
 //! Doubts and recovery: 68 at once, reversed and never sent again (S-12, S-13), whatever is configured or in the way after a restart.
 
-use crate::support::bench::Bench;
+use crate::support::bench::{Bench, late};
 use crate::support::books::{ALPHA, catalogue, supplier};
 use crate::support::message::Sale;
 use switchyard_core::account::Account;
@@ -212,7 +212,7 @@ fn a_late_approval_after_an_answered_reversal_starts_a_new_one() {
         reversal.answer.reversal = Some(ReversalMeaning::Reversed);
         bench.heard(alpha, Report::Undone(reversal));
     };
-    let late = |approved| Report::Late { flight, code: crate::support::books::text("00"), approved };
+    let late = |approved| late(flight, approved);
     bench.heard(alpha, late(true));
     assert_eq!(bench.orders.len(), 1, "one reversal is on its way already");
     undo(&mut bench);

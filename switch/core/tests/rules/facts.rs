@@ -52,6 +52,7 @@ fn flight(drawn: &Drawn) -> Flight {
         account: text(&drawn.word),
         terminal: text(&drawn.word),
         merchant: text(&drawn.word),
+        merchant_pays: a % 2 == 0,
         acquirer: text(&drawn.word),
         local: [b as u8; 10],
         day: [c as u8; 4],
@@ -96,6 +97,7 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         Account::Suspense(SupplierId(c as u16)),
         Account::Wallet(text(&drawn.word)),
         Account::Contra,
+        Account::Merchant(text(&drawn.word)),
     ];
     let voucher = LocalEffect::Voucher { product: ProductId(a as u16), batch: b as u32, index: c as u32 };
     let load = LocalEffect::Load { account: text(&drawn.word), amount: Minor(d as i64) };
@@ -132,6 +134,8 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
             sealed: &drawn.bytes,
         },
         Fact::Replayed { at_ms, flight: number },
+        Fact::Contradicted { at_ms, flight: number, code, undo: None },
+        Fact::Contradicted { at_ms, flight: number, code, undo: Some(flight(drawn)) },
         Fact::Seen { at_ms, key: u128::from(a) << 64 | u128::from(b), named: u128::from(c) },
     ];
     all.extend(undone(drawn).map(|undone| Fact::Undo {

@@ -5,12 +5,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod advices;
 mod answers;
+mod breakers;
 mod checkpoints;
+mod contradictions;
 mod credits;
 mod doubts;
 mod facts;
 mod order_of_checks;
+mod positions;
 mod reversals;
 mod routing;
 mod sessions;

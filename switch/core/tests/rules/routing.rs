@@ -21,7 +21,7 @@ fn query() -> Query<'static> {
 }
 
 fn well(_: u32) -> Health {
-    Health { ready: true, latency_us: 1_000, success_permille: 1_000 }
+    Health { ready: true, shut: false, latency_us: 1_000, success_permille: 1_000 }
 }
 
 /// The suppliers of a product with these candidates and policy, in order.
@@ -95,6 +95,12 @@ fn out_of_reach_is_not_no_route() {
     let down = |_| Health::default();
     let (why, trace) = route(&catalogue, &product, &query(), down).expect_err("nobody");
     assert_eq!((why, &trace.reasons[..2]), (NoRoute::OutOfReach, &[Reason::Down, Reason::Down][..]));
+    let shut = |at: u32| Health { shut: at == ALPHA as u32, ..well(at) };
+    let open = route(&catalogue, &product, &query(), shut).expect("beta");
+    assert_eq!(open.trace.reasons[..2], [Reason::Breaker, Reason::Place(1)]);
+    let nobody = |at| Health { shut: true, ..well(at) };
+    let (why, _) = route(&catalogue, &product, &query(), nobody).expect_err("nobody");
+    assert_eq!(why, NoRoute::OutOfReach, "91, not 92");
     let named = Query { named: text("beta"), ..query() };
     let route = route(&catalogue, &product, &named, well).expect("beta");
     assert_eq!(route.trace.reasons[..2], [Reason::NotNamed, Reason::Place(1)]);

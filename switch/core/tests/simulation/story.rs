@@ -60,6 +60,7 @@ impl Stories {
     /// Takes the next fact in, and says where the log breaks a rule.
     pub(crate) fn tell(&mut self, at: Lsn, fact: &Fact<'_>) {
         match fact {
+            Fact::Contradicted { .. } => panic!("the suppliers here do not contradict themselves"),
             Fact::Named { .. }
             | Fact::Day { .. }
             | Fact::Stock(_)

@@ -91,13 +91,17 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64) -> Proce
     }
     let recovered = gate.recover(now, |_| Err("a batch holds every doubt of these runs")).expect("one batch");
     assert!(recovered.doubted <= recovered.reversals);
-    let sides = gate
+    let mut sides = gate
         .catalogue()
         .suppliers
         .iter()
         .filter(|supplier| !supplier.local)
         .map(|s| Side::new(s, now))
-        .collect();
+        .collect::<Vec<_>>();
+    for watch in gate.watches(now) {
+        let side = sides.iter_mut().find(|side: &&mut Side| side.id == watch.supplier);
+        side.expect("a supplier over a wire").session.watch(&watch);
+    }
     Process { gate, epoch, began_us: time_us, sides, requests: VecDeque::new(), recalls: VecDeque::new() }
 }
 

@@ -7,10 +7,10 @@ use super::message::{Answer, DIALECTS, Sale, dialects};
 use std::sync::Arc;
 use switchyard_core::adapter::{Local, Order};
 use switchyard_core::answer::{answer, refuse};
-use switchyard_core::catalogue::{Catalogue, Supplier};
+use switchyard_core::catalogue::{Catalogue, Meaning, Supplier};
 use switchyard_core::code::Code;
 use switchyard_core::gate::{Gate, GateOptions, Released};
-use switchyard_core::ids::{Now, SupplierId};
+use switchyard_core::ids::{FlightNo, Now, SupplierId};
 use switchyard_core::index::ENTRY_MEMORY_BYTES;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
@@ -19,12 +19,23 @@ use switchyard_core::money::Minor;
 use switchyard_core::request::{Read, Rules, read};
 use switchyard_core::seal::{DataKey, KeyId, Keyring};
 use switchyard_core::secret::Secret;
-use switchyard_core::session::Report;
+use switchyard_core::session::{Report, Watch};
 use switchyard_core::text::Text;
 use switchyard_core::ticket::{Errand, Place, Ticket};
 
 /// 2026-11-21, noon.
 pub(crate) const WALL_MS: u64 = 1_795_262_400_000;
+
+/// A late answer to a flight's first attempt.
+pub(crate) fn late(flight: FlightNo, approved: bool) -> Report {
+    let (code, meaning) = match approved {
+        true => ("00", Meaning::Approved),
+        false => ("05", Meaning::Declined(Code::REFUSED)),
+    };
+    let answer =
+        switchyard_core::adapter::Answer { code: text(code), sale: Some(meaning), ..Default::default() };
+    Report::Late { flight, attempt: 1, answer: Box::new(answer) }
+}
 
 /// Requests that the window holds here.
 pub(crate) const INDEX_MAX: usize = 60;
@@ -40,6 +51,8 @@ pub(crate) struct Bench {
     pub(crate) orders: Vec<Box<Order>>,
     /// Answers, by the connection's slot.
     pub(crate) answers: Vec<(u32, Answer)>,
+    /// What the sessions were to watch after the last restart.
+    pub(crate) watches: Vec<Watch>,
     /// Tickets that are with the keeper.
     pub(crate) away: Vec<Box<Ticket>>,
     /// Whether what is written is synced.
@@ -91,6 +104,7 @@ impl Bench {
             keyring,
             orders: Vec::new(),
             answers: Vec::new(),
+            watches: Vec::new(),
             away: Vec::new(),
             syncing: true,
             window: 100,
@@ -128,6 +142,7 @@ impl Bench {
             Ok::<(), &str>(())
         });
         written.expect("the disk takes it");
+        self.watches = self.gate.watches(self.now);
         self.everybody_ready();
     }
 

@@ -1,5 +1,6 @@
 //! A small catalogue: two networks that may sell, one that may not; a product of every kind; two local suppliers and three over a wire.
 
+use switchyard_core::breaker::BreakerRules;
 use switchyard_core::catalogue::*;
 use switchyard_core::code::Code;
 use switchyard_core::ids::{NetworkId, ProductId, SupplierId};
@@ -53,12 +54,14 @@ pub(crate) fn supplier(code: &str, local: bool) -> Supplier {
         local,
         window_requests_max: 32,
         advices_max: 64,
+        late_max: 1_000,
         timeout_ms: 3_000,
         late_window_ms: 20_000,
         advice_retry_ms: 500,
         advice_retry_max_ms: 4_000,
         advice_expires_ms: 60_000,
         reversal_blocks_original: false,
+        breaker: BreakerRules::default(),
         codes: CodeTable {
             sale: sale.into_iter().map(|(code, meaning)| (text(code), meaning)).collect(),
             reversal: reversal.into_iter().map(|(code, meaning)| (text(code), meaning)).collect(),
@@ -144,8 +147,9 @@ pub(crate) fn catalogue() -> Catalogue {
         network("100002", Funding::Credit { line: Minor(300_000) }),
         Network { suspended: true, ..network("100003", Funding::Credit { line: Minor(1_000_000) }) },
     ];
-    catalogue.merchants =
-        (0..3u32).map(|at| Merchant { code: text(&format!("MERCHANT{:07}", at + 1)), network: at }).collect();
+    catalogue.merchants = (0..3u32)
+        .map(|at| Merchant { code: text(&format!("MERCHANT{:07}", at + 1)), network: at, funding: None })
+        .collect();
     catalogue.terminals = (1..=9u32)
         .map(|at| Terminal { code: text(&format!("T{at:07}")), merchant: (at - 1) / 4, blocked: false })
         .chain([Terminal { code: text("TX"), merchant: 0, blocked: true }])

@@ -16,9 +16,23 @@ use switchyard_core::reversal::{Taken, Undone};
 use switchyard_core::text::Text;
 
 /// The names of facts, as `--kind` takes them.
-pub const KINDS: [&str; 15] = [
-    "named", "deposit", "day", "stock", "intent", "moved", "outcome", "doubt", "sale", "settled", "parked",
-    "late", "replayed", "undo", "seen",
+pub const KINDS: [&str; 16] = [
+    "named",
+    "deposit",
+    "day",
+    "stock",
+    "intent",
+    "moved",
+    "outcome",
+    "doubt",
+    "sale",
+    "settled",
+    "parked",
+    "late",
+    "contradicted",
+    "replayed",
+    "undo",
+    "seen",
 ];
 
 /// Which name an id has.
@@ -175,6 +189,13 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
             let shown = shown.with("approved", *approved);
             if sealed.is_empty() { shown } else { shown.with("secret", "***") }
         }
+        Fact::Contradicted { at_ms, flight, code, undo } => {
+            let shown = Shown::new("contradicted").at(*at_ms).of(*flight).text("supplier_code", *code);
+            match undo {
+                None => shown,
+                Some(undo) => shown.with("undone_by", undo.number.to_string()).attempt(&undo.attempt, names),
+            }
+        }
         Fact::Replayed { at_ms, flight } => Shown::new("replayed").at(*at_ms).of(*flight),
         Fact::Undo { at_ms, reversal, outcome, undone, .. } => {
             let shown = Shown::new("undo").at(*at_ms).of(reversal.number);
@@ -211,6 +232,7 @@ fn account(account: Account, names: Names<'_>) -> String {
         Account::Supplier(id) => format!("supplier/{}", names(NameKind::Supplier, id.0)),
         Account::Suspense(id) => format!("suspense/{}", names(NameKind::Supplier, id.0)),
         Account::Wallet(account) => format!("wallet/{}", last_four(account.as_str())),
+        Account::Merchant(code) => format!("merchant/{code}"),
         Account::Contra => "contra".to_owned(),
     }
 }

@@ -65,13 +65,12 @@ pub fn run(args: &VerifyArgs, io: &mut Io) -> Result<Exit, Failure> {
 
 /// The key-encryption key, where there is one; none is made.
 fn kek(settings: &Settings) -> Result<Option<Kek>, Failure> {
-    let variable = settings.keys.env.as_deref().filter(|name| std::env::var_os(name).is_some());
-    let key = match variable {
-        Some(name) => Kek::from_env(name).map(Some),
-        None if settings.keys.file.exists() => Kek::from_file(&settings.keys.file).map(Some),
-        None => Ok(None),
-    };
-    key.map_err(|error| Failure::new(Exit::Data, error))
+    let variable = settings.keys.env.as_deref().is_some_and(|name| std::env::var_os(name).is_some());
+    if !variable && !settings.keys.file.exists() {
+        return Ok(None);
+    }
+    let kek = Kek::open(&settings.keys, &settings.data);
+    kek.map(Some).map_err(|error| Failure::new(Exit::Data, error))
 }
 
 fn progress(first: u64, limit: u64) -> ProgressBar {

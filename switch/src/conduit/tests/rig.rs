@@ -47,7 +47,7 @@ pub(super) fn catalogue(networks: &[&str]) -> Arc<Catalogue> {
     let mut catalogue = Catalogue::default();
     catalogue.networks = networks.iter().map(|code| network(code)).collect();
     let last = (networks.len() - 1) as u32;
-    catalogue.merchants.push(Merchant { code: text("SHOP00000000001"), network: last });
+    catalogue.merchants.push(Merchant { code: text("SHOP00000000001"), network: last, funding: None });
     catalogue.terminals.push(Terminal { code: text("T0000001"), merchant: 0, blocked: false });
     catalogue.products.push(Product {
         id: ProductId(0),

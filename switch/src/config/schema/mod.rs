@@ -30,6 +30,13 @@ pub(super) const ROOT: &[Key] = &[
     .default("[]")
     .example("[\"merchants.csv\"]"),
     Key::new(
+        "positions",
+        Kind::List(&Kind::Path),
+        "CSV files of merchants with a position of their own beside their network's (R-37), header merchant,funding,amount, funding prefunded or credit; relative to this file.",
+    )
+    .default("[]")
+    .example("[\"positions.csv\"]"),
+    Key::new(
         "terminals",
         Kind::List(&Kind::Path),
         "CSV files of terminals, header code,merchant,status, status active or blocked; relative to this file.",

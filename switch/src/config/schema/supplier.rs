@@ -30,6 +30,14 @@ pub(super) const SUPPLIER: &[Key] = &[
     )
     .default("65_536"),
     Key::integer(
+        "late_max",
+        "attempts",
+        8,
+        500_000,
+        "Attempts without an answer in time whose answer may still come; their STANs are not used again (R-34). Beyond it sales go elsewhere.",
+    )
+    .default("65_536"),
+    Key::integer(
         "timeout_ms",
         "ms",
         50,
@@ -140,6 +148,12 @@ const BREAKER: &[Key] = &[
     Key::integer("requests_min", "requests", 1, 1_000_000, "... of at least so many requests ...")
         .default("20"),
     Key::integer("window_ms", "ms", 100, 3_600_000, "... in so long.").default("10_000"),
-    Key::integer("open_ms", "ms", 100, 3_600_000, "How long it stays open before a trial request.")
-        .default("5_000"),
+    Key::integer(
+        "open_ms",
+        "ms",
+        100,
+        3_600_000,
+        "How long it stays open before sales probe, one at a time.",
+    )
+    .default("5_000"),
 ];

@@ -98,6 +98,39 @@ merchants.csv:6:1: error: `code` is not a merchant's code
 }
 
 #[test]
+fn wrong_positions_have_lines_and_columns() {
+    check(
+        &[
+            (
+                "terminals = [\"terminals.csv\"]\n",
+                "terminals = [\"terminals.csv\"]\npositions = [\"positions.csv\"]\n",
+            ),
+            (
+                "SHOP1,prefunded,12.50\n",
+                "SHOP1,prefnded,12.50\nSHOP1,credit,1.234\nSHOPX,credit,1.00\nSHOP1,credit,1.00\nSHOP1,credit,1.00\n",
+            ),
+        ],
+        r#"positions.csv:2:7: error: `funding` does not know this word
+   2 | SHOP1,prefnded,12.50
+     |       ^^^^^^^^
+     = known: prefunded, credit
+positions.csv:3:14: error: `1.234` is not an amount
+   3 | SHOP1,credit,1.234
+     |              ^^^^^
+     = such as "100.00", at most 2 decimal places
+positions.csv:4:1: error: there is no merchant `SHOPX`
+   4 | SHOPX,credit,1.00
+     | ^^^^^
+     = merchants stand in the files that `merchants` names
+positions.csv:6:1: error: merchant `SHOP1` has a position already
+   6 | SHOP1,credit,1.00
+     | ^^^^^
+     = one line a merchant
+"#,
+    );
+}
+
+#[test]
 fn wrong_terminals_have_lines_and_columns() {
     check(
         &[(

@@ -10,7 +10,7 @@ use super::super::sources::At;
 use super::super::table::Word;
 use super::Names;
 use rustc_hash::FxHashMap;
-use switchyard_core::catalogue::{Merchant, Terminal};
+use switchyard_core::catalogue::{Funding, Merchant, Network, Terminal};
 use switchyard_core::schema::Form;
 use switchyard_core::text::Text;
 
@@ -33,10 +33,49 @@ pub(in super::super) fn merchants(
         let code = read::<15>(code, "code", &forms::MERCHANT, faults)?;
         let network = networks.find(network, faults)?;
         once(&mut names, code, merchants.len(), at, "merchant", faults)?;
-        merchants.push(Merchant { code, network });
+        merchants.push(Merchant { code, network, funding: None });
         Some(())
     });
     (merchants, names)
+}
+
+/// Gives merchants the positions of the files `files`. Amounts are in the currency of the merchant's network.
+pub(in super::super) fn positions(
+    files: &[usize],
+    names: &MerchantNames,
+    networks: &[Network],
+    merchants: &mut [Merchant],
+    faults: &mut Faults<'_>,
+) {
+    each_line(files, ["merchant", "funding", "amount"], faults, |[merchant, funding, amount], faults| {
+        let at = merchant.at;
+        let index = merchant_of(merchant, names, faults)?;
+        let found = merchants.get_mut(index as usize)?;
+        if found.funding.is_some() {
+            faults.error(
+                at,
+                format!("merchant `{}` has a position already", found.code),
+                "one line a merchant",
+            );
+            return None;
+        }
+        let network = networks.get(found.network as usize)?;
+        let exponent = forms::exponent(network.currency)?;
+        let Some(minor) = forms::amount(amount.text, exponent) else {
+            let wrong = format!("`{}` is not an amount", amount.text);
+            faults.error(amount.at, wrong, format!("such as \"100.00\", at most {exponent} decimal places"));
+            return None;
+        };
+        found.funding = Some(match funding.text {
+            "prefunded" => Funding::Prefunded { opening: minor },
+            "credit" => Funding::Credit { line: minor },
+            _ => {
+                faults.error(funding.at, "`funding` does not know this word", "known: prefunded, credit");
+                return None;
+            }
+        });
+        Some(())
+    });
 }
 
 /// The terminals of the files `files`.

@@ -13,7 +13,7 @@ mod product;
 mod supplier;
 
 pub(super) use conduit::conduits;
-pub(super) use csv::{merchants, terminals};
+pub(super) use csv::{merchants, positions, terminals};
 pub(super) use network::networks;
 pub(super) use process::{admin, gate, journal, keys};
 pub(super) use product::{Known, prefix_tables, products};

@@ -5,8 +5,9 @@ use super::super::forms;
 use super::super::table::Table;
 use super::below;
 use super::framing::framing;
-use crate::settings::{BreakerSettings, ClientTls, LinkSettings, SupplierSettings};
+use crate::settings::{ClientTls, LinkSettings, SupplierSettings};
 use std::path::Path;
+use switchyard_core::breaker::BreakerRules;
 use switchyard_core::catalogue::{CodeTable, Meaning, ReversalMeaning, Supplier};
 use switchyard_core::ids::SupplierId;
 use switchyard_core::schema::AdapterKeys;
@@ -19,6 +20,7 @@ const LINKS_MAX: usize = 32;
 const WIRE_ONLY: &[&str] = &[
     "window_requests",
     "advices_max",
+    "late_max",
     "timeout_ms",
     "late_window_ms",
     "advice_retry_ms",
@@ -61,13 +63,24 @@ fn supplier(table: &Table, adapters: &[AdapterKeys], faults: &mut Faults<'_>) ->
         local: adapter.is_some_and(|adapter| adapter.local),
         window_requests_max: table.number("window_requests"),
         advices_max: table.number("advices_max"),
+        late_max: table.number("late_max"),
         timeout_ms: table.number("timeout_ms"),
         late_window_ms: table.number("late_window_ms"),
         advice_retry_ms: table.number("advice_retry_ms"),
         advice_retry_max_ms: table.number("advice_retry_max_ms"),
         advice_expires_ms: table.number("advice_expires_ms"),
         reversal_blocks_original: table.bool("reversal_blocks_original"),
+        breaker: table.table("breaker").map_or_else(BreakerRules::default, breaker),
         codes: codes(table),
+    }
+}
+
+fn breaker(table: &Table) -> BreakerRules {
+    BreakerRules {
+        unknown_percent: table.number("unknown_percent"),
+        requests_min: table.number("requests_min"),
+        window_ms: table.number("window_ms"),
+        open_ms: table.number("open_ms"),
     }
 }
 
@@ -183,22 +196,8 @@ pub(in super::super) fn suppliers(
             reconnect_max_ms: table.number("reconnect_max_ms"),
             write_ms: table.number("write_ms"),
             record: below(data, table, "record"),
-            breaker: table.table("breaker").map_or(NO_BREAKER, breaker),
         })
         .collect()
-}
-
-/// What stands in for a breaker that was wrong; such settings never leave the loader.
-const NO_BREAKER: BreakerSettings =
-    BreakerSettings { unknown_percent: 100, requests_min: 1, window_ms: 1, open_ms: 1 };
-
-fn breaker(table: &Table) -> BreakerSettings {
-    BreakerSettings {
-        unknown_percent: table.number("unknown_percent"),
-        requests_min: table.number("requests_min"),
-        window_ms: table.number("window_ms"),
-        open_ms: table.number("open_ms"),
-    }
 }
 
 fn link_settings(table: &Table, data: &Path, faults: &mut Faults<'_>) -> LinkSettings {

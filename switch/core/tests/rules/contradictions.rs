@@ -1,0 +1,197 @@
+//! Answers that come late, twice, or say otherwise than the first (R-34, S-8, S-10): the first stands, what was performed all the same is undone, across a restart too.
+
+use crate::support::bench::Bench;
+use crate::support::books::{ALPHA, BETA, catalogue, text};
+use crate::support::message::Sale;
+use switchyard_core::account::Account;
+use switchyard_core::adapter::{Answer, Ask, Order};
+use switchyard_core::catalogue::{Meaning, ReversalMeaning};
+use switchyard_core::details::{Detail, put};
+use switchyard_core::flight::Phase;
+use switchyard_core::ids::FlightNo;
+use switchyard_core::session::Report;
+
+const PIN: &[u8] = b"4711471147114711";
+
+fn topup(stan: u32) -> Sale {
+    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
+}
+
+fn approval(pin: bool) -> Box<Answer> {
+    let mut answer = Answer { code: text("00"), sale: Some(Meaning::Approved), ..Answer::default() };
+    if pin {
+        put(&mut answer.details.0, Detail::Serial, b"S1");
+        put(answer.secret.buffer(), Detail::Pin, PIN);
+    }
+    Box::new(answer)
+}
+
+/// What a session keeps of a sale that was answered and not approved.
+fn kept(order: &Order) -> Option<Box<Order>> {
+    Some(Box::new(Order {
+        flight: order.flight,
+        attempt: order.attempt,
+        supplier: order.supplier,
+        stan: order.stan,
+        transmission: order.transmission,
+        rrn: order.rrn,
+        service: order.service,
+        product: order.product,
+        amount: order.amount,
+        currency: order.currency,
+        account: order.account,
+        terminal: order.terminal,
+        merchant: order.merchant,
+        network: order.network,
+        local: order.local,
+        ..Order::default()
+    }))
+}
+
+fn undo(bench: &mut Bench, mut order: Box<Order>) {
+    assert_eq!(order.ask, Ask::Reversal { repeat: false });
+    order.answer.reversal = Some(ReversalMeaning::Reversed);
+    let supplier = order.supplier;
+    bench.heard(supplier, Report::Undone(order));
+}
+
+#[test]
+fn an_approval_after_a_decline_is_undone_and_the_decline_stands() {
+    for (code, next) in [("05", false), ("91", true)] {
+        let mut bench = Bench::new();
+        let alpha = bench.supplier(ALPHA).0;
+        bench.ask(0, &topup(1));
+        let order = bench.order();
+        let (flight, stan, rrn, undone) = (order.flight, order.stan, order.rrn, kept(&order));
+        bench.answered(order, code);
+        // Not performed: by now another supplier is asked.
+        let other = next.then(|| bench.order());
+        let report = Report::Contradicted { flight, attempt: 1, answer: approval(false), undo: undone };
+        bench.heard(alpha, report);
+        let reversal = bench.order();
+        assert_eq!((reversal.supplier, reversal.stan, reversal.rrn), (alpha, stan, rrn));
+        assert_eq!((reversal.terminal, reversal.original_stan), (text("T0000001"), stan));
+        assert_ne!(reversal.flight, flight, "a flight of its own");
+        if let Some(other) = other {
+            bench.answered(other, "00");
+        }
+        let answer = bench.answer();
+        assert_eq!(answer.code, if next { "00" } else { "05" });
+        // A crash before the reversal is answered: it goes out again, under the same STAN and RRN.
+        bench.restart(catalogue());
+        let again = bench.order();
+        assert_eq!((again.flight, again.stan, again.rrn), (reversal.flight, stan, rrn));
+        undo(&mut bench, again);
+        assert_eq!(bench.asked(&topup(1)), answer, "a repeat gets what was first said");
+        let accounts = &bench.gate.state().accounts;
+        let spent = accounts.balance(Account::Supplier(bench.supplier(BETA).0)).posted.0;
+        assert_eq!((accounts.reserved(), spent > 0), (0, next));
+        assert_eq!(bench.gate.supply(alpha).map(|supply| supply.advices()), Some(0));
+    }
+}
+
+#[test]
+fn a_decline_after_an_approval_is_recorded_and_changes_nothing() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    let flight = order.flight;
+    bench.answered(order, "00");
+    let answer = bench.answer();
+    let before = (bench.disk.facts().count(), bench.gate.state().accounts.clone());
+    let refusal = Answer { code: text("05"), sale: Some(Meaning::Unknown), ..Answer::default() };
+    let report = Report::Contradicted { flight, attempt: 1, answer: Box::new(refusal), undo: None };
+    bench.heard(alpha, report);
+    assert!(bench.orders.is_empty());
+    assert_eq!(bench.disk.facts().count(), before.0 + 1, "it is on record");
+    assert!(bench.gate.state().accounts == before.1);
+    assert_eq!(bench.asked(&topup(1)), answer);
+    assert_eq!(bench.gate.counters.contradicted, 1);
+}
+
+#[test]
+fn a_pin_that_comes_too_late_is_withdrawn_and_lies_sealed() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &Sale { stan: 1, ..Sale::of("JIT", 0) });
+    let order = bench.order();
+    let flight = order.flight;
+    bench.heard(alpha, Report::TimedOut(order));
+    assert_eq!(bench.answer().code, "68");
+    let reversal = bench.order();
+    bench.heard(alpha, Report::Late { flight, attempt: 1, answer: approval(true) });
+    undo(&mut bench, reversal);
+    // The same of a sale that was declined first.
+    bench.ask(0, &Sale { stan: 2, ..Sale::of("JIT", 0) });
+    let order = bench.order();
+    let (declined, undone) = (order.flight, kept(&order));
+    bench.answered(order, "05");
+    let report = Report::Contradicted { flight: declined, attempt: 1, answer: approval(true), undo: undone };
+    bench.heard(alpha, report);
+    let withdrawn: Vec<FlightNo> =
+        bench.gate.state().withdrawn.iter().map(|voucher| voucher.flight).collect();
+    assert_eq!((withdrawn.len(), withdrawn[0]), (2, flight));
+    assert!(withdrawn[1] != declined, "the flight that undoes it");
+    for (_, fact) in bench.disk.facts() {
+        assert!(!fact.windows(PIN.len()).any(|part| part == PIN), "a PIN in clear in the journal");
+    }
+}
+
+#[test]
+fn what_was_in_doubt_before_a_restart_is_watched_through_its_late_window() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    let doubt = |bench: &mut Bench, stan: u32| {
+        bench.ask(0, &topup(stan));
+        let order = bench.order();
+        let (flight, stan) = (order.flight, order.stan);
+        bench.heard(alpha, Report::TimedOut(order));
+        bench.answers.clear();
+        (flight, stan, bench.order())
+    };
+    let (long_ago, _, order) = doubt(&mut bench, 1);
+    undo(&mut bench, order);
+    bench.pass(15_000);
+    let (settled, settled_stan, order) = doubt(&mut bench, 2);
+    undo(&mut bench, order);
+    bench.pass(6_000);
+    let (open, open_stan, _) = doubt(&mut bench, 3);
+    bench.restart(catalogue());
+    let window_us = u64::from(bench.supplier(ALPHA).1.late_window_ms) * 1_000;
+    let watched: Vec<_> = bench
+        .watches
+        .iter()
+        .map(|watch| (watch.flight, watch.stan, watch.until_us - bench.now.mono_us))
+        .collect();
+    assert_eq!(watched, [(settled, settled_stan, window_us - 6_000_000), (open, open_stan, window_us)]);
+    assert!(watched.iter().all(|(flight, ..)| *flight != long_ago), "its window is over");
+    // A late approval is reversed, though the doubt was over before the restart.
+    bench.orders.clear();
+    bench.heard(alpha, Report::Late { flight: settled, attempt: 1, answer: approval(false) });
+    assert_eq!(bench.gate.state().flight(settled).map(|flight| flight.phase), Some(Phase::Doubt));
+    let order = bench.order();
+    assert_eq!((order.flight, order.stan), (settled, settled_stan));
+    undo(&mut bench, order);
+}
+
+#[test]
+fn a_stan_that_is_watched_is_given_to_nobody() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    let stan = order.stan;
+    bench.heard(alpha, Report::TimedOut(order));
+    let order = bench.order();
+    undo(&mut bench, order);
+    bench.answers.clear();
+    bench.restart(catalogue());
+    assert_eq!(bench.gate.supply(alpha).map(|supply| supply.late()), Some(1));
+    bench.pass(u64::from(bench.supplier(ALPHA).1.late_window_ms));
+    bench.ask(0, &topup(2));
+    let order = bench.order();
+    assert_ne!(order.stan, stan);
+    bench.answered(order, "00");
+    assert_eq!(bench.gate.supply(alpha).map(|supply| supply.late()), Some(0));
+}

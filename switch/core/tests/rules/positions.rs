@@ -1,0 +1,86 @@
+//! Merchants with a position of their own pay beside their network, and get back what it gets back (R-37, S-15).
+
+use crate::support::bench::Bench;
+use crate::support::books::{ALPHA, catalogue};
+use crate::support::message::Sale;
+use switchyard_core::account::{Account, Balance};
+use switchyard_core::catalogue::{Catalogue, Funding, ReversalMeaning};
+use switchyard_core::money::Minor;
+use switchyard_core::session::Report;
+
+fn tight() -> Catalogue {
+    let mut catalogue = catalogue();
+    catalogue.merchants[0].funding = Some(Funding::Prefunded { opening: Minor(2_500) });
+    catalogue.merchants[1].funding = Some(Funding::Credit { line: Minor(1_500) });
+    catalogue
+}
+
+fn topup(stan: u32) -> Sale {
+    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
+}
+
+fn merchant(bench: &Bench, at: usize) -> Balance {
+    bench.gate.state().accounts.balance(Account::Merchant(bench.gate.catalogue().merchants[at].code))
+}
+
+#[test]
+fn a_merchant_sells_no_more_than_its_own_position_allows() {
+    let mut bench = Bench::over(tight());
+    assert_eq!(merchant(&bench, 0).posted, Minor(2_500));
+    bench.ask(0, &topup(1));
+    assert_eq!(merchant(&bench, 0).reserved, Minor(1_000));
+    let order = bench.order();
+    bench.answered(order, "00");
+    assert_eq!(bench.answer().code, "00");
+    assert_eq!(merchant(&bench, 0), Balance { posted: Minor(1_500), reserved: Minor::ZERO });
+    assert_eq!(bench.asked(&Sale { stan: 2, ..Sale::of("VOUCHER10", 0) }).code, "00");
+    assert_eq!(bench.asked(&topup(3)).code, "61", "5.00 are left of it, and much of its network's");
+    let elsewhere = Sale {
+        network: "100002".into(),
+        merchant: "MERCHANT0000002".into(),
+        terminal: "T0000005".into(),
+        ..Sale::of("VOUCHER10", 0)
+    };
+    assert_eq!(bench.asked(&elsewhere).code, "00");
+    assert_eq!(merchant(&bench, 1).posted, Minor(-1_000), "a credit line of 15.00");
+    assert_eq!(bench.asked(&Sale { stan: 2, ..elsewhere }).code, "61");
+    bench.restart(tight());
+    assert_eq!(merchant(&bench, 0).posted, Minor(500), "the opening amount came once");
+}
+
+#[test]
+fn what_is_declined_reversed_or_taken_back_returns_to_the_merchant_too() {
+    let mut bench = Bench::over(tight());
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    bench.answered(order, "05");
+    assert_eq!(merchant(&bench, 0), Balance { posted: Minor(2_500), reserved: Minor::ZERO });
+    bench.answers.clear();
+
+    bench.ask(0, &topup(2));
+    let order = bench.order();
+    bench.answered(order, "00");
+    bench.answers.clear();
+    assert_eq!(bench.reversed(&topup(2).reversal(10)).code, "00");
+    assert_eq!(merchant(&bench, 0).posted, Minor(1_500), "not before the supplier confirms");
+    let mut order = bench.order();
+    order.answer.reversal = Some(ReversalMeaning::Reversed);
+    bench.heard(alpha, Report::Undone(order));
+    assert_eq!(merchant(&bench, 0).posted, Minor(2_500));
+
+    assert_eq!(bench.asked(&Sale { stan: 3, ..Sale::of("VOUCHER10", 0) }).code, "00");
+    let voucher = Sale { stan: 3, ..Sale::of("VOUCHER10", 0) };
+    assert_eq!(bench.reversed(&voucher.reversal(11)).code, "00");
+    assert_eq!(merchant(&bench, 0).posted, Minor(2_500), "a voucher's credit");
+
+    bench.ask(0, &topup(4));
+    let order = bench.order();
+    bench.heard(alpha, Report::TimedOut(order));
+    bench.answers.clear();
+    assert_eq!(merchant(&bench, 0).reserved, Minor(1_000), "an unknown keeps its reservation");
+    let mut order = bench.order();
+    order.answer.reversal = Some(ReversalMeaning::Refused);
+    bench.heard(alpha, Report::Undone(order));
+    assert_eq!(merchant(&bench, 0), Balance { posted: Minor(1_500), reserved: Minor::ZERO }, "parked");
+}

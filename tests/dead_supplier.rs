@@ -1,0 +1,166 @@
+//! Forbids: a supplier that answers nothing and is asked on and on; a backlog of reversals after an outage that is lost, or keeps sales waiting.
+
+mod support;
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use support::hosts::Hosts;
+use support::{Ask, Client, address, now, settings, text, until};
+use switchyard::settings::Settings;
+use switchyard::topology::{self, Running};
+use switchyard_core::catalogue::Supplier;
+use switchyard_core::fact::{Fact, NameKind};
+use switchyard_core::flight::{Attempt, Flight};
+use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
+use switchyard_core::money::Minor;
+use switchyard_core::pack::Pack;
+
+/// Sales that a crash left without an outcome.
+const BACKLOG: u64 = 10_000;
+
+fn supplier<'a>(settings: &'a mut Settings, code: &str) -> &'a mut Supplier {
+    let catalogue = Arc::make_mut(&mut settings.catalogue);
+    catalogue.suppliers.iter_mut().find(|supplier| supplier.code == text(code)).expect("a supplier")
+}
+
+fn start(settings: Settings) -> Running {
+    topology::start(settings).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn breaker(running: &Running) -> &'static str {
+    running.figures().suppliers.iter().find(|supplier| supplier.code == "telco-a").expect("telco-a").breaker
+}
+
+fn page(admin: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(admin).expect("a connection");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("asked");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("a page");
+    text
+}
+
+#[test]
+fn a_supplier_that_answers_nothing_is_left_alone_and_probed_and_comes_back() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut settings = settings(data.path());
+    settings.admin.listen = Some("127.0.0.1:0".parse().expect("an address"));
+    let telco = supplier(&mut settings, "telco-a");
+    (telco.timeout_ms, telco.breaker.open_ms) = (300, 2_000);
+    let _hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
+    let running = start(settings);
+    let mut client = Client::connect(address(&running, "plain"), "prepaid87");
+    let silent = Ask::sale("TOPUP", "210000", 1_000, "0612345685");
+    let well = Ask::sale("TOPUP", "210000", 1_000, "0612345600");
+    let asks: Vec<Ask> = (0..20).map(|_| silent.renewed()).collect();
+    let answers = client.ask_all(&asks, 20);
+    assert!(answers.iter().all(|answer| answer.as_ref().is_some_and(|answer| answer.code == "68")));
+    // It is open: nobody waits for it, and it is not asked.
+    let refused = client.ask(&well);
+    assert_eq!(refused.code, "91");
+    until("the breaker is shown", || breaker(&running) == "open");
+    let admin = running.admin().expect("pages");
+    let metric = "switchyard_supplier_breaker{supplier=\"telco-a\"} 2";
+    assert!(page(admin, "/metrics").contains(metric), "{metric}");
+    let explained = page(admin, &format!("/api/explain?terminal={}&stan={}", well.terminal, well.stan));
+    assert!(explained.contains("left alone by its breaker"), "{explained}");
+    // Another product of it, with a second candidate: that one is asked at once.
+    assert_eq!(client.ask(&Ask::sale("DATA5", "210000", 500, "0612345600")).code, "00");
+    // What was refused was not performed: the same request may come again, until it is approved.
+    until("a probe is let through and approved", || client.ask(&well).code == "00");
+    until("it is closed", || {
+        assert_eq!(client.ask(&well.renewed()).code, "00", "each probe is answered before the next one");
+        breaker(&running) == "closed"
+    });
+    running.stop().unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Puts sales into the journal that have no outcome: what a crash under load leaves.
+fn leave_behind(settings: &Settings) -> HashSet<String> {
+    let books = topology::open_books(settings).expect("books");
+    let (mut journal, mut log, _, _) = books.opening.start(&books.keyring).expect("a journal");
+    let mut state = books.state;
+    let id = |kind, name: &str| state.id(kind, name).expect("named before");
+    let flight = Flight {
+        admitted_ms: now().wall_ms,
+        network: NetworkId(id(NameKind::Network, "100001")),
+        product: ProductId(id(NameKind::Product, "TOPUP")),
+        service: 1,
+        amount: Minor(1_000),
+        currency: 978,
+        account: text("0612345600"),
+        terminal: text("T0000001"),
+        merchant: text("SHOP00000000001"),
+        acquirer: text("100001"),
+        local: *b"1200001121",
+        day: *b"1121",
+        ..Flight::default()
+    };
+    let (first, supplier) = (state.last_flight(), SupplierId(id(NameKind::Supplier, "telco-a")));
+    let mut rrns = HashSet::new();
+    for stan in 1..=BACKLOG {
+        let number = FlightNo(first.0 + stan);
+        let attempt = Attempt {
+            number: 1,
+            supplier,
+            stan: 100_000 + stan as u32,
+            transmission: *b"1121120000",
+            product: text("TOPUP"),
+        };
+        // Keys are hashes: every part of them is as good as random.
+        let key = u128::from(stan).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+        let named = !key;
+        let flight = Flight { number, key, named, attempt, ..flight };
+        rrns.insert(flight.sent_rrn().to_string());
+        let fact = Fact::Intent { flight, dialect: 0, frame: b"" };
+        let at = log.append(|out| fact.pack(out));
+        state.apply(at, &fact).expect("a fact that fits");
+        if log.is_full() || stan == BACKLOG {
+            let batch = log.take(journal.durable()).expect("facts");
+            journal.write(batch).expect("a batch written");
+        }
+    }
+    journal.close(&mut log, support::PATIENCE).expect("a journal closed");
+    rrns
+}
+
+#[test]
+fn a_backlog_of_reversals_is_undone_whole_while_sales_go_on() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut settings = settings(data.path());
+    // The supplier never saw these sales, and says so: that ends their reversals.
+    supplier(&mut settings, "telco-a").reversal_blocks_original = true;
+    let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
+    let running = start(settings.clone());
+    let mut client = Client::connect(address(&running, "plain"), "prepaid87");
+    let sale = Ask::sale("TOPUP", "210000", 1_000, "0612345600");
+    assert_eq!(client.ask(&sale).code, "00");
+    running.stop().unwrap_or_else(|error| panic!("{error}"));
+    let rrns = leave_behind(&settings);
+    let running = start(settings);
+    let mut client = Client::connect(address(&running, "plain"), "prepaid87");
+    let began = std::time::Instant::now();
+    let settled = || running.figures().settled;
+    let before = settled();
+    // Sales are answered in the midst of it.
+    let mut beside = 0;
+    while settled() < BACKLOG {
+        assert_eq!(client.ask(&sale.renewed()).code, "00");
+        beside += u64::from(settled() < BACKLOG);
+        assert!(began.elapsed() < support::PATIENCE, "{} of {BACKLOG} are undone", settled());
+    }
+    let per_s = (BACKLOG - before) as f64 / began.elapsed().as_secs_f64();
+    println!("{per_s:.0} reversals a second, {beside} sales beside them");
+    assert!(beside > 0, "no sale was answered before the backlog was gone");
+    assert_eq!((running.figures().parked, running.figures().unknown), (0, BACKLOG));
+    let reversed: Vec<String> = hosts
+        .record("telco-a")
+        .into_iter()
+        .filter(|line| line.mti.starts_with("04"))
+        .map(|line| line.rrn)
+        .collect();
+    assert_eq!(reversed.len() as u64, BACKLOG, "each of them once");
+    assert!(reversed.into_iter().collect::<HashSet<_>>() == rrns);
+    running.stop().unwrap_or_else(|error| panic!("{error}"));
+}
