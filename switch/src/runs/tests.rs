@@ -38,7 +38,8 @@ fn filled(folder: &RunFolder, count: u64) -> State {
 }
 
 fn seek(folder: &RunFolder, files: &mut RunFiles, own: u128, named: u128) -> Found {
-    let mut seek = Seek { own: Some(own), original: Named { key: None, named: Some(named) }, ..Seek::default() };
+    let mut seek =
+        Seek { own: Some(own), original: Named { key: None, named: Some(named) }, ..Seek::default() };
     folder.seek(&mut seek, files);
     seek.found
 }
