@@ -83,6 +83,8 @@ row!(
         written_bytes,
         /// Position up to which it is synced, in bytes.
         durable_bytes,
+        /// Segments of the journal that are prepared; below two, sales get 96.
+        segments_prepared,
         /// Sum over all accounts; anything but zero is an alarm (`money-conserved`). Two's complement.
         accounts_sum,
     }

@@ -4,6 +4,8 @@
 //! Invariants: viewers share no lock with the data plane (`plane-apart`): they read the board, and ask the gate at most by a control message; no secret is shown.
 //! Deliberately absent: anything that changes money, stock or configuration (operators' commands come over a socket of their own).
 
+pub mod advices;
+pub mod operate;
 pub mod socket;
 
 use crate::board::{Board, quantile};
@@ -26,6 +28,11 @@ use switchyard_core::text::Text;
 
 /// The page: everything it shows it asks of the API.
 const PAGE: &str = include_str!("control/page.html");
+
+/// Connections to the pages at a time; more wait in the system.
+pub const PAGES_CONNECTIONS_MAX: usize = 256;
+/// What the server may hold for one of them: a request's head, and a page on its way.
+pub const PAGES_CONNECTION_BYTES: usize = 96 << 10;
 
 /// What the handlers share.
 struct Shared {
@@ -194,7 +201,7 @@ pub fn serve(
             .route("/api/positions", web::get().to(api_positions))
             .route("/api/explain", web::get().to(api_explain))
     });
-    Ok(server.workers(1).max_connections(256).disable_signals().listen(listener)?.run())
+    Ok(server.workers(1).max_connections(PAGES_CONNECTIONS_MAX).disable_signals().listen(listener)?.run())
 }
 
 async fn page() -> impl Responder {
@@ -292,7 +299,7 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 17] = [
+const GAUGES: [&str; 18] = [
     "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
     "switchyard_conduit_tickets",
@@ -300,6 +307,7 @@ const GAUGES: [&str; 17] = [
     "switchyard_gate_window_requests",
     "switchyard_gate_written_bytes",
     "switchyard_gate_durable_bytes",
+    "switchyard_gate_segments_prepared",
     "switchyard_gate_accounts_sum",
     "switchyard_supplier_open",
     "switchyard_supplier_reversals_waiting",

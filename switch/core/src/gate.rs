@@ -11,9 +11,11 @@ mod advise;
 mod alert;
 mod cold;
 mod contradict;
+mod day;
 mod explain;
 mod heard;
 mod inquire;
+mod operate;
 mod recover;
 mod release;
 mod reverse;
@@ -21,7 +23,9 @@ mod supply;
 mod watch;
 
 pub use alert::Alert;
+pub(crate) use explain::EXPLANATIONS_BYTES;
 pub use explain::{Explained, Explanations};
+pub use operate::NotDone;
 pub use recover::Recovered;
 pub use release::{Released, Releases};
 pub use supply::Supply;
@@ -43,7 +47,7 @@ use crate::route::{self, NoRoute, Query, Route};
 use crate::seal::{DataKey, KeyId, Keyring, Nonce};
 use crate::shelf::Shelf;
 use crate::stamp;
-use crate::state::{Day, Misfit, State};
+use crate::state::{Misfit, State};
 use crate::text::Text;
 use crate::ticket::{Errand, Ticket};
 use rustc_hash::FxHashMap;
@@ -125,6 +129,14 @@ struct Waiting {
     /// The candidates not tried yet.
     route: Route,
 }
+
+/// Orders kept for the next attempt.
+pub(crate) const ORDERS_KEPT: usize = 4_096;
+/// Room of an order that is kept; the usual answer needs a quarter of it.
+pub(crate) const ORDER_BYTES_KEPT: usize = 1_024;
+
+/// What a ticket that waits takes, with its key.
+pub(crate) const WAITING_BYTES: usize = size_of::<(FlightNo, Waiting)>();
 
 /// The gate.
 pub struct Gate {
@@ -231,7 +243,9 @@ impl Gate {
         let places = usize::from(self.state.names(NameKind::Supplier));
         self.supplies.resize_with(self.supplies.len().max(places), Supply::default);
         for supplier in &catalogue.suppliers {
-            self.supplies[usize::from(supplier.id.0)].configure(supplier);
+            let supply = &mut self.supplies[usize::from(supplier.id.0)];
+            supply.configure(supplier);
+            supply.drain(self.state.controls().is_drained(supplier.id));
         }
         self.catalogue = Arc::new(catalogue);
         Arc::clone(&self.catalogue)
@@ -434,61 +448,15 @@ impl Gate {
         }
     }
 
-    fn day_digits(&self, now: Now, ticket: &Ticket) -> [u8; 4] {
-        let catalogue = ticket.catalogue.as_deref();
-        let network = catalogue.and_then(|catalogue| network(catalogue, ticket));
-        network.map_or_else(|| stamp::month_day(now.wall_ms), |network| self.day_at(now, network).digits())
-    }
-
-    /// The network's business day at `now`, whether it has begun or not.
-    fn day_at(&self, now: Now, network: &Network) -> Day {
-        match self.state.day(network.id) {
-            Some(day) if now.wall_ms < day.until_ms => day,
-            before => {
-                let today = stamp::business_day(now.wall_ms, &network.cut_over);
-                before.map_or(today, |before| today.max_by_date(before))
-            }
-        }
-    }
-
-    /// The network's business day; begins the next one when the last is over (S-16).
-    fn day(&mut self, now: Now, network: &Network) -> [u8; 4] {
-        let day = self.day_at(now, network);
-        if self.state.day(network.id) != Some(day) {
-            self.record(&Fact::Day { network: network.id, date: day.date, until_ms: day.until_ms });
-        }
-        day.digits()
-    }
-
-    /// An incoming cut-over: 00, and the network's day is closed (S-16).
-    fn cut_over(&mut self, now: Now, mut ticket: Box<Ticket>) {
-        let catalogue = ticket.catalogue.clone().unwrap_or_default();
-        let Some(network) = catalogue.networks.get(ticket.request.network as usize) else {
-            return self.refuse(now, ticket, Code::NETWORK);
-        };
-        self.day(now, network);
-        let today = self.state.day(network.id).unwrap_or_default();
-        let next = stamp::next_day(today, now.wall_ms, &network.cut_over);
-        let at = self.record(&Fact::Day { network: network.id, date: next.date, until_ms: next.until_ms });
-        let outcome = Outcome {
-            flight: self.number(),
-            verdict: Verdict::Approved,
-            code: Code::APPROVED,
-            day: next.digits(),
-            ..Outcome::default()
-        };
-        answer_with(&mut ticket, &outcome);
-        self.releases.ticket(at, at, ticket, false);
-    }
-
     /// A new request: the rest of the checks, position, route, credits; then its first fact.
     fn admit(&mut self, now: Now, ticket: Box<Ticket>) {
         if let Some(code) = ticket.request.refusal {
             return self.refuse(now, ticket, code);
         }
-        // A request whose answer is due already is the newest work that can be shed without harm.
-        let overdue = now.mono_us >= ticket.deadline_us;
-        if overdue || !self.room || self.state.index.bytes() >= self.options.duplicate_bytes_max {
+        if is_too_old(now, &ticket)
+            || !self.room
+            || self.state.index.bytes() >= self.options.duplicate_bytes_max
+        {
             return self.refuse(now, ticket, Code::FAULT);
         }
         let catalogue = ticket.catalogue.clone().unwrap_or_default();
@@ -518,11 +486,9 @@ impl Gate {
             })
     }
 
-    /// Whether an account can pay: posted, plus its credit line, less what is reserved (S-15).
+    /// Whether an account can pay (S-15).
     fn position_allows(&self, account: Account, funding: Funding, amount: Minor) -> bool {
-        let balance = self.state.accounts.balance(account);
-        let free = balance.posted.plus(funding.line()).and_then(|sum| sum.minus(balance.reserved));
-        free.is_some_and(|free| free >= amount)
+        self.free(account, funding).is_some_and(|free| free >= amount)
     }
 
     fn choose(
@@ -782,7 +748,10 @@ impl Gate {
     fn recycle(&mut self, mut order: Box<Order>) {
         order.answer.clear();
         order.pan.clear();
-        self.orders.push(order);
+        // What a peak or a long answer has left behind is given back.
+        if self.orders.len() < ORDERS_KEPT && order.room_bytes() <= ORDER_BYTES_KEPT {
+            self.orders.push(order);
+        }
     }
 
     /// Whether anything waits for the log to be durable, and not just written.
@@ -797,6 +766,13 @@ impl Gate {
         let answers = released.tickets[before..].iter().filter(|ticket| ticket.errand != Errand::Original);
         self.counters.answers += answers.count() as u64;
     }
+}
+
+/// Whether a sale has waited for the gate so long that half of its time is over. A supplier would hardly have the time that its own limit gives it, so what came of it would be 68 and a
+/// reversal, more work than the sale: under overload it is shed instead, before anything is performed.
+fn is_too_old(now: Now, ticket: &Ticket) -> bool {
+    let allowed_us = ticket.deadline_us.saturating_sub(ticket.received_us) / 2;
+    now.mono_us.saturating_sub(ticket.received_us) >= allowed_us
 }
 
 /// The answer to a request whose outcome is unknown, or whose terminal has reversed it.

@@ -17,7 +17,7 @@ pub use hour::{Hour, Hours};
 pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
 pub use run::{RunHead, RunMark};
 pub use runs::{Run, Runs};
-pub use spill::{ENTRY_MEMORY_BYTES, Spill};
+pub use spill::{ENTRY_MEMORY_BYTES, RUN_WRITING_BYTES, Spill, spill_entries_max};
 
 use crate::ids::FlightNo;
 use crate::log::Lsn;

@@ -12,6 +12,7 @@ use crate::index::Hour;
 use crate::iso8583::{Build, Dialect, Role, Tag, Value, View};
 use crate::keyhash::{Digest, KeyHash};
 use crate::money::Minor;
+use crate::operate::Blocked;
 use crate::reversal::Named;
 use crate::stamp;
 use crate::text::Text;
@@ -94,6 +95,8 @@ pub struct Rules<'a> {
     pub window_h: u32,
     /// Key of the hashes.
     pub keys: &'a KeyHash,
+    /// Terminals that operators have blocked, beside those that the catalogue says are.
+    pub blocked: &'a Blocked,
 }
 
 /// Network management that a connection answers by itself.
@@ -252,6 +255,7 @@ fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &m
     };
     ticket.request = Request { kind: Kind::CutOver, network, ..Request::default() };
     ticket.request.transmission = digits(view, Role::TransmissionTime).unwrap_or_default();
+    ticket.request.stan = view.value(Role::Stan).and_then(|value| value.number()).unwrap_or_default() as u32;
     ticket.catalogue = Some(Arc::clone(rules.catalogue));
     match scrub(view, Prepaid::of(view).has_pin, ticket) {
         true => Read::Gate,
@@ -367,7 +371,7 @@ fn admitted_place(sender: &Sender, rules: &Rules<'_>) -> Result<(u32, u32, u32),
         return Err(Code::MERCHANT);
     }
     let (terminal, known) = catalogue.terminal(sender.terminal).ok_or(Code::TERMINAL)?;
-    if known.merchant != merchant || known.blocked {
+    if known.merchant != merchant || known.blocked || rules.blocked.contains(&known.code) {
         return Err(Code::TERMINAL);
     }
     Ok((network, merchant, terminal))

@@ -6,6 +6,7 @@
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
 mod checkpoint;
+mod controls;
 
 pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
 
@@ -17,6 +18,7 @@ use crate::ids::{FlightNo, NetworkId, SupplierId};
 use crate::index::{Entry, Index, Spill, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
+use crate::operate::Controls;
 use crate::outcome::{Outcome, Verdict};
 use crate::reversal::{Named, Original, Reversal, Taken, Undone};
 use crate::stock::Stock;
@@ -87,6 +89,7 @@ pub struct State {
     flights: FxHashMap<FlightNo, Flight>,
     settled: VecDeque<(u64, FlightNo)>,
     stans: FxHashMap<SupplierId, u32>,
+    controls: Controls,
     last_flight: FlightNo,
     window_ms: u64,
 }
@@ -206,6 +209,11 @@ impl State {
             }
             Fact::Seen { at_ms, key, named } => {
                 self.index.see(*at_ms, *key, *named);
+                Ok(())
+            }
+            Fact::Operated(action) => self.operated(action),
+            Fact::CutOver { network, date, until_ms, stan, transmission, .. } => {
+                self.cut_over(*network, Day { date: *date, until_ms: *until_ms }, *stan, *transmission);
                 Ok(())
             }
         }

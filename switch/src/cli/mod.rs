@@ -16,8 +16,10 @@ pub mod hexdump;
 pub mod input;
 pub mod journal;
 pub mod keys;
+pub mod limits;
 pub mod logging;
 pub mod operate;
+pub mod operators;
 pub mod paint;
 pub mod run;
 pub mod send;
@@ -31,6 +33,7 @@ use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Effects};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Exit, Failure};
+use operators::OperatorCommand;
 use paint::{Colour, Paint};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -93,6 +96,14 @@ pub enum Command {
         switchyard check --config switchyard.toml\n  \
         switchyard check --config switchyard.toml --values   # every key, its value, and where it is set")]
     Check(check::CheckArgs),
+    /// Show every limit of a configuration: windows, rings, tables, buffers, file caches, and their sum in bytes.
+    ///
+    /// The numbers are those that the switch is built with. For each limit it says what sets it, and what happens when it is
+    /// reached.
+    #[command(after_help = "Examples:\n  \
+        switchyard limits --config switchyard.toml\n  \
+        switchyard limits --config switchyard.toml --json | jq .max_bytes")]
+    Limits(limits::LimitsArgs),
     /// Send one transaction to a conduit, and show the answer field by field.
     ///
     /// Everything has a default that fits the demonstration; --set and --drop change the message at the end, so that any error can
@@ -128,6 +139,33 @@ pub enum Command {
     /// Look at a journal: what happened, and whether it is sound.
     #[command(subcommand)]
     Journal(journal::JournalCommand),
+    /// See positions of retail networks, pay in, take out.
+    #[command(subcommand)]
+    Position(operators::PositionCommand),
+    /// See open reversals; send parked ones again, or settle them.
+    #[command(subcommand)]
+    Advices(operators::AdvicesCommand),
+    /// Block a terminal, or unblock it.
+    #[command(subcommand)]
+    Terminal(operators::TerminalCommand),
+    /// Take a supplier out of service, or back into it.
+    #[command(subcommand)]
+    Supplier(operators::SupplierCommand),
+    /// Find transactions, with every step and its time.
+    #[command(subcommand)]
+    Transaction(operators::TransactionCommand),
+    /// Close a network's business day.
+    #[command(subcommand)]
+    Day(operators::DayCommand),
+    /// Show who did what, when and why: the audit trail.
+    ///
+    /// Every command that changes something is a fact in the journal, with the user who gave it and the reason. Facts are under
+    /// chained checksums: what is changed afterwards, taken out or put in is found at the next start. Repeated hand-outs of PINs and
+    /// cut-overs by networks are in the trail too.
+    #[command(after_help = "Examples:\n  \
+        switchyard audit --data data/demo\n  \
+        switchyard audit --since 2026-05-01 --limit 1000 --json --config /etc/switchyard/switchyard.toml")]
+    Audit(operators::AuditArgs),
     /// Exchange the key-encryption key, and see which keys there are.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -197,6 +235,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    crate::machine::use_small_pages();
     let matches = command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
@@ -225,11 +264,19 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(args, io),
         Command::Run(args) => run::run(args, io),
         Command::Check(args) => check::run(args, io),
+        Command::Limits(args) => limits::run(args, io),
         Command::Send(args) => send::run(args, io),
         Command::Decode(args) => decode::run(args, io),
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
         Command::Stock(command) => operate::run(command, io),
         Command::Journal(command) => journal::run(command, io),
+        Command::Position(command) => operate::operate(OperatorCommand::Position(command.clone()), io),
+        Command::Advices(command) => operate::operate(OperatorCommand::Advices(command.clone()), io),
+        Command::Terminal(command) => operate::operate(OperatorCommand::Terminal(command.clone()), io),
+        Command::Supplier(command) => operate::operate(OperatorCommand::Supplier(command.clone()), io),
+        Command::Transaction(command) => operate::operate(OperatorCommand::Transaction(command.clone()), io),
+        Command::Day(command) => operate::operate(OperatorCommand::Day(command.clone()), io),
+        Command::Audit(args) => operate::operate(OperatorCommand::Audit(args.clone()), io),
         Command::Keys(command) => keys::run(command, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Suppliers(args) => suppliers::run(args),
@@ -256,7 +303,7 @@ mod tests {
         let help = command.render_long_help().to_string();
         assert!(help.contains("switchyard demo") && help.contains("Exit codes:"), "{help}");
         assert!(!help.contains("\n  suppliers"), "the hidden command is shown");
-        for name in ["demo", "run", "check", "send", "decode", "completions"] {
+        for name in ["demo", "run", "check", "limits", "send", "decode", "completions"] {
             let sub = command.find_subcommand_mut(name).unwrap_or_else(|| panic!("no {name}"));
             let help = sub.render_long_help().to_string();
             assert!(help.contains("Examples:"), "{name} shows no example");

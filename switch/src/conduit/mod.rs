@@ -5,14 +5,21 @@
 //! reaches another connection than the one that asked; a client that disconnects reverses nothing (S-13).
 //! Deliberately absent: accepting and handshakes (`door`), and every decision about a request (the gate's).
 
+mod budget;
 mod connection;
 mod counters;
 mod desk;
 mod input;
 mod shared;
 
+pub use budget::{OutputBudget, TicketBudget};
 pub use counters::{Closed, ConduitCounters, Counter};
-pub use shared::{GateRings, OutputBudget};
+pub use shared::GateRings;
+
+pub(crate) use connection::CONNECTION_BYTES;
+pub(crate) use desk::{OUTPUT_BYTES_MAX, OUTPUT_BYTES_OVER};
+pub(crate) use input::input_bytes_max;
+pub(crate) use shared::{TICKET_BYTES_KEPT, TICKETS_KEPT, reserve_of};
 
 use crate::clock::Clock;
 use crate::door::{Arrival, Debounce};
@@ -30,6 +37,7 @@ use std::task;
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
+use switchyard_core::operate::Blocked;
 use switchyard_core::seal::Keyring;
 use switchyard_core::secret::Secret;
 use switchyard_core::ticket::{Place, Ticket};
@@ -50,6 +58,8 @@ pub struct ConduitParts {
     pub dialects: Arc<[Arc<Dialect>]>,
     /// The snapshot that messages are checked against.
     pub catalogue: Arc<Catalogue>,
+    /// Terminals that operators have blocked.
+    pub blocked: Arc<Blocked>,
     /// The duplicate window, in hours (S-3).
     pub window_h: u32,
     /// Key of the hashes of keys and contents.
@@ -58,10 +68,10 @@ pub struct ConduitParts {
     pub keyring: Arc<Keyring>,
     /// Where requests go.
     pub gate: GateRings,
-    /// Where answers come from; room for `tickets_max`.
+    /// Where answers come from; room for all tickets.
     pub answers: Arc<Ring<Box<Ticket>>>,
-    /// Most tickets on their way at a time.
-    pub tickets_max: u32,
+    /// The process's bound on messages under way.
+    pub tickets: Arc<TicketBudget>,
     /// The process's bound on output that waits.
     pub output: Arc<OutputBudget>,
     /// What it counts.
@@ -97,7 +107,7 @@ impl Conduit {
     pub fn new(parts: ConduitParts) -> Option<Self> {
         let dialect = Arc::clone(parts.dialects.get(parts.settings.dialect)?);
         let networks = parts.settings.networks.clone();
-        let snapshot = Rc::new(Snapshot { catalogue: parts.catalogue, networks });
+        let snapshot = Rc::new(Snapshot { catalogue: parts.catalogue, networks, blocked: parts.blocked });
         let shared = Shared {
             index: parts.index,
             settings: parts.settings,
@@ -110,7 +120,7 @@ impl Conduit {
             output: parts.output,
             counters: parts.counters,
             clock: parts.clock,
-            pool: RefCell::new(Pool::new(parts.tickets_max)),
+            pool: RefCell::new(Pool::new(parts.tickets)),
             spares: RefCell::default(),
             snapshot: RefCell::new(snapshot),
             secret: RefCell::new(Secret::new()),
@@ -311,7 +321,27 @@ impl Handler<Reload> for Conduit {
 
     fn handle(&mut self, reload: Reload, _: &mut Self::Context) {
         let Reload { catalogue, networks } = reload;
-        *self.shared.snapshot.borrow_mut() = Rc::new(Snapshot { catalogue, networks });
+        let mut snapshot = self.shared.snapshot.borrow_mut();
+        let blocked = Arc::clone(&snapshot.blocked);
+        *snapshot = Rc::new(Snapshot { catalogue, networks, blocked });
+    }
+}
+
+/// Refuse these terminals, and no others beside those of the catalogue, from now on: what operators have blocked.
+#[derive(Debug)]
+pub struct Block(pub Arc<Blocked>);
+
+impl Message for Block {
+    type Result = ();
+}
+
+impl Handler<Block> for Conduit {
+    type Result = ();
+
+    fn handle(&mut self, Block(blocked): Block, _: &mut Self::Context) {
+        let mut snapshot = self.shared.snapshot.borrow_mut();
+        let (catalogue, networks) = (Arc::clone(&snapshot.catalogue), snapshot.networks.clone());
+        *snapshot = Rc::new(Snapshot { catalogue, networks, blocked });
     }
 }
 

@@ -151,7 +151,7 @@ pub(super) fn code<const N: usize>(text: &str) -> Option<Text<N>> {
 
 /// An amount in units of a currency with `exponent` decimal places, as minor units; thousands may be
 /// parted by underscores.
-pub(super) fn amount(text: &str, exponent: u8) -> Option<Minor> {
+pub(crate) fn amount(text: &str, exponent: u8) -> Option<Minor> {
     let (units, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let units = units.replace('_', "");
     let width = usize::from(exponent);
@@ -168,7 +168,7 @@ pub(super) fn amount(text: &str, exponent: u8) -> Option<Minor> {
 }
 
 /// Decimal places of the currency with numeric code `numeric` (ISO 4217); `None` where there is none such.
-pub(super) fn exponent(numeric: u16) -> Option<u8> {
+pub(crate) fn exponent(numeric: u16) -> Option<u8> {
     let currency = Currency::from_numeric(numeric)?;
     Some(currency.exponent().and_then(|places| u8::try_from(places).ok()).unwrap_or(0))
 }

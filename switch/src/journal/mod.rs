@@ -31,6 +31,7 @@ mod opening;
 mod reader;
 mod replay;
 mod retire;
+mod scan;
 mod segment;
 mod sync;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub use self::reader::JournalReader;
 pub(crate) use self::replay::KEY_PURPOSE;
 pub use self::replay::Replayed;
 pub use self::retire::Needs;
+pub use self::scan::JournalPlace;
 pub use self::segment::SegmentMaker;
 
 /// With fewer prepared segments than this, sales are refused and what is left is kept for outcomes and
@@ -76,6 +78,10 @@ pub struct JournalLock(#[expect(dead_code, reason = "it is held, not used")] Fol
 pub fn lock(dir: &Path) -> Result<JournalLock, JournalError> {
     Folder::lock(dir).map(JournalLock)
 }
+
+/// Buffers that the journal may hold beside its open batch: zeros for segments, the window of a replay, a fact that is read back.
+pub(crate) const BUFFER_BYTES: usize =
+    segment::ZEROS_BYTES + folder::WINDOW_BYTES + switchyard_core::log::FACT_BYTES_MAX;
 
 /// How the journal is kept. Every field is a configuration key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,15 @@ const SEEN_MEMORY_BYTES: usize = 128;
 /// Most chunks that one run gets: about a million entries.
 const SPILL_CHUNKS_MAX: usize = 1_024;
 
+/// What an entry takes beside itself while it is written to a run: a reference, its place by key, its name before and while names are sorted, its bits of the filter.
+pub const RUN_WRITING_BYTES: usize =
+    size_of::<&Entry>() + 2 * size_of::<u32>() + 2 * size_of::<(u128, u128)>() + 2;
+
+/// Most entries that one run gets, where the index may take `bytes_max`: an eighth of that.
+pub fn spill_entries_max(bytes_max: usize) -> usize {
+    (bytes_max / 8 / (CHUNK_ENTRIES * ENTRY_MEMORY_BYTES)).clamp(1, SPILL_CHUNKS_MAX) * CHUNK_ENTRIES
+}
+
 /// Entries on their way to a run.
 #[derive(Debug)]
 pub struct Spill {
@@ -65,7 +74,7 @@ impl Index {
         if !self.is_crowded(bytes_max) {
             return None;
         }
-        let wanted = (bytes_max / 8 / (CHUNK_ENTRIES * ENTRY_MEMORY_BYTES)).clamp(1, SPILL_CHUNKS_MAX);
+        let wanted = spill_entries_max(bytes_max) / CHUNK_ENTRIES;
         let over = open.map_or(usize::MAX, |open| open.wrapping_sub(self.first) as usize / CHUNK_ENTRIES);
         // The last chunk is being filled.
         let count = wanted.min(over).min(self.chunks.len().saturating_sub(1));

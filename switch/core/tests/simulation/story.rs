@@ -6,6 +6,7 @@ use switchyard_core::catalogue::Service;
 use switchyard_core::fact::{Fact, Proof};
 use switchyard_core::ids::{FlightNo, NetworkId, SupplierId};
 use switchyard_core::log::Lsn;
+use switchyard_core::operate::Act;
 use switchyard_core::outcome::Verdict;
 use switchyard_core::text::Text;
 
@@ -65,8 +66,10 @@ impl Stories {
             | Fact::Day { .. }
             | Fact::Stock(_)
             | Fact::Replayed { .. }
-            | Fact::Seen { .. } => {}
+            | Fact::Seen { .. }
+            | Fact::CutOver { .. } => {}
             Fact::Undo { .. } => panic!("no terminal reverses yet"),
+            Fact::Operated(action) => self.operated(&action.act),
             Fact::Deposit { account, amount, .. } => {
                 let Account::Network(network) = account else { panic!("only networks are paid into here") };
                 *self.posted.entry(*network).or_default() += amount.0;
@@ -129,6 +132,15 @@ impl Stories {
                     story.doubted_at = Some(at);
                 }
             }
+        }
+    }
+
+    /// Only credits and debits are part of the account.
+    fn operated(&mut self, act: &Act) {
+        match *act {
+            Act::Credited { network, amount } => *self.posted.entry(network).or_default() += amount.0,
+            Act::Debited { network, amount } => *self.posted.entry(network).or_default() -= amount.0,
+            _ => {}
         }
     }
 

@@ -3,6 +3,7 @@
 mod asking;
 mod ending;
 mod gate;
+mod operating;
 
 use crate::host::{Host, NETWORK_US_MAX, Sending};
 use crate::process::{LINKS, Process, Side};
@@ -191,7 +192,8 @@ impl World {
             0..130 => self.ask_new(),
             130..230 => self.ask_again(),
             230..240 => self.ask_other_contents(),
-            240..243 => self.cut_over(),
+            240..242 => self.cut_over(),
+            242 => self.operate(),
             243..433 => self.gate_turn(),
             433..633 => self.supplier_turn(),
             633..713 => self.sync(),

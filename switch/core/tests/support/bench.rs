@@ -62,6 +62,8 @@ pub(crate) struct Bench {
     pub(crate) relaxed: bool,
     /// Whether messages come when their answers are due already.
     pub(crate) overdue: bool,
+    /// How long messages wait before the gate takes them.
+    pub(crate) waited_us: u64,
     pub(crate) signed_on: Option<Vec<u32>>,
     keys: KeyHash,
     epoch: u32,
@@ -110,6 +112,7 @@ impl Bench {
             window: 100,
             relaxed: false,
             overdue: false,
+            waited_us: 0,
             signed_on: None,
             keys: KeyHash::new([7; 16]),
             epoch: 1,
@@ -183,8 +186,8 @@ impl Bench {
             dialect,
             relaxed: self.relaxed,
             window: self.window,
-            received_us: self.now.mono_us,
-            deadline_us: self.now.mono_us + wait_us,
+            received_us: self.now.mono_us.saturating_sub(self.waited_us),
+            deadline_us: (self.now.mono_us + wait_us).saturating_sub(self.waited_us),
             ..Ticket::default()
         });
         let spoken = Arc::clone(&self.dialects[usize::from(dialect)]);
@@ -197,6 +200,7 @@ impl Bench {
             signed_on: &signed_on,
             window_h: (WINDOW_MS / 3_600_000) as u32 - 28,
             keys: &self.keys,
+            blocked: self.gate.state().controls().blocked(),
         };
         match read(&spoken, body, self.now, &rules, &mut ticket) {
             Read::Gate => self.gate.ask(self.now, ticket),

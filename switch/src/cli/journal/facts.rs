@@ -10,7 +10,8 @@ use switchyard_core::adapter::LocalEffect;
 use switchyard_core::details::{self, Detail};
 use switchyard_core::fact::{Cause, Fact, NameKind, Proof, Settlement};
 use switchyard_core::flight::{Attempt, Flight};
-use switchyard_core::ids::FlightNo;
+use switchyard_core::ids::{FlightNo, NetworkId};
+use switchyard_core::operate::Act;
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::reversal::{Taken, Undone};
 use switchyard_core::text::Text;
@@ -128,6 +129,37 @@ impl Shown {
         }
     }
 
+    fn act(self, act: &Act, names: Names<'_>) -> Self {
+        let network = |id: NetworkId| names(NameKind::Network, id.0);
+        match act {
+            Act::Credited { network: id, amount } => {
+                self.with("act", "credited").with("network", network(*id)).with("amount_minor", amount.0)
+            }
+            Act::Debited { network: id, amount } => {
+                self.with("act", "debited").with("network", network(*id)).with("amount_minor", amount.0)
+            }
+            Act::Terminal { terminal, blocked } => Self { terminal: Some(*terminal), ..self }
+                .with("act", if *blocked { "blocked" } else { "unblocked" }),
+            Act::Supplier { supplier, drained } => self
+                .with("act", if *drained { "drained" } else { "resumed" })
+                .with("supplier", names(NameKind::Supplier, supplier.0)),
+            Act::DayClosed { network: id, date, until_ms } => self
+                .with("act", "day closed")
+                .with("network", network(*id))
+                .with("date", *date)
+                .with("until", time(*until_ms)),
+            Act::Loaded { product, batch, count } => self
+                .with("act", "loaded")
+                .with("product", names(NameKind::Product, product.0))
+                .text("batch", *batch)
+                .with("vouchers", *count),
+            Act::Retried { flight, stan } => {
+                self.of(*flight).with("act", "retried").with("supplier_stan", format!("{stan:06}"))
+            }
+            Act::Settled { flight, .. } => self.of(*flight).with("act", "settled"),
+        }
+    }
+
     fn undone(self, undone: &Undone, names: Names<'_>) -> Self {
         match undone {
             Undone::Blocked(_) => self.with("undone", "blocked"),
@@ -204,6 +236,15 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
             shown.with("code", ascii(&outcome.code.0)).undone(undone, names)
         }
         Fact::Seen { at_ms, .. } => Shown::new("seen").at(*at_ms),
+        Fact::Operated(action) => {
+            Shown::new("operated").at(action.at_ms).text("by", action.by.name).act(&action.act, names)
+        }
+        Fact::CutOver { at_ms, network, date, until_ms, stan, .. } => Shown::new("cut_over")
+            .at(*at_ms)
+            .with("network", names(NameKind::Network, network.0))
+            .with("date", *date)
+            .with("until", time(*until_ms))
+            .with("stan", format!("{stan:06}")),
     }
 }
 

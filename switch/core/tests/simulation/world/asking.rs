@@ -109,6 +109,7 @@ impl World {
             signed_on: &[],
             window_h: (WINDOW_MS / 3_600_000) as u32 - 28,
             keys: &self.keys,
+            blocked: self.process.gate.state().controls().blocked(),
         };
         read(&self.dialects[usize::from(ticket.dialect)], body, self.now(), &rules, ticket)
     }
