@@ -8,7 +8,7 @@
 use crate::journal::{CheckpointFiles, JournalError, Needs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 use switchyard_core::log::Lsn;
 use switchyard_core::state::Snapshot;
@@ -46,7 +46,8 @@ pub struct Checkpointer {
 /// The thread's handle: waits for its end.
 #[derive(Debug)]
 pub struct CheckpointThread {
-    ended: Receiver<()>,
+    /// In a mutex only so that the handle may be shared.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Checkpointer {
@@ -73,7 +74,10 @@ impl Checkpointer {
         // Wraps where more was replayed than may be: one is due at once then.
         let facts_before = 0u64.wrapping_sub(replayed);
         let facts_max = options.facts_max;
-        Ok((Self { orders, busy, facts_max, facts_before, last }, CheckpointThread { ended }))
+        Ok((
+            Self { orders, busy, facts_max, facts_before, last },
+            CheckpointThread { ended: Mutex::new(ended) },
+        ))
     }
 
     /// Whether a snapshot is wanted, `facts` having been written since the start.
@@ -104,7 +108,7 @@ impl Checkpointer {
 impl CheckpointThread {
     /// Waits until the thread has ended, which it does after the gate's end was dropped; false when that took longer than it may.
     pub fn wait(self, at_most: Duration) -> bool {
-        self.ended.recv_timeout(at_most).is_ok()
+        self.ended.into_inner().is_ok_and(|ended| ended.recv_timeout(at_most).is_ok())
     }
 }
 

@@ -27,6 +27,11 @@ use switchyard_core::text::Text;
 /// The page: everything it shows it asks of the API.
 const PAGE: &str = include_str!("control/page.html");
 
+/// Connections to the pages at a time; more wait in the system.
+pub const PAGES_CONNECTIONS_MAX: usize = 256;
+/// What the server may hold for one of them: a request's head, and a page on its way.
+pub const PAGES_CONNECTION_BYTES: usize = 96 << 10;
+
 /// What the handlers share.
 struct Shared {
     board: Arc<Board>,
@@ -194,7 +199,7 @@ pub fn serve(
             .route("/api/positions", web::get().to(api_positions))
             .route("/api/explain", web::get().to(api_explain))
     });
-    Ok(server.workers(1).max_connections(256).disable_signals().listen(listener)?.run())
+    Ok(server.workers(1).max_connections(PAGES_CONNECTIONS_MAX).disable_signals().listen(listener)?.run())
 }
 
 async fn page() -> impl Responder {

@@ -15,6 +15,7 @@ pub use dial::{Dial, DialError, Dialled, Dialling};
 pub use directory::{Connected, Directory, Party, Seat};
 pub use gateway::{Arrival, Debounce, DoorCounters};
 
+use crate::machine;
 use crate::settings::ConduitSettings;
 use crate::tls::TlsError;
 use actix::Recipient;
@@ -104,7 +105,7 @@ impl Door {
     /// # Errors
     /// [`DoorError`]: refuse to start.
     pub fn start(conduits: &[ConduitSettings], data: &Path) -> Result<Self, DoorError> {
-        let directory = Arc::new(Directory::new(conduits));
+        let directory = Arc::new(Directory::new(conduits, machine::connections_max()));
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         let mut bound = Vec::new();
         for (index, settings) in (0u16..).zip(conduits) {

@@ -30,6 +30,9 @@ use tokio::sync::oneshot;
 /// Most tickets and reports taken in one turn: what keeps a turn short.
 const TURN_ITEMS_MAX: usize = 512;
 
+/// Refusals of one turn: a tenth of it. The others have their turn before more is refused (design: backpressure).
+const REFUSALS_A_TURN_MAX: u64 = TURN_ITEMS_MAX as u64 / 10;
+
 /// The journal seals its last batch after being idle for so long, so that rot in it is not taken for a torn tail.
 const SEAL_IDLE_MS: u64 = 1_000;
 
@@ -183,10 +186,11 @@ impl GateActor {
                 return true;
             }
         }
+        let refused_max = self.gate.counters.refused + REFUSALS_A_TURN_MAX;
         for _ in 0..TURN_ITEMS_MAX {
             let Some(ticket) = self.rings.first.pop().or_else(|| self.rings.requests.pop()) else { break };
             self.gate.ask(now, ticket);
-            if self.gate.log().is_full() {
+            if self.gate.log().is_full() || self.gate.counters.refused >= refused_max {
                 return true;
             }
         }

@@ -10,6 +10,7 @@
 
 mod out;
 
+pub(crate) use out::OUT_SLACK_BYTES;
 pub use out::{OutBuffer, WriteWatch, wipe};
 
 use bytes::{BufMut, BytesMut};

@@ -29,6 +29,11 @@ pub const LINK_OUTPUT_BYTES_MAX: usize = 4 << 20;
 /// Most bytes read at a time.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
+/// What a link may take: what waits to be written, and what was read and is not yet a message. Room grows by doubling.
+pub(crate) fn bytes_max(frame_bytes_max: usize) -> usize {
+    2 * (LINK_OUTPUT_BYTES_MAX + READ_BYTES_MAX + frame_bytes_max)
+}
+
 /// What happened on a link.
 #[derive(Debug)]
 pub enum LinkEvent {

@@ -26,6 +26,12 @@ impl<T> Ring<T> {
         Self { items: ArrayQueue::new(capacity.max(1)), waker: AtomicWaker::new() }
     }
 
+    /// Bytes that a ring for `capacity` items takes, all of them from the beginning: an item and its stamp each.
+    pub const fn bytes(capacity: usize) -> usize {
+        let slot = size_of::<(usize, T)>();
+        (if capacity == 0 { 1 } else { capacity }) * slot
+    }
+
     /// Puts an item in. The consumer learns of it at the next `wake`.
     ///
     /// # Errors

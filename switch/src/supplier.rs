@@ -21,6 +21,9 @@ use tokio::time::Instant;
 /// Most frames taken from a link, and most orders taken, in one turn.
 const TURN_ITEMS_MAX: usize = 512;
 
+/// Reports that may wait for the gate before the links are left alone: what a supplier sends beyond that waits in its own socket.
+pub(crate) const REPORTS_KEPT_MAX: usize = 4_096;
+
 /// The actor.
 #[derive(Debug)]
 pub struct SupplierActor {
@@ -77,6 +80,8 @@ impl SupplierActor {
         self.session.tick(now);
         self.carry_out();
         self.report();
+        // The gate's ring was full: nothing else might wake this actor for what is left.
+        more |= self.session.backlog() > 0;
         for link in &mut self.links {
             link.flush(cx);
         }
@@ -92,6 +97,9 @@ impl SupplierActor {
     fn listen(&mut self, now: Now, cx: &mut TaskContext<'_>) -> bool {
         let mut more = false;
         for at in 0..self.links.len() {
+            if self.session.backlog() >= REPORTS_KEPT_MAX {
+                return true;
+            }
             let mut items = 0;
             while let Poll::Ready(event) = self.links[at].poll_event(cx) {
                 let number = at as LinkNo;
@@ -133,8 +141,7 @@ impl SupplierActor {
             let Some(link) = self.links.get_mut(usize::from(link)) else { continue };
             match link.queue(&out.bytes[range]) {
                 Ok(position) => self.session.queued(at, position),
-                // Nothing of it was queued: the link is full, or has gone, or the message is too long for it.
-                Err(_) => self.session.unqueued(at),
+                Err(_) => self.session.not_queued(at),
             }
         }
         for at in 0..self.session.out().close.len() {

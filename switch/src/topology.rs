@@ -15,13 +15,14 @@
 use crate::board::{Board, SupplierRow, show};
 use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
 use crate::clock::Clock;
-use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget};
+use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget, TicketBudget};
 use crate::control::{self, socket::Operations};
 use crate::door::{Arrival, Door, DoorError};
 use crate::gate::{Close, GateActor, GateRings, fill_trays};
 use crate::journal::{JournalError, JournalOptions, Opening, Replayed};
 use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
+use crate::limits::RingSizes;
 use crate::link::Link;
 use crate::restore::restore;
 use crate::ring::Ring;
@@ -58,10 +59,6 @@ pub const SUPPLIERS_WAIT_MS: u64 = 1_000;
 const STOP_WAIT_MS: u64 = 10_000;
 /// How long a stop waits for the last checkpoint.
 const CHECKPOINT_WAIT_MS: u64 = 30_000;
-/// Trays and wishes under way.
-const TRAYS_MAX: usize = 1_024;
-/// Reports beyond one for each attempt and advice: changes of readiness, late answers.
-const REPORTS_SPARE: usize = 4_096;
 
 /// Why the switch does not start. Nothing was sent and nothing was answered.
 #[derive(Debug, thiserror::Error)]
@@ -403,30 +400,25 @@ fn board(settings: &Settings) -> Board {
     }
 }
 
-/// Rings with room for every credit: tickets for requests, answers and recalls, window and advices for orders and reports.
+/// The rings, as large as `limits` says.
 fn rings(settings: &Settings, gate: &Gate) -> GateRings {
-    let tickets = settings.gate.tickets_max as usize;
-    let all_tickets = tickets * settings.conduits.len();
-    let open = |s: &Supplier| s.window_requests_max as usize + s.advices_max as usize;
-    let catalogue = gate.catalogue();
-    let ids = catalogue.suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
+    let sizes = RingSizes::of(settings);
+    let suppliers = &gate.catalogue().suppliers;
+    let ids = suppliers.iter().map(|s| usize::from(s.id.0) + 1).max().unwrap_or(0);
     let mut orders: Vec<Option<_>> = (0..ids).map(|_| None).collect();
-    for supplier in catalogue.suppliers.iter().filter(|s| !s.local) {
-        // A recovery may bring more advices than a configuration made smaller allows.
-        let room = open(supplier) + gate.state().flights().count();
-        orders[usize::from(supplier.id.0)] = Some(Arc::new(Ring::new(room)));
+    for (supplier, room) in suppliers.iter().zip(&sizes.orders) {
+        orders[usize::from(supplier.id.0)] = room.map(|room| Arc::new(Ring::new(room)));
     }
-    let reports: usize = catalogue.suppliers.iter().map(open).sum();
     GateRings {
-        requests: Arc::new(Ring::new(all_tickets)),
-        first: Arc::new(Ring::new(all_tickets)),
-        originals: Arc::new(Ring::new(all_tickets)),
-        reports: Arc::new(Ring::new(reports.min(1 << 16) + REPORTS_SPARE)),
-        trays: Arc::new(Ring::new(TRAYS_MAX)),
-        answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(tickets))).collect(),
+        requests: Arc::new(Ring::new(sizes.tickets)),
+        first: Arc::new(Ring::new(sizes.tickets)),
+        originals: Arc::new(Ring::new(sizes.tickets)),
+        reports: Arc::new(Ring::new(sizes.reports)),
+        trays: Arc::new(Ring::new(sizes.trays)),
+        answers: settings.conduits.iter().map(|_| Arc::new(Ring::new(sizes.tickets))).collect(),
         orders,
-        recalls: Arc::new(Ring::new(all_tickets)),
-        wishes: Arc::new(Ring::new(TRAYS_MAX)),
+        recalls: Arc::new(Ring::new(sizes.tickets)),
+        wishes: Arc::new(Ring::new(sizes.trays)),
     }
 }
 
@@ -563,6 +555,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         suppliers.push(actor.start());
     }
     let dialects: Arc<[Arc<Dialect>]> = settings.dialects.clone().into();
+    let tickets = Arc::new(TicketBudget::new(settings.gate.tickets_max));
     let output = Arc::new(OutputBudget::new(settings.gate.output_bytes_max));
     // Refusals at a conduit are numbered from the middle of the epoch on, flights from its beginning: no RRN is given twice.
     let refusals = Arc::new(AtomicU64::new(first_refusal.0));
@@ -581,7 +574,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
                 first: Arc::clone(&rings.first),
             },
             answers: Arc::clone(&rings.answers[at]),
-            tickets_max: settings.gate.tickets_max,
+            tickets: Arc::clone(&tickets),
             output: Arc::clone(&output),
             counters: Arc::clone(&board.conduits[at].1),
             clock,
@@ -643,6 +636,11 @@ impl Running {
     /// Where the pages are.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin
+    }
+
+    /// What the conduit of that name counts.
+    pub fn conduit(&self, name: &str) -> Option<&ConduitCounters> {
+        self.board.conduits.iter().find(|(known, _)| known == name).map(|(_, counters)| &**counters)
     }
 
     /// What happened so far.

@@ -3,6 +3,7 @@
 
 pub mod demo;
 pub mod hosts;
+pub mod switch;
 pub mod tls;
 
 use std::collections::HashMap;

@@ -86,6 +86,13 @@ pub struct Order {
     pub answer: Answer,
 }
 
+impl Order {
+    /// Room of its buffers, in bytes.
+    pub fn room_bytes(&self) -> usize {
+        self.pan.room_bytes() + self.answer.details.0.capacity() + self.answer.secret.room_bytes()
+    }
+}
+
 /// What a supplier answered, as the session hands it to the gate.
 #[derive(Debug, Default)]
 pub struct Answer {

@@ -233,6 +233,14 @@ impl Flight {
         })
     }
 
+    /// DE37 at the supplier, unique per attempt (S-14).
+    pub fn sent_rrn(&self) -> Text<12> {
+        match self.attempt.number {
+            Attempt::CONTRADICTED => self.rrn,
+            number => self.number.rrn(number),
+        }
+    }
+
     /// Appends it with what facts said of it since, for a checkpoint.
     pub fn pack_whole(&self, out: &mut Vec<u8>) {
         self.pack(out);
@@ -262,14 +270,6 @@ impl Flight {
             intent_at: Lsn(from.u64()?),
             ..flight
         })
-    }
-
-    /// DE37 at the supplier, unique per attempt (S-14).
-    pub fn sent_rrn(&self) -> Text<12> {
-        match self.attempt.number {
-            Attempt::CONTRADICTED => self.rrn,
-            number => self.number.rrn(number),
-        }
     }
 
     /// The STAN under which its reversal is open at the supplier.

@@ -20,6 +20,7 @@ mod supply;
 mod watch;
 
 pub use alert::Alert;
+pub(crate) use explain::EXPLANATIONS_BYTES;
 pub use explain::{Explained, Explanations};
 pub use recover::Recovered;
 pub use release::{Released, Releases};
@@ -118,6 +119,14 @@ struct Waiting {
     /// The candidates not tried yet.
     route: Route,
 }
+
+/// Orders kept for the next attempt.
+pub(crate) const ORDERS_KEPT: usize = 4_096;
+/// Room of an order that is kept; the usual answer needs a quarter of it.
+pub(crate) const ORDER_BYTES_KEPT: usize = 1_024;
+
+/// What a ticket that waits takes, with its key.
+pub(crate) const WAITING_BYTES: usize = size_of::<(FlightNo, Waiting)>();
 
 /// The gate.
 pub struct Gate {
@@ -474,9 +483,7 @@ impl Gate {
         if let Some(code) = ticket.request.refusal {
             return self.refuse(now, ticket, code);
         }
-        // A request whose answer is due already is the newest work that can be shed without harm.
-        let overdue = now.mono_us >= ticket.deadline_us;
-        if overdue || !self.room || self.state.index.len() >= self.options.duplicates_max {
+        if is_too_old(now, &ticket) || !self.room || self.state.index.len() >= self.options.duplicates_max {
             return self.refuse(now, ticket, Code::FAULT);
         }
         let catalogue = ticket.catalogue.clone().unwrap_or_default();
@@ -770,7 +777,10 @@ impl Gate {
     fn recycle(&mut self, mut order: Box<Order>) {
         order.answer.clear();
         order.pan.clear();
-        self.orders.push(order);
+        // What a peak or a long answer has left behind is given back.
+        if self.orders.len() < ORDERS_KEPT && order.room_bytes() <= ORDER_BYTES_KEPT {
+            self.orders.push(order);
+        }
     }
 
     /// Whether anything waits for the log to be durable, and not just written.
@@ -785,6 +795,13 @@ impl Gate {
         let answers = released.tickets[before..].iter().filter(|ticket| ticket.errand != Errand::Original);
         self.counters.answers += answers.count() as u64;
     }
+}
+
+/// Whether a sale has waited for the gate so long that half of its time is over. A supplier would hardly have the time that its own limit gives it, so what came of it would be 68 and a
+/// reversal, more work than the sale: under overload it is shed instead, before anything is performed.
+fn is_too_old(now: Now, ticket: &Ticket) -> bool {
+    let allowed_us = ticket.deadline_us.saturating_sub(ticket.received_us) / 2;
+    now.mono_us.saturating_sub(ticket.received_us) >= allowed_us
 }
 
 /// The answer to a request whose outcome is unknown, or whose terminal has reversed it.

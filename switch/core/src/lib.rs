@@ -17,6 +17,7 @@ pub mod code;
 pub mod details;
 pub mod fact;
 pub mod flight;
+pub mod footprint;
 pub mod gate;
 pub mod ids;
 pub mod index;

@@ -35,6 +35,11 @@ impl Secret {
         }
     }
 
+    /// Room of the buffer, in bytes.
+    pub fn room_bytes(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Whether there is anything in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -88,6 +88,11 @@ struct Link {
     ready: bool,
 }
 
+/// What is held under a STAN, with its key.
+pub(crate) const OPEN_BYTES: usize = size_of::<(u32, Open)>();
+/// A deadline in the wheel.
+pub(crate) const DUE_BYTES: usize = size_of::<(u64, Due)>();
+
 /// The session of one supplier.
 pub struct Session {
     supplier: Supplier,
@@ -232,14 +237,24 @@ impl Session {
         }
     }
 
-    /// The `send`-th of `out().sends` found no room on its link. A sale of which nothing was queued was never sent; a reversal waits for its repeat.
-    pub fn unqueued(&mut self, send: usize) {
+    /// The `send`-th of `out().sends` could not be queued: its link is down, or too much waits on it. A sale of which nothing was queued was never sent, and is reported at once rather
+    /// than when its time is over (S-12); a reversal is sent again by itself.
+    pub fn not_queued(&mut self, send: usize) {
         let Some(Some(stan)) = self.sends.get(send).copied() else { return };
-        let Some(open) = self.open.get_mut(&stan).filter(|open| open.position.is_none()) else { return };
+        // Another message of the same order may still be queued: then something is sent, and time decides.
+        let more = self.sends[send + 1..].contains(&Some(stan));
+        let Some(open) = self.open.get_mut(&stan).filter(|open| open.position.is_none() && !more) else {
+            return;
+        };
         if let Some(order) = open.asked.take() {
             self.open.remove(&stan);
             self.not_sent(order);
         }
+    }
+
+    /// Reports that the gate has not taken.
+    pub fn backlog(&self) -> usize {
+        self.reports.len()
     }
 
     /// Everything in `out` was done.

@@ -85,6 +85,12 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// Room of its buffers, in bytes.
+    pub fn room_bytes(&self) -> usize {
+        let buffers = [&self.header, &self.frame, &self.original, &self.outcome];
+        buffers.into_iter().map(Vec::capacity).sum::<usize>() + self.pan.room_bytes()
+    }
+
     /// Empties it for its next message; secrets are wiped, buffers kept.
     pub fn clear(&mut self) {
         self.header.clear();

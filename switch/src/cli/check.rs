@@ -44,6 +44,7 @@ pub fn read(config: &Path, io: &Io) -> Result<Settings, Failure> {
 /// The configuration is wrong.
 pub fn run(args: &CheckArgs, io: &mut Io) -> Result<Exit, Failure> {
     let settings = read(&args.config, io)?;
+    super::limits::warn_of_memory(&settings, io);
     if args.values {
         for value in &settings.values {
             let set = value

@@ -16,6 +16,7 @@ pub mod hexdump;
 pub mod input;
 pub mod journal;
 pub mod keys;
+pub mod limits;
 pub mod logging;
 pub mod operate;
 pub mod paint;
@@ -93,6 +94,14 @@ pub enum Command {
         switchyard check --config switchyard.toml\n  \
         switchyard check --config switchyard.toml --values   # every key, its value, and where it is set")]
     Check(check::CheckArgs),
+    /// Show every limit of a configuration: windows, rings, tables, buffers, file caches, and their sum in bytes.
+    ///
+    /// The numbers are those that the switch is built with. For each limit it says what sets it, and what happens when it is
+    /// reached.
+    #[command(after_help = "Examples:\n  \
+        switchyard limits --config switchyard.toml\n  \
+        switchyard limits --config switchyard.toml --json | jq .max_bytes")]
+    Limits(limits::LimitsArgs),
     /// Send one transaction to a conduit, and show the answer field by field.
     ///
     /// Everything has a default that fits the demonstration; --set and --drop change the message at the end, so that any error can
@@ -197,6 +206,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    crate::machine::use_small_pages();
     let matches = command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
@@ -225,6 +235,7 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::run(args, io),
         Command::Run(args) => run::run(args, io),
         Command::Check(args) => check::run(args, io),
+        Command::Limits(args) => limits::run(args, io),
         Command::Send(args) => send::run(args, io),
         Command::Decode(args) => decode::run(args, io),
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
@@ -256,7 +267,7 @@ mod tests {
         let help = command.render_long_help().to_string();
         assert!(help.contains("switchyard demo") && help.contains("Exit codes:"), "{help}");
         assert!(!help.contains("\n  suppliers"), "the hidden command is shown");
-        for name in ["demo", "run", "check", "send", "decode", "completions"] {
+        for name in ["demo", "run", "check", "limits", "send", "decode", "completions"] {
             let sub = command.find_subcommand_mut(name).unwrap_or_else(|| panic!("no {name}"));
             let help = sub.render_long_help().to_string();
             assert!(help.contains("Examples:"), "{name} shows no example");

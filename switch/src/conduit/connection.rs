@@ -7,7 +7,7 @@
 
 use super::counters::Closed;
 use super::desk::Desk;
-use super::input::{Input, READ_BYTES_MAX};
+use super::input::{FRAME_OVERHEAD_BYTES, Input, READ_BYTES_MAX};
 use super::shared::{Credit, Outbox, Shared};
 use crate::clock::Alarm;
 use crate::door::Seat;
@@ -27,8 +27,6 @@ const READS_A_TURN_MAX: u32 = 4;
 /// After our goodbye the client gets so long to close: a socket closed with unread bytes is reset, and answers under way
 /// would be lost.
 const LINGER_MS: u64 = 1_000;
-/// Longest header that a framing may add to a message, with its length.
-const FRAME_OVERHEAD_BYTES: usize = 64;
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +40,9 @@ enum Phase {
     /// Said goodbye; waiting for the client's.
     Lingering(Closed, Instant),
 }
+
+/// What a connection takes without its buffers: itself, and what its conduit and its task hold for it.
+pub(crate) const CONNECTION_BYTES: usize = size_of::<Connection>() + size_of::<Outbox>() + 1_024;
 
 /// A connection.
 pub(super) struct Connection {
@@ -90,7 +91,7 @@ impl Connection {
 
     /// One turn; an error ends the connection at once.
     fn turn(&mut self, cx: &mut Context<'_>, instant: Instant) -> Result<(), Closed> {
-        self.desk.follow_reload();
+        self.desk.begin_turn();
         loop {
             self.desk.take_answers(&self.outbox, instant);
             self.write(cx, instant)?;
@@ -105,7 +106,7 @@ impl Connection {
             let was_full = !self.desk.has_room();
             // Only refusals and network management are written here; they are few.
             self.write(cx, instant)?;
-            if was_full && self.desk.has_room() {
+            if (was_full && self.desk.has_room()) || self.desk.has_refused_enough() {
                 cx.waker().wake_by_ref();
             }
         }
@@ -207,7 +208,7 @@ impl Connection {
     fn wants_more(&self) -> bool {
         let room = READ_BYTES_MAX.max(self.shared.settings.frame_bytes_max as usize + FRAME_OVERHEAD_BYTES);
         let reads = self.desk.credit() != Credit::None && self.input.len() < room;
-        let mut pool = self.shared.pool.borrow_mut();
+        let pool = self.shared.pool.borrow();
         if (!reads || self.input.has_waiting()) && pool.credit() != Credit::Any {
             pool.starve(&self.outbox);
         }

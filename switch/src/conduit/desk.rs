@@ -22,7 +22,13 @@ use tracing::error;
 /// Messages in a row without readable MTI and STAN that close a connection (S-20).
 const UNREADABLE_MAX: u32 = 10;
 /// Answers are written while fewer bytes wait. The others wait as tickets, which their window bounds.
-const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// The same for a connection without a backlog, while others use up the process's bound.
+pub(crate) const OUTPUT_BYTES_OVER: usize = 4 * 1024;
+/// Messages that fill a turn of one connection, about: four reads of 16 KiB.
+const TURN_MESSAGES: u32 = 512;
+/// Refusals of one connection in a turn: a tenth of it, so that who sends nothing but what is refused takes a tenth of what the others do (design: backpressure).
+const REFUSALS_A_TURN_MAX: u32 = TURN_MESSAGES / 10;
 
 /// One connection's messages.
 pub(super) struct Desk {
@@ -37,6 +43,8 @@ pub(super) struct Desk {
     open: u32,
     unreadable: u32,
     pushed: bool,
+    /// Refusals of this turn.
+    refused: u32,
     held_bytes: u64,
     /// What waits to be written.
     pub(super) out: OutBuffer,
@@ -58,6 +66,7 @@ impl Desk {
             open: 0,
             unreadable: 0,
             pushed: false,
+            refused: 0,
             held_bytes: 0,
             out: OutBuffer::new(),
         }
@@ -68,19 +77,33 @@ impl Desk {
         self.open
     }
 
+    /// A turn begins.
+    pub(super) fn begin_turn(&mut self) {
+        self.refused = 0;
+        self.follow_reload();
+    }
+
+    /// Whether the turn's refusals are used up: it goes on in the next turn, when the other connections have had theirs.
+    pub(super) fn has_refused_enough(&self) -> bool {
+        self.refused >= REFUSALS_A_TURN_MAX
+    }
+
     /// What may be admitted now. Refusals need room for their response, so there is none without.
     pub(super) fn credit(&self) -> Credit {
-        if !self.has_room() {
+        if !self.has_room() || self.has_refused_enough() {
             return Credit::None;
         }
         let window = Credit::of(self.open, self.shared.settings.window_requests);
         window.min(self.shared.pool.borrow().credit())
     }
 
-    /// Whether another answer may be written: within the connection's bound, and the process's where it has a backlog.
+    /// Whether another answer may be written: within the connection's bound; while the process's is used up, only a little, and only where there was no backlog.
     pub(super) fn has_room(&self) -> bool {
         let waits = self.out.len();
-        waits < OUTPUT_BYTES_MAX && (waits == 0 || self.held_bytes == 0 || !self.shared.output.is_over())
+        if !self.shared.output.is_over() {
+            return waits < OUTPUT_BYTES_MAX;
+        }
+        waits == 0 || (self.held_bytes == 0 && waits < OUTPUT_BYTES_OVER)
     }
 
     /// Whether a message may go before sales that wait for a credit: 04xx, 08xx, and what is refused anyhow.
@@ -162,6 +185,7 @@ impl Desk {
             self.shared.counters.format_errors.add();
         }
         self.shared.counters.refused.add();
+        self.refused += 1;
         self.respond(header, body, code, now, received);
     }
 
@@ -284,7 +308,7 @@ impl Desk {
     }
 
     /// Takes over a reloaded catalogue: networks keep their sign-on by their code.
-    pub(super) fn follow_reload(&mut self) {
+    fn follow_reload(&mut self) {
         let shared = Rc::clone(&self.shared);
         let current = shared.snapshot.borrow();
         if Rc::ptr_eq(&self.snapshot, &current) {

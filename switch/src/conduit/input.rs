@@ -9,12 +9,19 @@ use crate::io::wipe;
 use bytes::{Buf, BytesMut};
 use switchyard_core::iso8583::{Frame, FrameError, Framing};
 
+/// Longest header that a framing may add to a message, with its length.
+pub(super) const FRAME_OVERHEAD_BYTES: usize = 64;
 /// Most bytes read at a time.
 pub(super) const READ_BYTES_MAX: usize = 16 * 1024;
 /// What is left over after a turn moves to a small buffer when it is no longer than this.
 const SMALL_BYTES: usize = 2 * 1024;
 /// Large buffers kept for the next turn. One is in use at a time, more only when connections keep theirs.
 const SPARES_MAX: usize = 16;
+
+/// What a connection may hold of messages that are not taken yet: a read is begun while less than the longest message is there, and room grows by doubling.
+pub(crate) fn input_bytes_max(frame_bytes_max: usize) -> usize {
+    2 * (READ_BYTES_MAX.max(frame_bytes_max + FRAME_OVERHEAD_BYTES) + READ_BYTES_MAX)
+}
 
 /// The large buffers of a conduit, lent for a turn.
 #[derive(Debug, Default)]

@@ -5,14 +5,21 @@
 //! reaches another connection than the one that asked; a client that disconnects reverses nothing (S-13).
 //! Deliberately absent: accepting and handshakes (`door`), and every decision about a request (the gate's).
 
+mod budget;
 mod connection;
 mod counters;
 mod desk;
 mod input;
 mod shared;
 
+pub use budget::{OutputBudget, TicketBudget};
 pub use counters::{Closed, ConduitCounters, Counter};
-pub use shared::{GateRings, OutputBudget};
+pub use shared::GateRings;
+
+pub(crate) use connection::CONNECTION_BYTES;
+pub(crate) use desk::{OUTPUT_BYTES_MAX, OUTPUT_BYTES_OVER};
+pub(crate) use input::input_bytes_max;
+pub(crate) use shared::{TICKET_BYTES_KEPT, TICKETS_KEPT, reserve_of};
 
 use crate::clock::Clock;
 use crate::door::{Arrival, Debounce};
@@ -58,10 +65,10 @@ pub struct ConduitParts {
     pub keyring: Arc<Keyring>,
     /// Where requests go.
     pub gate: GateRings,
-    /// Where answers come from; room for `tickets_max`.
+    /// Where answers come from; room for all tickets.
     pub answers: Arc<Ring<Box<Ticket>>>,
-    /// Most tickets on their way at a time.
-    pub tickets_max: u32,
+    /// The process's bound on messages under way.
+    pub tickets: Arc<TicketBudget>,
     /// The process's bound on output that waits.
     pub output: Arc<OutputBudget>,
     /// What it counts.
@@ -110,7 +117,7 @@ impl Conduit {
             output: parts.output,
             counters: parts.counters,
             clock: parts.clock,
-            pool: RefCell::new(Pool::new(parts.tickets_max)),
+            pool: RefCell::new(Pool::new(parts.tickets)),
             spares: RefCell::default(),
             snapshot: RefCell::new(snapshot),
             secret: RefCell::new(Secret::new()),

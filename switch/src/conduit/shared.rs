@@ -1,10 +1,11 @@
 //! What the connections of a conduit share.
 //!
-//! Owns: the pool of tickets, the bound on output that waits, the snapshot in use, the outbox of a connection.
-//! Invariants: all of it lives on the conduit's thread, so cells suffice, and none is borrowed across a poll; tickets in
-//! the pool and on their way never exceed `tickets_max`; an eighth of them is kept for reversals and network management
-//! (S-19). Deliberately absent: anything that belongs to one connection alone.
+//! Owns: the pool of tickets, the snapshot in use, the outbox of a connection.
+//! Invariants: all of it lives on the conduit's thread, so cells suffice, and none is borrowed across a poll; an eighth of
+//! every window is kept for reversals and network management (S-19); what a peak has left behind is given back.
+//! Deliberately absent: what conduits share with each other (`budget`), and what belongs to one connection alone.
 
+use super::budget::{OutputBudget, Starving, TicketBudget};
 use super::counters::ConduitCounters;
 use super::input::Spares;
 use crate::clock::Clock;
@@ -29,12 +30,14 @@ use switchyard_core::ticket::Ticket;
 
 /// The part of a window that is kept for 04xx and 08xx: one in so many (S-19).
 const RESERVE: u32 = 8;
-/// Connections that wait for tickets are woken when one in so many is free.
-const STARVED_WAKE: u32 = 16;
+/// Free tickets that a conduit keeps: what comes back beyond them was a peak.
+pub(crate) const TICKETS_KEPT: usize = 4_096;
+/// Room of a ticket that is kept; the usual message needs a quarter of it.
+pub(crate) const TICKET_BYTES_KEPT: usize = 4 * 1_024;
 const DAY_MS: u64 = 86_400_000;
 
 /// How much of `window` is kept for reversals and network management.
-pub(super) fn reserve_of(window: u32) -> u32 {
+pub(crate) fn reserve_of(window: u32) -> u32 {
     (window / RESERVE).max(1)
 }
 
@@ -52,38 +55,6 @@ impl GateRings {
         self.requests.wake();
         if !Arc::ptr_eq(&self.requests, &self.first) {
             self.first.wake();
-        }
-    }
-}
-
-/// The bound on answers that wait for slow readers, over all connections of the process.
-#[derive(Debug)]
-pub struct OutputBudget {
-    used_bytes: AtomicU64,
-    max_bytes: u64,
-}
-
-impl OutputBudget {
-    /// A budget of `max_bytes`.
-    pub fn new(max_bytes: u64) -> Self {
-        Self { used_bytes: AtomicU64::new(0), max_bytes }
-    }
-
-    /// Bytes that wait.
-    pub fn used_bytes(&self) -> u64 {
-        self.used_bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.used_bytes() > self.max_bytes
-    }
-
-    /// A connection that held `before` holds `after`.
-    pub(super) fn change(&self, before: u64, after: u64) {
-        if after > before {
-            self.used_bytes.fetch_add(after - before, Ordering::Relaxed);
-        } else if before > after {
-            self.used_bytes.fetch_sub(before - after, Ordering::Relaxed);
         }
     }
 }
@@ -118,46 +89,40 @@ pub(super) struct Pool {
     #[expect(clippy::vec_box, reason = "tickets travel boxed; the pool keeps the boxes")]
     free: Vec<Box<Ticket>>,
     out: u32,
-    tickets_max: u32,
-    /// Connections that wait for tickets; woken together once a sixteenth is free again, so that a ticket that comes back is
-    /// never spent on waking one connection that does not want it.
-    starving: Vec<Rc<Outbox>>,
+    /// What all conduits together may have under way.
+    budget: Arc<TicketBudget>,
 }
 
 impl Pool {
-    pub(super) fn new(tickets_max: u32) -> Self {
-        let tickets_max = tickets_max.max(RESERVE);
-        Self { free: Vec::new(), out: 0, tickets_max, starving: Vec::new() }
+    pub(super) fn new(budget: Arc<TicketBudget>) -> Self {
+        Self { free: Vec::new(), out: 0, budget }
     }
 
     pub(super) fn credit(&self) -> Credit {
-        Credit::of(self.out, self.tickets_max)
+        self.budget.credit()
     }
 
     /// An empty ticket. Ask `credit` first: the pool makes one whenever none is free.
     pub(super) fn take(&mut self) -> Box<Ticket> {
         self.out += 1;
+        self.budget.take();
         self.free.pop().unwrap_or_default()
     }
 
-    /// Takes one back, wiped, and wakes the connections that wait for tickets.
+    /// Takes one back, wiped. After a peak, and after long messages, the memory goes back too.
     pub(super) fn put(&mut self, mut ticket: Box<Ticket>) {
         ticket.clear();
         self.out -= 1;
-        self.free.push(ticket);
-        let limit = self.tickets_max - reserve_of(self.tickets_max);
-        if !self.starving.is_empty() && self.out < limit - self.tickets_max / STARVED_WAKE {
-            for outbox in self.starving.drain(..) {
-                outbox.starving.set(false);
-                outbox.wake();
-            }
+        self.budget.put();
+        if self.free.len() < TICKETS_KEPT && ticket.room_bytes() <= TICKET_BYTES_KEPT {
+            self.free.push(ticket);
         }
     }
 
     /// Wakes the connection once there are tickets again.
-    pub(super) fn starve(&mut self, outbox: &Rc<Outbox>) {
-        if !outbox.starving.replace(true) {
-            self.starving.push(Rc::clone(outbox));
+    pub(super) fn starve(&self, outbox: &Outbox) {
+        if let Some(waker) = &*outbox.waker.borrow() {
+            self.budget.starve(&outbox.starving, waker);
         }
     }
 
@@ -171,8 +136,8 @@ impl Pool {
 pub(super) struct Outbox {
     answered: RefCell<VecDeque<Box<Ticket>>>,
     waker: RefCell<Option<Waker>>,
-    /// Whether it is in the pool's list of those that wait for tickets.
-    starving: Cell<bool>,
+    /// Whether it waits for tickets.
+    starving: Starving,
     /// Answer what is open, then close.
     pub(super) draining: Cell<bool>,
     /// Close now.
@@ -288,28 +253,24 @@ mod tests {
     }
 
     #[test]
-    fn connections_without_tickets_are_woken_together() {
-        let mut pool = Pool::new(32);
-        let mut tickets: Vec<_> = (0..28).map(|_| pool.take()).collect();
-        assert_eq!(pool.credit(), Credit::Reserve);
-        let outbox = Rc::new(Outbox::default());
-        pool.starve(&outbox);
-        pool.starve(&outbox);
-        assert_eq!(pool.starving.len(), 1);
-        while outbox.starving.get() {
-            pool.put(tickets.pop().unwrap());
-        }
-        assert_eq!((pool.out(), pool.starving.len()), (25, 0));
-    }
-
-    #[test]
     fn tickets_are_recycled_empty() {
-        let mut pool = Pool::new(8);
+        let mut pool = Pool::new(Arc::new(TicketBudget::new(8)));
         let mut ticket = pool.take();
         ticket.frame.extend_from_slice(b"0200");
         let room = ticket.frame.as_ptr();
         pool.put(ticket);
         let again = pool.take();
         assert_eq!((again.frame.len(), again.frame.as_ptr(), pool.out()), (0, room, 1));
+    }
+
+    #[test]
+    fn a_ticket_of_a_long_message_is_not_kept() {
+        let mut pool = Pool::new(Arc::new(TicketBudget::new(8)));
+        for (length, kept) in [(100, 1), (TICKET_BYTES_KEPT + 1, 0)] {
+            let mut ticket = pool.take();
+            ticket.frame.resize(length, b'x');
+            pool.put(ticket);
+            assert_eq!((pool.free.len(), pool.out()), (kept, 0));
+        }
     }
 }

@@ -64,6 +64,30 @@ fn a_bad_message_costs_one_message() {
 }
 
 #[test]
+fn refusals_beyond_a_turns_share_are_answered_in_later_turns_and_hold_up_nobody() {
+    const REFUSED: usize = 400;
+    run(async {
+        let rig = Rig::start(settings(), 64);
+        let (mut flooding, mut other) = (rig.connect().await, rig.connect().await);
+        let sound = sale(&rig.dialect, 1);
+        let cut = framed(&sound[..sound.len() - 1]);
+        let mut flood = cut.repeat(REFUSED);
+        flood.extend(framed(&sale(&rig.dialect, 2)));
+        flooding.send(&flood).await;
+        other.sell(3).await;
+        let (one, two) = (rig.asked().await, rig.asked().await);
+        rig.approve(one);
+        rig.approve(two);
+        assert_eq!(other.response().await, said(210, 3, "00"));
+        for _ in 0..REFUSED {
+            assert_eq!(flooding.response().await, said(210, 1, "30"));
+        }
+        assert_eq!(flooding.response().await, said(210, 2, "00"));
+        assert_eq!(rig.counters.refused.value(), REFUSED as u64);
+    });
+}
+
+#[test]
 fn ten_unreadable_messages_in_a_row_close_the_connection() {
     run(async {
         let rig = Rig::start(settings(), 64);

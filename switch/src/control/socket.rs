@@ -21,9 +21,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 /// Longest command, in bytes.
-const COMMAND_BYTES_MAX: u64 = 64 << 10;
+pub(crate) const COMMAND_BYTES_MAX: u64 = 64 << 10;
 /// Commands at a time.
-const COMMANDS_MAX: usize = 4;
+pub(crate) const COMMANDS_MAX: usize = 4;
 /// How long a command may take to arrive.
 const COMMAND_MS: u64 = 5_000;
 

@@ -43,6 +43,9 @@ pub struct Directory {
     addresses: DashMap<(u16, IpAddr), u32>,
     connections: DashMap<u64, Connected>,
     next: AtomicU64,
+    /// Connections of all conduits.
+    count: AtomicU32,
+    connections_max: u32,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,8 @@ struct Limit {
 /// Why a connection is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
+    /// The process is: its descriptors must last for the journal, links and operators too.
+    Process,
     /// The conduit is full.
     Conduit,
     /// The address has its share.
@@ -62,7 +67,8 @@ pub(super) enum Refused {
 }
 
 impl Directory {
-    pub(super) fn new(conduits: &[ConduitSettings]) -> Self {
+    /// `connections_max`: over all conduits.
+    pub(super) fn new(conduits: &[ConduitSettings], connections_max: u32) -> Self {
         let limit = |conduit: &ConduitSettings| Limit {
             count: AtomicU32::new(0),
             connections_max: conduit.connections_max,
@@ -73,6 +79,8 @@ impl Directory {
             addresses: DashMap::new(),
             connections: DashMap::new(),
             next: AtomicU64::new(1),
+            count: AtomicU32::new(0),
+            connections_max,
         }
     }
 
@@ -89,6 +97,9 @@ impl Directory {
     /// Takes a seat at a conduit. Only the door's thread takes seats.
     pub(super) fn take(self: &Arc<Self>, conduit: u16, peer: SocketAddr) -> Result<Seat, Refused> {
         let limit = self.limits.get(usize::from(conduit)).ok_or(Refused::Conduit)?;
+        if self.count.load(Ordering::Relaxed) >= self.connections_max {
+            return Err(Refused::Process);
+        }
         if limit.count.load(Ordering::Relaxed) >= limit.connections_max {
             return Err(Refused::Conduit);
         }
@@ -99,6 +110,7 @@ impl Directory {
         }
         *held += 1;
         limit.count.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
         Ok(self.seat(Some((conduit, address))))
     }
 
@@ -117,6 +129,7 @@ impl Directory {
         }
         if let Some(limit) = self.limits.get(usize::from(conduit)) {
             limit.count.fetch_sub(1, Ordering::Relaxed);
+            self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -150,5 +163,25 @@ impl Drop for Seat {
         if let Some((conduit, address)) = self.counted {
             self.directory.leave(conduit, address);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_conduits_together_have_no_more_than_the_process_may() {
+        let limit = || Limit { count: AtomicU32::new(0), connections_max: 8, per_address_max: 8 };
+        let mut directory = Directory::new(&[], 3);
+        directory.limits = vec![limit(), limit()];
+        let directory = Arc::new(directory);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut seats: Vec<_> =
+            [0, 1, 0].iter().map(|conduit| directory.take(*conduit, peer).expect("a seat")).collect();
+        assert_eq!(directory.take(1, peer).err(), Some(Refused::Process));
+        seats.pop();
+        assert!(directory.take(1, peer).is_ok());
+        assert_eq!((directory.count(0), directory.count(1)), (1, 1), "and every count comes back");
     }
 }

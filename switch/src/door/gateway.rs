@@ -51,6 +51,8 @@ pub struct DoorCounters {
     pub accepted: AtomicU64,
     /// Turned away: an address that is not allowed.
     pub range_refused: AtomicU64,
+    /// Turned away: the process has as many connections as its descriptors allow.
+    pub process_full: AtomicU64,
     /// Turned away: the conduit is full.
     pub conduit_full: AtomicU64,
     /// Turned away: the address has its share.
@@ -141,6 +143,9 @@ impl Gateway {
         }
         let seat = match self.directory.take(self.conduit, peer) {
             Ok(seat) => seat,
+            Err(Refused::Process) => {
+                return self.turn_away(&self.counters.process_full, peer, "process full");
+            }
             Err(Refused::Conduit) => {
                 return self.turn_away(&self.counters.conduit_full, peer, "conduit full");
             }

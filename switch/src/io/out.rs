@@ -9,10 +9,12 @@ use super::Io;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Room that an emptied output buffer keeps.
-const OUT_KEPT_BYTES: usize = 64 * 1024;
+/// Room that an emptied output buffer keeps: ten thousand connections that were busy once must not keep more than they need.
+const OUT_KEPT_BYTES: usize = 16 * 1024;
 /// Written bytes at the front of an output buffer are dropped when they are so many and half of it.
 const OUT_COMPACT_BYTES: usize = 16 * 1024;
+/// What an output buffer may take beside what waits in it.
+pub(crate) const OUT_SLACK_BYTES: usize = OUT_KEPT_BYTES + OUT_COMPACT_BYTES;
 
 /// Overwrites bytes that may be secret. One `memset`: the buffers lie on the path of every message, and
 /// `black_box` keeps the optimiser from dropping a store that nothing reads.

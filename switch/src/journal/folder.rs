@@ -18,7 +18,7 @@ const CHECKPOINT_PREFIX: &str = "checkpoint-";
 
 /// How much of a segment is read at a time. Two of the longest batches and more, so that reading goes on in
 /// large pieces.
-const WINDOW_BYTES: usize = 4 << 20;
+pub(super) const WINDOW_BYTES: usize = 4 << 20;
 
 /// The folder, locked as long as this lives.
 pub(super) struct Folder {

@@ -77,6 +77,10 @@ pub fn lock(dir: &Path) -> Result<JournalLock, JournalError> {
     Folder::lock(dir).map(JournalLock)
 }
 
+/// Buffers that the journal may hold beside its open batch: zeros for segments, the window of a replay, a fact that is read back.
+pub(crate) const BUFFER_BYTES: usize =
+    segment::ZEROS_BYTES + folder::WINDOW_BYTES + switchyard_core::log::FACT_BYTES_MAX;
+
 /// How the journal is kept. Every field is a configuration key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalOptions {

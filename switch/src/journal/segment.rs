@@ -24,7 +24,7 @@ use super::folder::Folder;
 /// Most segments that are held prepared.
 pub(super) const PREPARED_MAX: usize = 64;
 
-const ZEROS_BYTES: usize = 1 << 20;
+pub(super) const ZEROS_BYTES: usize = 1 << 20;
 
 /// A segment that the log may enter.
 pub(super) struct Prepared {

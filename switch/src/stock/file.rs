@@ -18,6 +18,9 @@ use switchyard_core::text::Text;
 /// Records that are read at a time.
 const CHUNK_RECORDS: u32 = 1_024;
 
+/// Longest read of records.
+pub(crate) const CHUNK_BYTES_MAX: usize = CHUNK_RECORDS as usize * size_of::<Voucher>();
+
 /// Bytes that are written at a time.
 const WRITE_BYTES: usize = 256 * 1_024;
 

@@ -24,6 +24,7 @@ mod rows;
 mod source;
 
 pub use error::StockError;
+pub(crate) use file::CHUNK_BYTES_MAX;
 pub use generate::{GenerateAsk, generate};
 pub use layout::{Layout, LayoutError};
 pub use load::{LoadAsk, Loaded, load};

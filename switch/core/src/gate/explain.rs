@@ -23,6 +23,9 @@ struct Choice {
     catalogue: Option<Arc<Catalogue>>,
 }
 
+/// What all of them take.
+pub(crate) const EXPLANATIONS_BYTES: usize = KEPT * size_of::<Choice>();
+
 /// The ring.
 #[derive(Debug, Default)]
 pub struct Explanations {

@@ -32,6 +32,33 @@ fn one_supplier_holds_half_of_a_window() {
 }
 
 #[test]
+fn a_sale_that_has_waited_for_half_of_its_time_is_shed_and_its_repeat_is_new() {
+    let mut bench = Bench::new();
+    bench.pass(10_000);
+    bench.waited_us = 2_500_000;
+    bench.ask(0, &energy(1));
+    assert_eq!(bench.answer().code, "96");
+    assert!(bench.orders.is_empty() && bench.gate.state().accounts.reserved() == 0);
+    bench.waited_us = 2_499_999;
+    bench.ask(0, &energy(1));
+    let order = bench.order();
+    bench.answered(order, "00");
+    assert_eq!(bench.answer().code, "00", "what was shed performed nothing and blocks nothing");
+}
+
+#[test]
+fn a_repeat_is_answered_however_long_it_waited() {
+    let mut bench = Bench::new();
+    bench.ask(0, &energy(1));
+    let order = bench.order();
+    bench.answered(order, "00");
+    let answer = bench.answer();
+    bench.pass(10_000);
+    bench.waited_us = 4_000_000;
+    assert_eq!(bench.asked(&energy(1)), answer);
+}
+
+#[test]
 fn an_eighth_of_a_suppliers_window_is_kept() {
     let mut bench = Bench::new();
     for stan in 1..=9 {

@@ -181,32 +181,33 @@ fn never_sent_is_proved_by_the_position_and_by_nothing_less() {
     }
 }
 
+/// Says something of its own after each sale.
+struct Talker;
+impl switchyard_core::adapter::Wire for Talker {
+    fn ask(
+        &mut self,
+        now: Now,
+        order: &Order,
+        link: u8,
+        out: &mut switchyard_core::adapter::Out,
+    ) -> Result<(), switchyard_core::adapter::Unaskable> {
+        Scripted.ask(now, order, link, out)?;
+        out.send(link, |bytes| bytes.extend_from_slice(b"how are you"));
+        Ok(())
+    }
+
+    fn heard(
+        &mut self,
+        now: Now,
+        heard: switchyard_core::adapter::Heard<'_>,
+        out: &mut switchyard_core::adapter::Out,
+    ) {
+        Scripted.heard(now, heard, out);
+    }
+}
+
 #[test]
 fn an_order_of_several_messages_was_sent_when_its_first_was() {
-    /// Says something of its own after each sale.
-    struct Talker;
-    impl switchyard_core::adapter::Wire for Talker {
-        fn ask(
-            &mut self,
-            now: Now,
-            order: &Order,
-            link: u8,
-            out: &mut switchyard_core::adapter::Out,
-        ) -> Result<(), switchyard_core::adapter::Unaskable> {
-            Scripted.ask(now, order, link, out)?;
-            out.send(link, |bytes| bytes.extend_from_slice(b"how are you"));
-            Ok(())
-        }
-
-        fn heard(
-            &mut self,
-            now: Now,
-            heard: switchyard_core::adapter::Heard<'_>,
-            out: &mut switchyard_core::adapter::Out,
-        ) {
-            Scripted.heard(now, heard, out);
-        }
-    }
     let mut rig = Rig::new();
     rig.session = Session::new(supplier("alpha", false), Box::new(Talker), 1, rig.now);
     rig.position = 0;
@@ -232,6 +233,58 @@ fn what_cannot_be_sent_was_never_sent() {
         assert!(matches!(rig.report(), Some(Report::NotSent(order)) if order.stan == stan));
     }
     assert!(rig.sent.is_empty() && rig.session.open() == 0);
+}
+
+#[test]
+fn a_sale_that_its_link_cannot_take_is_given_back_at_once() {
+    let mut rig = Rig::new();
+    let (full, taken) = (rig.sale(1), rig.sale(2));
+    rig.session.order(rig.now, full);
+    rig.session.order(rig.now, taken);
+    rig.session.not_queued(0);
+    rig.session.queued(1, 0);
+    rig.session.sent();
+    assert_eq!(rig.session.backlog(), 1);
+    assert!(matches!(rig.report(), Some(Report::NotSent(order)) if order.stan == 1));
+    assert_eq!((rig.session.open(), rig.session.backlog()), (1, 0), "the other one was sent");
+    rig.pass(3_100);
+    assert!(matches!(rig.report(), Some(Report::TimedOut(order)) if order.stan == 2));
+    assert!(rig.report().is_none());
+}
+
+#[test]
+fn a_sale_of_which_another_message_may_still_go_out_is_not_given_back() {
+    let mut rig = Rig::new();
+    rig.session = Session::new(supplier("alpha", false), Box::new(Talker), 1, rig.now);
+    rig.position = 0;
+    rig.connect();
+    let sale = rig.sale(1);
+    rig.session.order(rig.now, sale);
+    assert!(rig.session.out().sends.len() > 1, "it makes several messages of an order");
+    rig.session.not_queued(0);
+    for send in 1..rig.session.out().sends.len() {
+        rig.session.queued(send, 100);
+    }
+    rig.session.sent();
+    assert!(rig.report().is_none());
+    rig.pass(3_100);
+    assert!(matches!(rig.report(), Some(Report::TimedOut(_))));
+}
+
+#[test]
+fn a_reversal_that_its_link_cannot_take_is_sent_again() {
+    let mut rig = Rig::new();
+    rig.ask(1);
+    rig.pass(3_100);
+    let Some(Report::TimedOut(mut order)) = rig.report() else { panic!("it timed out") };
+    order.ask = Ask::Reversal { repeat: false };
+    rig.session.order(rig.now, order);
+    rig.session.not_queued(0);
+    rig.session.sent();
+    assert!(rig.report().is_none());
+    rig.pass(10_000);
+    let line = rig.sent.pop().expect("the reversal went out");
+    assert!(line.reversal);
 }
 
 #[test]
@@ -413,7 +466,7 @@ fn what_finds_no_room_on_its_link_was_never_sent() {
     let mut rig = Rig::new();
     let sale = rig.sale(1);
     rig.session.order(rig.now, sale);
-    rig.session.unqueued(0);
+    rig.session.not_queued(0);
     rig.session.sent();
     assert!(matches!(rig.report(), Some(Report::NotSent(order)) if order.stan == 1));
     rig.pass(10_000);
@@ -422,7 +475,7 @@ fn what_finds_no_room_on_its_link_was_never_sent() {
     let mut order = rig.sale(2);
     order.ask = Ask::Reversal { repeat: false };
     rig.session.order(rig.now, order);
-    rig.session.unqueued(0);
+    rig.session.not_queued(0);
     rig.session.sent();
     rig.pass(700);
     assert!(rig.report().is_none());

@@ -61,6 +61,8 @@ pub(crate) struct Bench {
     pub(crate) relaxed: bool,
     /// Whether messages come when their answers are due already.
     pub(crate) overdue: bool,
+    /// How long messages wait before the gate takes them.
+    pub(crate) waited_us: u64,
     pub(crate) signed_on: Option<Vec<u32>>,
     keys: KeyHash,
     epoch: u32,
@@ -107,6 +109,7 @@ impl Bench {
             window: 100,
             relaxed: false,
             overdue: false,
+            waited_us: 0,
             signed_on: None,
             keys: KeyHash::new([7; 16]),
             epoch: 1,
@@ -180,8 +183,8 @@ impl Bench {
             dialect,
             relaxed: self.relaxed,
             window: self.window,
-            received_us: self.now.mono_us,
-            deadline_us: self.now.mono_us + wait_us,
+            received_us: self.now.mono_us.saturating_sub(self.waited_us),
+            deadline_us: (self.now.mono_us + wait_us).saturating_sub(self.waited_us),
             ..Ticket::default()
         });
         let spoken = Arc::clone(&self.dialects[usize::from(dialect)]);

@@ -137,7 +137,7 @@ impl Rig {
             keyring: Arc::new(Keyring::new()),
             gate: GateRings { requests: Arc::clone(&requests), first: Arc::clone(&requests) },
             answers: Arc::clone(&answers),
-            tickets_max,
+            tickets: Arc::new(TicketBudget::new(tickets_max)),
             output: Arc::clone(&output),
             counters: Arc::clone(&counters),
             clock: Clock::start(),

@@ -114,15 +114,15 @@ pub(super) const GATE: &[Key] = &[
         "messages",
         64,
         4_194_304,
-        "Most messages open at a time, over all conduits.",
+        "Most messages open at a time, over all conduits; beyond it sales stay unread in their sockets. An eighth is kept for reversals (S-19).",
     )
-    .default("65_536"),
+    .default("16_384"),
     Key::integer(
         "output_bytes_max",
         "bytes",
         1024 * 1024,
         16 * 1024 * 1024 * 1024,
-        "Most bytes of answers that wait for slow readers, over all connections; beyond it the slowest is closed.",
+        "Most bytes of answers that wait for slow readers, over all connections; beyond it who has a backlog gets no more until it is taken, or write_ms is over.",
     )
     .default("268_435_456"),
     Key::integer(

@@ -1,0 +1,96 @@
+//! How many bytes the core's tables take for each of their entries.
+//!
+//! Owns: sizes of types that nobody outside sees, for the sheet of limits, and the arithmetic of hash tables. Invariants: a size is asked of the compiler, never written down.
+//! Deliberately absent: how many entries there may be (settings say), and what the shell holds.
+
+use crate::adapter::Order;
+use crate::flight::Flight;
+use crate::gate;
+use crate::ids::FlightNo;
+use crate::index::{Entry, EntryNo};
+use crate::log::Lsn;
+use crate::session;
+use crate::shelf::Voucher;
+use crate::ticket::Ticket;
+
+/// A ticket without what is in its buffers.
+pub const TICKET_BYTES: usize = size_of::<Ticket>();
+/// An order without what is in its buffers.
+pub const ORDER_BYTES: usize = size_of::<Order>();
+/// Room of its buffers that an order may have before it is answered: that of the one it was before.
+pub const ORDER_KEPT_BYTES: usize = gate::ORDER_BYTES_KEPT;
+/// Orders that are kept for the next attempt.
+pub const ORDERS_KEPT: usize = gate::ORDERS_KEPT;
+/// A voucher on a tray.
+pub const VOUCHER_BYTES: usize = size_of::<Voucher>();
+/// A flight in the state, with its key.
+pub const FLIGHT_BYTES: usize = size_of::<(FlightNo, Flight)>();
+/// A ticket's place while it waits for its flight, with its key.
+pub const WAITING_BYTES: usize = gate::WAITING_BYTES;
+/// A reversal that waits for a place at its supplier.
+pub const BACKLOG_BYTES: usize = size_of::<(Lsn, FlightNo)>();
+/// An effect that waits for the log.
+pub const RELEASE_BYTES: usize = size_of::<(Lsn, u64, u64)>();
+/// What a session holds under a STAN, its deadlines (sale, reversal, late window) among it.
+pub const OPEN_BYTES: usize = session::OPEN_BYTES + 3 * session::DUE_BYTES;
+/// Choices of routes that are remembered, all of them.
+pub const EXPLANATIONS_BYTES: usize = gate::EXPLANATIONS_BYTES;
+
+/// What a hash table takes that holds `entries` of `entry_bytes`: a power of two of places, of which an eighth stays free, and a byte of control for each.
+pub fn table_bytes(entries: usize, entry_bytes: usize) -> usize {
+    if entries == 0 {
+        return 0;
+    }
+    let places = (entries.saturating_mul(8) / 7 + 1).next_power_of_two().max(4);
+    places.saturating_mul(entry_bytes + 1)
+}
+
+/// What the index takes for `requests` requests: an entry each, and its number in the tables of both keys.
+pub fn index_bytes(requests: usize) -> usize {
+    requests.saturating_mul(size_of::<Entry>()) + 2 * table_bytes(requests, size_of::<EntryNo>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::{Index, Standing};
+
+    #[test]
+    fn a_table_takes_what_is_said() {
+        for entries in [1, 7, 28, 29, 1_000, 100_000] {
+            let measured = allocation_counter::measure(|| {
+                let mut table = rustc_hash::FxHashMap::<u64, [u64; 4]>::default();
+                table.extend((0..entries).map(|entry| (entry as u64, [0; 4])));
+            });
+            let (held, said) = (measured.bytes_max, table_bytes(entries, size_of::<(u64, [u64; 4])>()));
+            // While it grows, the old table is there beside the new one of twice its size.
+            assert!(held as usize <= said + said / 2 + 64, "{entries}: {held} of {said}");
+            assert!(said / 4 <= held as usize, "{entries}: {held} of {said}");
+        }
+    }
+
+    #[test]
+    fn the_index_takes_what_is_said() {
+        const REQUESTS: usize = 100_000;
+        let measured = allocation_counter::measure(|| {
+            let mut index = Index::default();
+            for number in 0..REQUESTS as u128 {
+                let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834);
+                let entry = Entry {
+                    key: spread,
+                    named: !spread,
+                    contents: 7,
+                    flight: FlightNo(number as u64),
+                    admitted_ms: 0,
+                    intent_at: Lsn(1),
+                    outcome_at: Lsn(2),
+                    standing: Standing::Answered,
+                    secret: false,
+                };
+                index.add(entry);
+            }
+        });
+        let (held, said) = (measured.bytes_max as usize, index_bytes(REQUESTS));
+        assert!(held <= said + said / 8 && said / 2 <= held, "{held} of {said}");
+    }
+}

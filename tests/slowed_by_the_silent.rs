@@ -1,0 +1,191 @@
+//! Forbids: others who pay for a client that reads nothing, a supplier that answers nothing, and thousands of connections that say nothing.
+//!
+//! Runs about twenty seconds. `SILENT_SECONDS=600 cargo test --release -p switchyard --test slowed_by_the_silent -- --nocapture` is the long form: figures, and tighter bounds.
+
+mod support;
+
+use socket2::{Domain, Socket, Type};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use support::Ask;
+use support::switch::{RICH, Switch};
+use switchyard_core::footprint::index_bytes;
+use switchyard_core::iso8583::{Dialect, Framing};
+use switchyard_loadtest::load::{self, Length, Load, Pace};
+use switchyard_loadtest::profile::{Account, Profile};
+use switchyard_loadtest::report::{LiveCounters, Report};
+use tokio_util::sync::CancellationToken;
+
+/// Seconds of the short form, for all rounds together.
+const SECONDS: f64 = 12.0;
+/// Rounds without and with the silent ones, in turn; medians are compared.
+const ROUNDS: usize = 3;
+/// Connections that say nothing; fewer where the system gives fewer descriptors.
+const SILENT: u64 = 5_000;
+/// Descriptors of the test beside them.
+const OWN_DESCRIPTORS: u64 = 500;
+/// Time between two sales of the supplier that answers nothing.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+const CHANGES: [(&str, &str, &str); 6] = [
+    ("switchyard.toml", "#connections_max = 1_024", "connections_max = 8_192"),
+    ("switchyard.toml", "#connections_per_address_max = 256", "connections_per_address_max = 8_192"),
+    ("switchyard.toml", "#first_byte_ms = 30_000", "first_byte_ms = 0"),
+    ("switchyard.toml", "#idle_ms = 600_000", "idle_ms = 0"),
+    ("switchyard.toml", "#durability = \"strict\"", "durability = \"relaxed\""),
+    ("switchyard.toml", "#write_ms = 5_000", "write_ms = 2_000"),
+];
+
+/// What the others do: a mobile operator that answers, eight connections.
+async fn others(to: SocketAddr, seconds: f64, seed: u64) -> Report {
+    let mut profile = Profile::demonstration();
+    profile.mix(&[("TOPUP".into(), 1)]).expect("a product");
+    let top_up = profile.items.iter_mut().find(|item| item.product == "TOPUP").expect("a product");
+    top_up.account = Account::Account { prefixes: vec!["07".into()], length: 10 };
+    let load = Load {
+        target: to,
+        allow_remote: false,
+        dialect: Arc::new(Dialect::open_shipped("prepaid87").expect("a dialect")),
+        framing: Framing::DEFAULT,
+        connections: 8,
+        pace: Pace::Closed { in_flight: 4 },
+        profile,
+        seed,
+        warm_up_ms: 300,
+        length: Length::Time(Duration::from_secs_f64(seconds)),
+        drain_ms: 6_000,
+        watch: None,
+    };
+    load::run(load, CancellationToken::new(), Arc::new(LiveCounters::default())).await.expect("a load")
+}
+
+/// A client that sends and never reads, and comes again when it was closed; and one whose supplier answers nothing.
+struct Silent {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    _connections: Vec<TcpStream>,
+}
+
+impl Silent {
+    fn start(to: SocketAddr, connections: u64) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let connections = (0..connections).map(|_| TcpStream::connect(to).expect("a connection")).collect();
+        let (one, other) = (Arc::clone(&stop), Arc::clone(&stop));
+        let threads = vec![
+            std::thread::spawn(move || never_read(to, &one)),
+            std::thread::spawn(move || never_answered(to, &other)),
+        ];
+        Self { stop, threads, _connections: connections }
+    }
+
+    fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().expect("it did its part"));
+    }
+}
+
+fn never_read(to: SocketAddr, stop: &AtomicBool) {
+    let dialect = Dialect::open_shipped("prepaid87").expect("a dialect");
+    while !stop.load(Ordering::Relaxed) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4_096).expect("a small buffer");
+        socket.connect(&to.into()).expect("a connection");
+        let mut stream = TcpStream::from(socket);
+        stream.set_write_timeout(Some(Duration::from_millis(100))).expect("a time-out");
+        while !stop.load(Ordering::Relaxed) {
+            let body = Ask::sale("WALLET", "210000", 100, "W1").message(&dialect);
+            let frame = [&(body.len() as u16).to_be_bytes()[..], &body].concat();
+            match stream.write_all(&frame) {
+                Ok(()) => {}
+                // A frame that was cut cannot be gone on with: it waits here until it is closed.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    while !stop.load(Ordering::Relaxed)
+                        && stream
+                            .write(&[0])
+                            .is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+                    {
+                    }
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+fn never_answered(to: SocketAddr, stop: &AtomicBool) {
+    let dialect = Dialect::open_shipped("prepaid87").expect("a dialect");
+    let mut stream = TcpStream::connect(to).expect("a connection");
+    stream.set_read_timeout(Some(ASK_EVERY)).expect("a time-out");
+    while !stop.load(Ordering::Relaxed) {
+        let body = Ask::sale("TOPUP", "210000", 1_000, "0612345685").message(&dialect);
+        stream.write_all(&[&(body.len() as u16).to_be_bytes()[..], &body].concat()).expect("it is read");
+        // What was answered does not matter here; without an answer the time-out is the pace.
+        if stream.read(&mut [0; 4_096]).is_ok() {
+            std::thread::park_timeout(ASK_EVERY);
+        }
+    }
+}
+
+/// Memory beside the duplicate window, which grows with what is sold up to a bound of its own.
+fn memory(switch: &Switch) -> u64 {
+    let requests = switch.metric("switchyard_gate_window_requests") as usize;
+    switch.own_bytes().saturating_sub(index_bytes(requests) as u64)
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+fn who_says_nothing_costs_the_others_nothing() {
+    let long = std::env::var("SILENT_SECONDS").ok();
+    let seconds = long.as_ref().map_or(SECONDS, |text| text.parse().expect("SILENT_SECONDS: seconds"));
+    let round_s = seconds / (2 * ROUNDS) as f64;
+    let silent = SILENT.min(switchyard::machine::descriptors().saturating_sub(OWN_DESCRIPTORS));
+    let folder = tempfile::tempdir().expect("a folder");
+    let changes: Vec<_> = CHANGES.into_iter().chain(RICH).collect();
+    let switch = Switch::start(folder.path(), &changes);
+    let to = switch.address("plain");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // Buffers have their size, and connections were there once, before anything is compared.
+    runtime.block_on(others(to, round_s.min(10.0), 1));
+    Silent::start(to, silent).end();
+    let (mut without, mut with, mut marks) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS as u64 {
+        without.push(runtime.block_on(others(to, round_s, 10 + round)));
+        let crowd = Silent::start(to, silent);
+        let before = memory(&switch);
+        with.push(runtime.block_on(others(to, round_s, 100 + round)));
+        marks.push((before, memory(&switch)));
+        crowd.end();
+    }
+    let rate = |reports: &[Report]| median(reports.iter().map(|report| report.throughput));
+    let p99 = |reports: &[Report]| median(reports.iter().map(|report| report.latency_us.p99));
+    let (first, last) = (marks[0].0 as f64, marks[ROUNDS - 1].1 as f64);
+    println!(
+        "{silent} silent connections, {seconds} s: {:.0}/s without and {:.0}/s with them, p99 {:.0} and {:.0} µs; memory beside the window {:.1} MiB at first, {:.1} at last; marks {marks:?}",
+        rate(&without),
+        rate(&with),
+        p99(&without),
+        p99(&with),
+        first / 1_048_576.0,
+        last / 1_048_576.0,
+    );
+    for report in without.iter().chain(&with) {
+        assert_eq!(report.outcomes.keys().collect::<Vec<_>>(), ["00"], "{report}");
+        assert_eq!((report.errors.lost, report.errors.unanswered), (0, 0), "{report}");
+    }
+    // Short rounds on a busy machine tell less.
+    let (rate_min, p99_max, memory_max) = if long.is_some() { (0.9, 1.3, 1.1) } else { (0.6, 3.0, 1.1) };
+    assert!(rate(&with) >= rate_min * rate(&without), "the others are slower");
+    assert!(p99(&with) <= p99_max * p99(&without), "the others wait longer");
+    assert!(last <= memory_max * first, "memory grows: {first} to {last}");
+    switch.end();
+}
