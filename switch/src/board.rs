@@ -77,6 +77,8 @@ row!(
         written_bytes,
         /// Position up to which it is synced, in bytes.
         durable_bytes,
+        /// Segments of the journal that are prepared; below two, sales get 96.
+        segments_prepared,
         /// Sum over all accounts; anything but zero is an alarm (`money-conserved`). Two's complement.
         accounts_sum,
     }
@@ -97,6 +99,8 @@ row!(
         not_sent,
         /// Reversals sent, repeats too.
         reversals_sent,
+        /// Questions for a sale's status sent, repeats too.
+        status_asked,
         /// Reversals that came to their end.
         undone,
         /// Answers after the time-out.

@@ -5,6 +5,12 @@
 //! nothing more is released and the process stops.
 //! Deliberately absent: decisions (the core's).
 
+mod operate;
+
+pub use operate::{
+    AdviceList, Look, NetworkPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated, Sight,
+};
+
 use crate::board::{Board, show};
 use crate::checkpointer::Checkpointer;
 use crate::clock::Clock;
@@ -20,6 +26,7 @@ use switchyard_core::adapter::Order;
 use switchyard_core::gate::{Explained, Gate, Released};
 use switchyard_core::ids::{ProductId, SupplierId};
 use switchyard_core::log::Lsn;
+use switchyard_core::operate::{Instruction, Operator, Reason};
 use switchyard_core::session::Report;
 use switchyard_core::shelf::Voucher;
 use switchyard_core::stock::{Place, Stock, StockBatch};
@@ -35,6 +42,14 @@ const REFUSALS_A_TURN_MAX: u64 = TURN_ITEMS_MAX as u64 / 10;
 
 /// The journal seals its last batch after being idle for so long, so that rot in it is not taken for a torn tail.
 const SEAL_IDLE_MS: u64 = 1_000;
+
+/// What to do about a fact that does not fit.
+const MISFIT_ADVICE: &str = "That is a fault of the switch: keep a copy of the data folder, and report it; the next start reads the same facts, and says whether they fit.";
+
+/// What is said last: what happened, that nothing given is taken back, and what to do.
+fn last_words(what: impl std::fmt::Display, advice: &str) -> String {
+    format!("{what}. Every answer that was given stands; nothing more is acknowledged. {advice}")
+}
 
 /// A wish of the gate: a product's tray is to be filled from a place on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +114,8 @@ pub struct GateActor {
     batches: u64,
     idle_since_us: u64,
     sealed: bool,
+    /// What there was room for at the last look.
+    room: Room,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
     /// None where there are none, and after the end.
@@ -131,6 +148,7 @@ impl GateActor {
             batches: 0,
             idle_since_us: 0,
             sealed: false,
+            room: Room::Plenty,
             arrivals: Vec::new(),
             checkpointer: None,
             fail,
@@ -144,14 +162,16 @@ impl GateActor {
     }
 
     fn turn(&mut self, _: &mut Context<Self>, cx: &mut TaskContext<'_>) {
-        let Some(journal) = self.journal.as_ref() else { return };
+        if self.journal.is_none() {
+            return;
+        }
         self.rings.requests.register(cx.waker());
         self.rings.first.register(cx.waker());
         self.rings.originals.register(cx.waker());
         self.rings.reports.register(cx.waker());
         self.rings.trays.register(cx.waker());
-        journal.register(cx.waker());
-        self.gate.set_room(journal.room() == Room::Plenty);
+        self.journal.iter().for_each(|journal| journal.register(cx.waker()));
+        self.watch_room();
         let more = self.take_in();
         if let Err(reason) = self.write() {
             self.journal = None;
@@ -201,14 +221,14 @@ impl GateActor {
     fn write(&mut self) -> Result<(), String> {
         let Some(journal) = self.journal.as_mut() else { return Ok(()) };
         if let Some(misfit) = self.gate.misfit() {
-            return Err(format!("a fact does not fit the state, this is a fault of the switch: {misfit}"));
+            return Err(last_words(format!("a fact does not fit the state: {misfit}"), MISFIT_ADVICE));
         }
         if let Some(failure) = journal.failure() {
-            return Err(failure.to_string());
+            return Err(last_words(&failure, failure.advice()));
         }
         let durable = journal.durable();
         if let Some(batch) = self.gate.log().take(durable) {
-            journal.write(batch).map_err(|error| error.to_string())?;
+            journal.write(batch).map_err(|error| last_words(&error, error.advice()))?;
             self.batches += 1;
             self.sealed = false;
             self.idle_since_us = self.clock.now().mono_us;
@@ -324,6 +344,23 @@ impl GateActor {
         }
     }
 
+    /// Without room for sales they get 96; outcomes and reversals go on in what is left.
+    fn watch_room(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        let room = journal.room();
+        show(&self.board.gate.segments_prepared, journal.prepared() as u64);
+        if (room == Room::Plenty) != (self.room == Room::Plenty) {
+            match room {
+                Room::Plenty => tracing::info!("the journal has room again: sales are taken"),
+                _ => tracing::error!(
+                    "the journal has no room for sales: they get 96 until there is room on the disk; outcomes and reversals go on"
+                ),
+            }
+        }
+        self.room = room;
+        self.gate.set_room(room == Room::Plenty);
+    }
+
     fn show(&mut self) {
         self.show_advices();
         let (row, counters) = (&self.board.gate, self.gate.counters);
@@ -382,6 +419,7 @@ impl GateActor {
 
     /// Once a second: shows the suppliers, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
+        self.watch_room();
         self.wish_all();
         self.show_supplies();
         let sum = self.gate.state().accounts.sum();
@@ -401,7 +439,7 @@ impl GateActor {
             Ok(()) => self.sealed = true,
             Err(error) => {
                 self.journal = None;
-                (self.fail)(error.to_string());
+                (self.fail)(last_words(&error, error.advice()));
             }
         }
     }
@@ -529,6 +567,8 @@ impl Handler<StockNow> for GateActor {
 pub struct StockArrived {
     /// The batch.
     pub batch: StockBatch,
+    /// Who loaded it.
+    pub by: Operator,
     /// Told when its fact is durable; dropped when the journal fails.
     pub durable: oneshot::Sender<()>,
 }
@@ -541,7 +581,11 @@ impl Handler<StockArrived> for GateActor {
     type Result = ();
 
     fn handle(&mut self, arrived: StockArrived, _: &mut Self::Context) {
-        let at = self.gate.load_stock(arrived.batch);
+        let StockBatch { product, name, count, .. } = arrived.batch;
+        let loaded = self.gate.load_stock(arrived.batch);
+        let load = Instruction::Load { product, batch: name, count };
+        let done = self.gate.operate(self.clock.now(), arrived.by, Reason::default(), &load);
+        let at = done.map_or(loaded, |(_, at)| at);
         self.arrivals.push((at, arrived.durable));
         self.wish_all();
         self.rings.requests.wake();

@@ -239,14 +239,24 @@ fn fill(stock: &mut StockReader, wish: TrayWish) -> TrayFilled {
 
 fn prepare(mut maker: SegmentMaker, stop: &AtomicBool) {
     let waker = own_waker();
+    let mut failing = false;
     while !stop.load(Ordering::Acquire) {
         maker.register(&waker);
         match maker.prepare() {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => {
-                tracing::error!(%error, "no segment can be prepared; sales are refused when two are left")
+            Ok(made) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!("segments of the journal can be prepared again");
+                }
+                if made {
+                    continue;
+                }
             }
+            // It is tried again every second, and told once.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::error!(%error, "no segment of the journal can be prepared; sales get 96 when fewer than two are left");
+            }
+            Err(_) => {}
         }
         std::thread::park_timeout(Duration::from_millis(PARK_MS));
     }

@@ -19,6 +19,7 @@ pub mod control;
 pub mod coredump;
 pub mod door;
 pub mod gate;
+pub mod history;
 pub mod io;
 pub mod journal;
 pub mod keeper;

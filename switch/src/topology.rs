@@ -12,29 +12,30 @@
 //!                        └──────── answers ──── keeper ◀──┴ recalls, wishes
 //! ```
 
+mod links;
+
 use crate::board::{Board, SupplierRow, show};
 use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
 use crate::clock::Clock;
 use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget, TicketBudget};
-use crate::control::{self, socket::Operations};
+use crate::control::{self, operate::Actors, socket::Operations};
 use crate::door::{Arrival, Door, DoorError};
 use crate::gate::{Close, GateActor, GateRings, fill_trays};
-use crate::journal::{JournalError, JournalOptions, Opening, Replayed};
+use crate::journal::{JournalError, JournalOptions, JournalPlace, Opening, Replayed};
 use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
 use crate::limits::RingSizes;
-use crate::link::Link;
+use crate::link::Way;
 use crate::restore::restore;
 use crate::ring::Ring;
 use crate::settings::{ConduitSettings, Settings, SupplierSettings};
 use crate::stock::{self, StockError, StockReader};
 use crate::supplier::{Leave, SupplierActor};
-use crate::tls::{self, LinkTls, TlsError};
+use crate::tls::{self, TlsError};
 use actix::{Actor, Addr, Arbiter, Recipient, System};
 use crossbeam::utils::CachePadded;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -184,6 +185,7 @@ fn keep(settings: &Settings) -> Duration {
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<(String, SocketAddr)>,
+    berths: Vec<(String, SocketAddr)>,
     admin: Option<SocketAddr>,
     board: Arc<Board>,
     /// What the start found.
@@ -231,6 +233,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = make_adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
+    let ways = links::ways(&settings, &door)?;
+    let berths = links::berths(&settings, &ways);
     let admin = bind_admin(&settings)?;
     // Port 0 was any free one.
     let pages = admin.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -259,6 +263,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let rings = rings(&settings, &gate);
     let board = Arc::new(board(&settings));
     let dialects = known_dialects(gate.state(), &settings.dialects);
+    let place = reader.place();
     let work = KeeperWork {
         kek: Arc::clone(&books.kek),
         keyring: Arc::clone(&books.keyring),
@@ -291,7 +296,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         door: door.handle(),
         settings: Arc::new(settings),
         first_refusal,
+        ways,
         kek: books.kek,
+        place,
         checkpointer,
     };
     let settings = Arc::clone(&parts.settings);
@@ -305,6 +312,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
     Ok(Running {
         addresses: addresses.collect(),
+        berths,
         admin: pages,
         board,
         replayed,
@@ -437,7 +445,10 @@ struct YardParts {
     door: crate::door::DoorHandle,
     settings: Arc<Settings>,
     first_refusal: FlightNo,
+    /// How each supplier's links come to be, in the order of the settings.
+    ways: Vec<Vec<Way>>,
     kek: Arc<Kek>,
+    place: JournalPlace,
     checkpointer: Checkpointer,
 }
 
@@ -475,6 +486,7 @@ fn run_control(
         let arbiter = Arbiter::new();
         let (wishes, kek, clock) = (Arc::clone(&parts.rings.wishes), Arc::clone(&parts.kek), parts.clock);
         let products = stock::stock_products(&parts.catalogue).into();
+        let (place, dialects) = (parts.place.clone(), parts.settings.dialects.clone().into());
         let data = parts.settings.data.clone();
         let (tell_yard, told_yard) = oneshot::channel();
         arbiter.spawn_fn(move || {
@@ -487,8 +499,9 @@ fn run_control(
         };
         match control::socket::bind(&data) {
             Ok(listener) => {
-                let gate = yard.gate.clone();
-                let operations = Operations { gate, wishes, products, data, kek, clock };
+                let actors = Actors { gate: yard.gate.clone(), conduits: yard.conduits.clone() };
+                let operations =
+                    Operations { actors, journal: place, dialects, wishes, products, data, kek, clock };
                 actix_rt::spawn(control::socket::serve(listener, operations));
             }
             Err(source) => {
@@ -526,13 +539,14 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         door,
         settings,
         first_refusal,
+        mut ways,
         checkpointer,
         ..
     } = parts;
     let mut suppliers = Vec::new();
     for (at, wire) in wires {
         let (supplier, core) = (&settings.suppliers[at], &catalogue.suppliers[at]);
-        let links = links(supplier, &settings.data, &door)?;
+        let links = links::links(supplier, std::mem::take(&mut ways[at]), &door);
         let record = open_record(supplier).map_err(|error| StartError::Adapter {
             supplier: supplier.code.clone(),
             reason: error.to_string(),
@@ -566,6 +580,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
             settings: conduit.clone(),
             dialects: Arc::clone(&dialects),
             catalogue: Arc::clone(&catalogue),
+            blocked: Arc::clone(gate.state().controls().blocked()),
             window_h: settings.gate.duplicate_window_h,
             keys: KeyHash::clone(&keys),
             keyring: Arc::clone(&keyring),
@@ -592,24 +607,9 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
     Ok(Yard { gate: gate.start(), conduits, suppliers })
 }
 
-fn links(
-    supplier: &SupplierSettings,
-    data: &Path,
-    door: &crate::door::DoorHandle,
-) -> Result<Vec<Link>, StartError> {
-    let fault = |source| StartError::Tls { supplier: supplier.code.clone(), source };
-    let mut links = Vec::new();
-    for (at, link) in supplier.links.iter().enumerate() {
-        let tls = link.tls.as_ref().map(|tls| LinkTls::new(tls, data)).transpose().map_err(fault)?;
-        let seed = u64::from(std::process::id()) << 16 | (at as u64 + 1);
-        links.push(Link::new(supplier, link, tls, door.clone(), seed));
-    }
-    Ok(links)
-}
-
 /// The journal failed, or a fact did not fit: nothing more is acknowledged, and the process ends. The next start recovers.
 fn stop_process(reason: String) {
-    tracing::error!(%reason, "the switch stops: nothing more is acknowledged; start it again to recover");
+    tracing::error!(%reason, "the switch stops");
     eprintln!("switchyard: stopped: {reason}");
     std::process::exit(crate::EXIT_JOURNAL);
 }
@@ -631,6 +631,11 @@ impl Running {
     /// Conduits and where they listen.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Suppliers that dial in, by code, and where: a line for each such link.
+    pub fn berths(&self) -> &[(String, SocketAddr)] {
+        &self.berths
     }
 
     /// Where the pages are.

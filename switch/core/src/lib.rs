@@ -25,6 +25,7 @@ pub mod iso8583;
 pub mod keyhash;
 pub mod log;
 pub mod money;
+pub mod operate;
 pub mod outcome;
 pub mod pack;
 pub mod request;

@@ -6,6 +6,7 @@
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
 mod checkpoint;
+mod controls;
 
 pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
 
@@ -17,6 +18,7 @@ use crate::ids::{FlightNo, NetworkId, SupplierId};
 use crate::index::{Entry, Index, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
+use crate::operate::Controls;
 use crate::outcome::{Outcome, Verdict};
 use crate::reversal::{Named, Original, Reversal, Taken, Undone};
 use crate::stock::Stock;
@@ -87,6 +89,7 @@ pub struct State {
     flights: FxHashMap<FlightNo, Flight>,
     settled: VecDeque<(u64, FlightNo)>,
     stans: FxHashMap<SupplierId, u32>,
+    controls: Controls,
     last_flight: FlightNo,
     window_ms: u64,
 }
@@ -195,6 +198,11 @@ impl State {
             }
             Fact::Seen { at_ms, key, named } => {
                 self.index.see(*at_ms, *key, *named);
+                Ok(())
+            }
+            Fact::Operated(action) => self.operated(action),
+            Fact::CutOver { network, date, until_ms, stan, transmission, .. } => {
+                self.cut_over(*network, Day { date: *date, until_ms: *until_ms }, *stan, *transmission);
                 Ok(())
             }
         }
@@ -313,7 +321,6 @@ impl State {
         outcome: &Outcome<'_>,
         undone: &Undone,
     ) -> Result<(), Misfit> {
-        self.forget(at_ms);
         self.last_flight = self.last_flight.max(reversal.number);
         self.index.add(Entry {
             key: reversal.key,
@@ -339,6 +346,8 @@ impl State {
                 self.take_back(at, at_ms, outcome.day, flight, *link, *taken)?;
             }
         }
+        // Not before: what was decided on may be what is forgotten now.
+        self.forget(at_ms);
         Ok(())
     }
 

@@ -137,6 +137,7 @@ impl Desk {
             signed_on: &self.signed_on,
             window_h: shared.window_h,
             keys: &shared.keys,
+            blocked: &self.snapshot.blocked,
         };
         match request::read(&shared.dialect, body, now, &rules, &mut ticket) {
             Read::Gate => self.admit(ticket, body, now, received),

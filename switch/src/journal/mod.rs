@@ -31,6 +31,7 @@ mod opening;
 mod reader;
 mod replay;
 mod retire;
+mod scan;
 mod segment;
 mod sync;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub use self::reader::JournalReader;
 pub(crate) use self::replay::KEY_PURPOSE;
 pub use self::replay::Replayed;
 pub use self::retire::Needs;
+pub use self::scan::JournalPlace;
 pub use self::segment::SegmentMaker;
 
 /// With fewer prepared segments than this, sales are refused and what is left is kept for outcomes and

@@ -75,9 +75,7 @@ pub fn run(args: &RestartArgs) -> Result<Exit, String> {
     let _suppliers = Bed::suppliers(a, b)?;
     if !args.json {
         println!("{}", written.line());
-        println!(
-            "start                              ready s  listening s  replayed  journal MiB  checkpoints MiB"
-        );
+        println!("{HEAD}");
     }
     let start = |name: &str, signal: Signal| {
         let sizes = sizes(&settings.data.join("journal"))?;

@@ -132,6 +132,7 @@ impl Rig {
             settings,
             dialects: Arc::from([Arc::clone(&dialect)]),
             catalogue: catalogue(&["100001"]),
+            blocked: Arc::default(),
             window_h: 72,
             keys: KeyHash::new([7; 16]),
             keyring: Arc::new(Keyring::new()),
