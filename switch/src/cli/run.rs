@@ -54,7 +54,9 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
     io.text("");
     while !signals.wait(WAIT) {}
     eprintln!("switchyard: ending in order; once more ends at once");
-    stop(running)
+    let exit = stop(running)?;
+    eprintln!("switchyard: ended in order; the journal is sealed");
+    Ok(exit)
 }
 
 /// Stops a switch in order.
