@@ -84,6 +84,9 @@ pub fn not_started(error: StartError) -> Failure {
         StartError::Door(DoorError::Listen { .. }) | StartError::Admin { .. } => {
             failure.help("end what listens there, or choose another address; `demo` takes --port-base")
         }
+        StartError::Journal(error @ (JournalError::Io { .. } | JournalError::NoSegment)) => {
+            failure.help(error.advice())
+        }
         _ => failure,
     }
 }
