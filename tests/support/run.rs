@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use switchyard::settings::LinkSettings;
 
 /// Segments of this length fill in seconds.
 const SEGMENT_BYTES: u64 = 4 << 20;
@@ -27,7 +28,8 @@ impl Place {
         let mut settings = settings(&folder.path().join("data"));
         let hosts = Hosts::start(&mut settings, &["telco-a"]);
         let telco = settings.suppliers.iter().find(|supplier| supplier.code == "telco-a").expect("telco-a");
-        let port = telco.links[0].port;
+        let LinkSettings::Dial(link) = &telco.links[0] else { panic!("telco-a is dialled") };
+        let port = link.port;
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").join("config");
         copy(&shipped, &folder.path().join("config"), &|text| rewrite(text, port));
         Self { folder, hosts }

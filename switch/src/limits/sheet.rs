@@ -6,13 +6,13 @@
 
 use super::{RingSizes, connections_max};
 use crate::conduit;
-use crate::door::HANDSHAKES_MAX;
+use crate::door::{BERTH_HANDSHAKES_MAX, HANDSHAKES_MAX};
 use crate::io;
 use crate::journal;
 use crate::link;
 use crate::machine::DESCRIPTORS_KEPT;
 use crate::ring::Ring;
-use crate::settings::Settings;
+use crate::settings::{LinkSettings, Settings};
 use crate::supplier::REPORTS_KEPT_MAX;
 use crate::{control, stock};
 use serde::Serialize;
@@ -162,6 +162,13 @@ fn windows(settings: &Settings, lines: &mut Lines) {
     lines.window("descriptors kept", DESCRIPTORS_KEPT, "DESCRIPTORS_KEPT", "");
     let late = "the handshake waits for a place within handshake_ms, then it is closed";
     lines.window("TLS handshakes", HANDSHAKES_MAX as u64, "HANDSHAKES_MAX", late);
+    let berths = settings.suppliers.iter().flat_map(|supplier| &supplier.links);
+    let berths = berths.filter(|link| matches!(link, LinkSettings::Listen(_))).count() as u64;
+    if berths > 0 {
+        // Beside these one waits for the link to take or refuse it.
+        let count = berths * (BERTH_HANDSHAKES_MAX as u64 + 1);
+        lines.window("connections of suppliers that dial in", count, "BERTH_HANDSHAKES_MAX", "they wait");
+    }
     let unread = "sales stay in their sockets unread; reversals too once the kept eighth is used";
     let tickets = settings.gate.tickets_max;
     lines.window("messages under way", u64::from(tickets), "gate.tickets_max", unread);
@@ -187,6 +194,7 @@ fn windows(settings: &Settings, lines: &mut Lines) {
         lines.window(name("sales"), (window - window / 8).into(), "supplier.window_requests", elsewhere);
         lines.window(name("  kept for reversals"), (window / 8).into(), "an eighth (S-19)", "");
         lines.window(name("advices"), supplier.advices_max.into(), "supplier.advices_max", elsewhere);
+        lines.window(name("late answers awaited"), supplier.late_max.into(), "supplier.late_max", elsewhere);
     }
 }
 
@@ -263,7 +271,7 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     for supplier in wired() {
         let (count, bytes) = session(settings, supplier);
         let name = format!("session of supplier {}", supplier.code);
-        let set_by = "supplier.window_requests, supplier.advices_max, supplier.late_window_ms";
+        let set_by = "supplier.window_requests, supplier.advices_max, supplier.late_max";
         lines.grows(Part::Table, name, count as u64, bytes as u64, set_by, "another supplier, or 91 at once");
     }
     duplicates(settings, lines);
@@ -311,14 +319,13 @@ fn settled_max(supplier: &Supplier) -> usize {
 
 /// What one supplier's session may hold: entries, bytes.
 fn session(settings: &Settings, supplier: &Supplier) -> (usize, usize) {
-    let rounds = u64::from(supplier.late_window_ms) / u64::from(supplier.timeout_ms.max(1)) + 1;
-    let late = supplier.window_requests_max as usize * rounds as usize;
     let open = open_max(supplier);
-    let entries = open + late;
+    let entries = open + supplier.late_max as usize;
     let orders = open * (footprint::ORDER_BYTES + footprint::ORDER_KEPT_BYTES);
     // Those that were answered are on their way to the gate, each as long as it may be.
     let answered = REPORTS_KEPT_MAX.min(open) * 2 * frame_bytes(settings, supplier);
-    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered)
+    let fixed = footprint::SESSION_BYTES;
+    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered + fixed)
 }
 
 fn frame_bytes(settings: &Settings, supplier: &Supplier) -> usize {

@@ -18,6 +18,7 @@ use crate::index::{Entry, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::outcome::{Outcome, Verdict};
+use crate::request::Kind;
 use crate::reversal::{Named, Original, Recalled, Reversal, Taken, Undone};
 use crate::ticket::{Errand, Ticket};
 
@@ -39,21 +40,36 @@ impl Gate {
         }
     }
 
-    /// A ticket whose original the keeper was asked for. Meanwhile another reversal may have come first.
+    /// A ticket that comes back from the keeper. Meanwhile a reversal may have come, the very same one too.
     pub fn recalled(&mut self, now: Now, ticket: Box<Ticket>) {
-        match ticket.recalled {
-            Some(_) => self.undo(now, ticket),
+        match (ticket.errand, ticket.recalled.is_some()) {
+            (Errand::Original, true) => self.reverse(now, ticket),
             // The journal cannot be read there: 96, and the reversal comes again.
-            None => self.refuse(now, ticket, Code::FAULT),
+            (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
+            _ if self.is_reversed(&ticket) => self.tell(now, ticket, Code::CANCELLED),
+            _ => self.releases.now(ticket),
         }
     }
 
+    /// Whether what a stored answer is about was reversed (S-4).
+    fn is_reversed(&self, ticket: &Ticket) -> bool {
+        let request = &ticket.request;
+        let entry = match request.kind {
+            Kind::Sale => {
+                let number = self.state.index.by_key(request.key);
+                number.and_then(|number| self.state.index.entry(number)).copied()
+            }
+            Kind::Inquiry => self.original(request.original),
+            Kind::Reversal | Kind::CutOver => None,
+        };
+        entry.is_some_and(|entry| entry.standing == Standing::Cancelled)
+    }
+
     fn undo(&mut self, now: Now, ticket: Box<Ticket>) {
-        let Some(entry) = self.original(ticket.request.original) else {
-            self.counters.blocked += 1;
-            let undone = Undone::Blocked(ticket.request.original);
-            self.accept(now, ticket, undone);
-            return;
+        let named = ticket.request.original;
+        let there = self.original(named).filter(|entry| entry.standing != Standing::Blocked);
+        let Some(entry) = there else {
+            return self.block(now, ticket, named);
         };
         let open = self.state.flight(entry.flight).copied();
         match (entry.standing, open) {
@@ -68,14 +84,30 @@ impl Gate {
         }
     }
 
-    /// What a reversal or an inquiry names: by its key of S-5, else by that of S-1.
+    /// Nothing is there: whatever comes by one of these keys is blocked, also where an earlier reversal gave only the other one.
+    fn block(&mut self, now: Now, ticket: Box<Ticket>, named: Named) {
+        let index = &self.state.index;
+        let rest = Named {
+            key: named.key.filter(|key| index.by_key(*key).is_none()),
+            named: named.named.filter(|named| index.by_named(*named).is_none()),
+        };
+        if rest == Named::default() {
+            self.accept(now, ticket, Undone::Again);
+            return;
+        }
+        self.counters.blocked += 1;
+        self.accept(now, ticket, Undone::Blocked(rest));
+    }
+
+    /// What a reversal or an inquiry names: by its key of S-5, else by that of S-1. A sale that is there goes before one that was only blocked: an earlier reversal
+    /// may have named it by a transmission time that never arrived here.
     pub(super) fn original(&self, named: Named) -> Option<Entry> {
         let index = &self.state.index;
-        let number = named
-            .named
-            .and_then(|named| index.by_named(named))
-            .or_else(|| named.key.and_then(|key| index.by_key(key)))?;
-        index.entry(number).copied()
+        let by_named = named.named.and_then(|named| index.by_named(named));
+        let by_named = by_named.and_then(|number| index.entry(number)).copied();
+        let there = by_named.filter(|entry| entry.standing != Standing::Blocked);
+        let by_key = || index.entry(named.key.and_then(|key| index.by_key(key))?).copied();
+        there.or_else(by_key).or(by_named)
     }
 
     /// The original, or its doubt, is open: it is cancelled. What was not sent yet is not sent at all.

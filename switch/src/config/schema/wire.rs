@@ -185,3 +185,24 @@ pub(super) const CLIENT_TLS: &[Key] = &[
     )
     .example("\"switch.telco-a.example\""),
 ];
+
+pub(super) const LISTEN_TLS: &[Key] = &[
+    Key::new(
+        "certificate",
+        Kind::Path,
+        "Certificate chain that the switch shows, PEM; below the data folder unless absolute.",
+    )
+    .required()
+    .example("\"tls/switch.pem\""),
+    Key::new("key", Kind::Path, "Its private key, PEM, mode 0600; below the data folder unless absolute.")
+        .required()
+        .example("\"tls/switch.key\""),
+    Key::new(
+        "client_ca",
+        Kind::Path,
+        "Authority that signs the supplier's certificate, PEM; with it a certificate is required.",
+    )
+    .example("\"tls/telco-a-ca.pem\""),
+    Key::new("version_min", Kind::Choice(&["1.2", "1.3"]), "Oldest version of TLS that is spoken.")
+        .default("\"1.2\""),
+];
