@@ -82,7 +82,12 @@ impl Checkpointer {
 
     /// Whether a snapshot is wanted, `facts` having been written since the start.
     pub fn is_due(&self, facts: u64) -> bool {
-        facts.wrapping_sub(self.facts_before) >= self.facts_max && !self.busy.load(Ordering::Acquire)
+        facts.wrapping_sub(self.facts_before) >= self.facts_max && !self.is_busy()
+    }
+
+    /// Whether a checkpoint is under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
     }
 
     /// Hands a snapshot over. Whoever holds the answer tells it when the log is durable beyond the snapshot's position.

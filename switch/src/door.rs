@@ -38,6 +38,11 @@ use tracing::warn;
 pub const HANDSHAKES_MAX: usize = 64;
 /// Connections that the system keeps for a listener until they are accepted.
 const BACKLOG: i32 = 1_024;
+/// What the system may hold of a connection's requests before they are read. Left alone it would take megabytes from a client that is not read, and what is read then is old: its terminal
+/// has given up long ago, and nobody can tell.
+pub const RECEIVE_BYTES: usize = 64 * 1_024;
+/// What it may hold of answers that the client has not taken: a slow reader's backlog is ours to count.
+pub const SEND_BYTES: usize = 128 * 1_024;
 /// Errands (dials, mostly) that may wait for the door's thread.
 const ERRANDS_MAX: usize = 1_024;
 
@@ -250,6 +255,9 @@ fn bind(listen: SocketAddr) -> std::io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Set before it listens, so that every connection has them from its first byte; the system doubles them for its own records.
+    socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+    socket.set_send_buffer_size(SEND_BYTES)?;
     socket.bind(&listen.into())?;
     Ok(socket)
 }

@@ -4,7 +4,7 @@
 //! Invariants: an entry packs to `ENTRY_BYTES`, whatever it holds; entries keep their numbers, which open flights name.
 //! Deliberately absent: the tables. They follow from the entries, and are made again.
 
-use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, SHARDS, Standing, shard};
+use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, RunMark, Runs, SHARDS, Standing, shard};
 use crate::log::Lsn;
 use crate::pack::{self, Pack, Unpack, Unreadable};
 use hashbrown::HashTable;
@@ -61,9 +61,10 @@ impl Index {
     /// The entries as they stand, for a checkpoint: costs a count for each chunk, whatever is in it, and later a copy of each chunk that changes while the
     /// snapshot lives. The few further names are copied.
     pub fn snapshot(&self) -> IndexSnapshot {
-        let Self { chunks, first, left, by_key: _, by_named: _, seen, seen_since, blocked: _ } = self;
+        // What leaves memory at this moment is in it all the same: it is in a run too, which does no harm.
+        let Self { chunks, first, left, seen, seen_since, .. } = self;
         let seen = seen_since.iter().map(|(since_ms, named)| (*since_ms, *named, seen[named])).collect();
-        IndexSnapshot { chunks: chunks.clone(), first: *first, left: *left, seen }
+        IndexSnapshot { chunks: chunks.clone(), first: *first, left: *left, seen, runs: self.runs.marks() }
     }
 }
 
@@ -74,6 +75,7 @@ pub struct IndexSnapshot {
     first: EntryNo,
     left: usize,
     seen: Vec<Seen>,
+    runs: Vec<RunMark>,
 }
 
 /// When a further key of S-5 was seen, Unix milliseconds; it; and the key of S-1 that it belongs to.
@@ -85,7 +87,12 @@ impl IndexSnapshot {
         self.first.wrapping_add(self.left as u32)
     }
 
-    /// Appends everything but the entries: how many there are, the first one's number, further names.
+    /// The oldest position of the log that entries in runs name; none where there are no runs.
+    pub fn runs_need_from(&self) -> Option<Lsn> {
+        self.runs.iter().map(|run| run.needs_from).min()
+    }
+
+    /// Appends everything but the entries: how many there are, the first one's number, further names, the runs that hold the rest.
     pub fn pack_head(&self, out: &mut Vec<u8>) {
         (self.len() as u64).pack(out);
         self.first().pack(out);
@@ -94,6 +101,7 @@ impl IndexSnapshot {
             named.pack(out);
             key.pack(out);
         });
+        pack::list(out, self.runs.iter(), |run, out| run.pack(out));
     }
 
     /// How many there are.
@@ -129,7 +137,9 @@ impl Refill {
     pub fn unpack_head(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
         let (expected, first) = (from.u64()?, from.u32()?);
         let seen: Vec<Seen> = from.list(|from| Ok((from.u64()?, from.u128()?, from.u128()?)))?;
+        let runs = Runs::relying_on(from.list(RunMark::unpack)?);
         let index = Index {
+            runs,
             first,
             seen: seen.iter().map(|(_, named, key)| (*named, *key)).collect(),
             seen_since: seen.iter().map(|(since_ms, named, _)| (*since_ms, *named)).collect(),

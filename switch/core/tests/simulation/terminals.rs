@@ -132,18 +132,26 @@ impl Terminals {
         match ticket.request.kind {
             Kind::Reversal => self.hear_reversal(ticket, answer, &outcome, stories),
             Kind::Inquiry => self.hear_inquiry(ticket, &answer, &outcome, stories),
-            _ => self.hear_sale(ticket, answer, &outcome, stories),
+            _ => self.hear_sale(number, ticket, answer, &outcome, stories),
         }
     }
 
-    fn hear_sale(&mut self, ticket: &Ticket, answer: Answer, outcome: &Outcome<'_>, stories: &Stories) {
+    fn hear_sale(
+        &mut self,
+        number: u64,
+        ticket: &Ticket,
+        answer: Answer,
+        outcome: &Outcome<'_>,
+        stories: &Stories,
+    ) {
         assert_eq!(answer.mti, 210);
         let request = &ticket.request;
         if self.reversed.contains(&request.key) || self.reversed.contains(&request.named) {
             assert!(
                 matches!(&answer.code[..], "17" | "94"),
-                "after its reversal was answered a sale is told {} (S-4)",
-                answer.code
+                "after its reversal was answered ticket {number} is told {} of {} (S-4)",
+                answer.code,
+                outcome.flight
             );
         }
         match stories.flights.get(&outcome.flight) {

@@ -37,7 +37,7 @@ const WINDOW: u16 = 8;
 /// A message's answer is due so long after it came.
 const DEADLINE_US: u64 = 5_000_000;
 /// Vouchers taken back that a terminal is credited for on a business day.
-pub(crate) const CREDITS_MAX: u16 = 3;
+pub(crate) const CREDITS_MAX: u16 = 2;
 /// Long pauses of a run: together with everything else shorter than the window of duplicates.
 const PAUSES_MAX: u64 = 4;
 /// Steps remembered, to be shown when a run fails.
@@ -79,7 +79,9 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64, reversal
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let options = GateOptions {
-        duplicates_max: 1_000_000,
+        duplicate_bytes_max: usize::MAX,
+        repeatable_ms: u64::MAX,
+        reversible_ms: u64::MAX,
         reversals_max,
         voucher_credits_max: CREDITS_MAX,
         key: keyring.key(id).expect("just put in"),

@@ -89,6 +89,14 @@ pub(super) const CONDUIT: &[Key] = &[
     )
     .default("600_000"),
     Key::integer(
+        "echo_ms",
+        "ms",
+        0,
+        86_400_000,
+        "A connection on which nothing was heard for so long is sent an echo (0800, DE70 301), once (R-6); 0: never. One that does not answer ends by idle_ms.",
+    )
+    .default("0"),
+    Key::integer(
         "write_ms",
         "ms",
         100,
