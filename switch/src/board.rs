@@ -69,14 +69,22 @@ row!(
         inquiries,
         /// Flights with a ticket that waits.
         in_flight,
-        /// Requests in the duplicate window.
+        /// Tickets whose key was looked for in runs.
+        sought,
+        /// Requests of the duplicate window that are in memory.
         window_requests,
+        /// What the duplicate window takes in memory, filters of runs among it, in bytes.
+        window_bytes,
+        /// Runs of requests that memory has given to files.
+        runs,
         /// Batches written.
         batches,
         /// Position up to which the journal is written, in bytes.
         written_bytes,
         /// Position up to which it is synced, in bytes.
         durable_bytes,
+        /// Segments of the journal that are prepared; below two, sales get 96.
+        segments_prepared,
         /// Sum over all accounts; anything but zero is an alarm (`money-conserved`). Two's complement.
         accounts_sum,
     }
@@ -97,6 +105,8 @@ row!(
         not_sent,
         /// Reversals sent, repeats too.
         reversals_sent,
+        /// Questions for a sale's status sent, repeats too.
+        status_asked,
         /// Reversals that came to their end.
         undone,
         /// Answers after the time-out.

@@ -4,6 +4,8 @@
 //! Invariants: viewers share no lock with the data plane (`plane-apart`): they read the board, and ask the gate at most by a control message; no secret is shown.
 //! Deliberately absent: anything that changes money, stock or configuration (operators' commands come over a socket of their own).
 
+pub mod advices;
+pub mod operate;
 pub mod socket;
 
 use crate::board::{Board, quantile};
@@ -297,7 +299,7 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 17] = [
+const GAUGES: [&str; 18] = [
     "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
     "switchyard_conduit_tickets",
@@ -305,6 +307,7 @@ const GAUGES: [&str; 17] = [
     "switchyard_gate_window_requests",
     "switchyard_gate_written_bytes",
     "switchyard_gate_durable_bytes",
+    "switchyard_gate_segments_prepared",
     "switchyard_gate_accounts_sum",
     "switchyard_supplier_open",
     "switchyard_supplier_reversals_waiting",

@@ -5,12 +5,20 @@
 //! nothing more is released and the process stops.
 //! Deliberately absent: decisions (the core's).
 
+mod cold;
+mod operate;
+
+pub use operate::{
+    AdviceList, Look, NetworkPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated, Sight,
+};
+
 use crate::board::{Board, show};
 use crate::checkpointer::Checkpointer;
 use crate::clock::Clock;
 use crate::journal::{Journal, Room};
 use crate::keeper::KeeperWish;
 use crate::ring::{Ring, Turn};
+use crate::runs::RunWish;
 use crate::stock::{self, StockReader};
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 use std::sync::Arc;
@@ -19,7 +27,9 @@ use std::time::Duration;
 use switchyard_core::adapter::Order;
 use switchyard_core::gate::{Explained, Gate, Released};
 use switchyard_core::ids::{ProductId, SupplierId};
+use switchyard_core::index::Run;
 use switchyard_core::log::Lsn;
+use switchyard_core::operate::{Instruction, Operator, Reason};
 use switchyard_core::session::Report;
 use switchyard_core::shelf::Voucher;
 use switchyard_core::stock::{Place, Stock, StockBatch};
@@ -35,6 +45,14 @@ const REFUSALS_A_TURN_MAX: u64 = TURN_ITEMS_MAX as u64 / 10;
 
 /// The journal seals its last batch after being idle for so long, so that rot in it is not taken for a torn tail.
 const SEAL_IDLE_MS: u64 = 1_000;
+
+/// What to do about a fact that does not fit.
+const MISFIT_ADVICE: &str = "That is a fault of the switch: keep a copy of the data folder, and report it; the next start reads the same facts, and says whether they fit.";
+
+/// What is said last: what happened, that nothing given is taken back, and what to do.
+fn last_words(what: impl std::fmt::Display, advice: &str) -> String {
+    format!("{what}. Every answer that was given stands; nothing more is acknowledged. {advice}")
+}
 
 /// A wish of the gate: a product's tray is to be filled from a place on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +83,7 @@ pub struct GateRings {
     pub requests: Arc<Ring<Box<Ticket>>>,
     /// Reversals and network management of all conduits: drained first (S-19).
     pub first: Arc<Ring<Box<Ticket>>>,
-    /// Reversals whose original the keeper has read.
+    /// Tickets for which the keeper has read a stored answer or a reversal's original, or looked into the runs.
     pub originals: Arc<Ring<Box<Ticket>>>,
     /// Reports of all suppliers.
     pub reports: Arc<Ring<(SupplierId, Report)>>,
@@ -79,6 +97,10 @@ pub struct GateRings {
     pub recalls: Arc<Ring<Box<Ticket>>>,
     /// Trays to be filled.
     pub wishes: Arc<Ring<KeeperWish>>,
+    /// Runs to be written or removed.
+    pub runs: Arc<Ring<RunWish>>,
+    /// Runs that are written; none for one that could not be.
+    pub written_runs: Arc<Ring<Option<Run>>>,
 }
 
 /// The actor.
@@ -99,8 +121,12 @@ pub struct GateActor {
     batches: u64,
     idle_since_us: u64,
     sealed: bool,
+    /// What there was room for at the last look.
+    room: Room,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
+    /// Before that no run is wished for: the disk refused one.
+    spill_after_us: u64,
     /// None where there are none, and after the end.
     checkpointer: Option<Checkpointer>,
     fail: fn(String),
@@ -131,7 +157,9 @@ impl GateActor {
             batches: 0,
             idle_since_us: 0,
             sealed: false,
+            room: Room::Plenty,
             arrivals: Vec::new(),
+            spill_after_us: 0,
             checkpointer: None,
             fail,
         }
@@ -144,14 +172,17 @@ impl GateActor {
     }
 
     fn turn(&mut self, _: &mut Context<Self>, cx: &mut TaskContext<'_>) {
-        let Some(journal) = self.journal.as_ref() else { return };
+        if self.journal.is_none() {
+            return;
+        }
         self.rings.requests.register(cx.waker());
         self.rings.first.register(cx.waker());
         self.rings.originals.register(cx.waker());
         self.rings.reports.register(cx.waker());
         self.rings.trays.register(cx.waker());
-        journal.register(cx.waker());
-        self.gate.set_room(journal.room() == Room::Plenty);
+        self.rings.written_runs.register(cx.waker());
+        self.journal.iter().for_each(|journal| journal.register(cx.waker()));
+        self.watch_room();
         let more = self.take_in();
         if let Err(reason) = self.write() {
             self.journal = None;
@@ -170,6 +201,7 @@ impl GateActor {
     /// Drains the rings: reports, reversals, sales. Whether there may be more.
     fn take_in(&mut self) -> bool {
         let now = self.clock.now();
+        self.spill(now.mono_us);
         while let Some(filled) = self.rings.trays.pop() {
             self.fill(filled);
         }
@@ -181,7 +213,10 @@ impl GateActor {
             }
         }
         while let Some(ticket) = self.rings.originals.pop() {
-            self.gate.recalled(now, ticket);
+            match ticket.errand {
+                Errand::Seek => self.gate.sought(now, ticket),
+                _ => self.gate.recalled(now, ticket),
+            }
             if self.gate.log().is_full() {
                 return true;
             }
@@ -201,14 +236,14 @@ impl GateActor {
     fn write(&mut self) -> Result<(), String> {
         let Some(journal) = self.journal.as_mut() else { return Ok(()) };
         if let Some(misfit) = self.gate.misfit() {
-            return Err(format!("a fact does not fit the state, this is a fault of the switch: {misfit}"));
+            return Err(last_words(format!("a fact does not fit the state: {misfit}"), MISFIT_ADVICE));
         }
         if let Some(failure) = journal.failure() {
-            return Err(failure.to_string());
+            return Err(last_words(&failure, failure.advice()));
         }
         let durable = journal.durable();
         if let Some(batch) = self.gate.log().take(durable) {
-            journal.write(batch).map_err(|error| error.to_string())?;
+            journal.write(batch).map_err(|error| last_words(&error, error.advice()))?;
             self.batches += 1;
             self.sealed = false;
             self.idle_since_us = self.clock.now().mono_us;
@@ -239,6 +274,7 @@ impl GateActor {
         }
         self.gate.release(journal.written(), durable, &mut self.released);
         journal.set_awaited(self.gate.awaits_sync() || !self.arrivals.is_empty());
+        self.send_seeks();
         if self.released.tickets.is_empty() && self.released.orders.is_empty() {
             return;
         }
@@ -270,10 +306,13 @@ impl GateActor {
     }
 
     fn send_ticket(&mut self, now_us: u64, ticket: Box<Ticket>) {
-        self.board.latency.count(now_us.saturating_sub(ticket.received_us));
         let ring = match ticket.errand {
+            // It comes back.
             Errand::Recall | Errand::Status | Errand::Original => Some(&self.rings.recalls),
-            _ => self.rings.answers.get(usize::from(ticket.place.conduit)),
+            _ => {
+                self.board.latency.count(now_us.saturating_sub(ticket.received_us));
+                self.rings.answers.get(usize::from(ticket.place.conduit))
+            }
         };
         if ring.is_none_or(|ring| ring.push(ticket).is_err()) {
             // The ring has room for every ticket there is, so this is a bug; the outcome is durable, and a repeat gets it.
@@ -324,6 +363,23 @@ impl GateActor {
         }
     }
 
+    /// Without room for sales they get 96; outcomes and reversals go on in what is left.
+    fn watch_room(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        let room = journal.room();
+        show(&self.board.gate.segments_prepared, journal.prepared() as u64);
+        if (room == Room::Plenty) != (self.room == Room::Plenty) {
+            match room {
+                Room::Plenty => tracing::info!("the journal has room again: sales are taken"),
+                _ => tracing::error!(
+                    "the journal has no room for sales: they get 96 until there is room on the disk; outcomes and reversals go on"
+                ),
+            }
+        }
+        self.room = room;
+        self.gate.set_room(room == Room::Plenty);
+    }
+
     fn show(&mut self) {
         self.show_advices();
         let (row, counters) = (&self.board.gate, self.gate.counters);
@@ -332,6 +388,7 @@ impl GateActor {
         show(&row.refused, counters.refused);
         show(&row.repeats, counters.repeats);
         show(&row.joined, counters.joined);
+        show(&row.sought, counters.sought);
         show(&row.approved, counters.approved);
         show(&row.declined, counters.declined);
         show(&row.unknown, counters.unknown);
@@ -347,7 +404,10 @@ impl GateActor {
         show(&row.withdrawn, counters.withdrawn);
         show(&row.inquiries, counters.inquiries);
         show(&row.in_flight, self.gate.waiting() as u64);
-        show(&row.window_requests, self.gate.state().index.len() as u64);
+        let index = &self.gate.state().index;
+        show(&row.window_requests, index.len() as u64);
+        show(&row.window_bytes, index.bytes() as u64);
+        show(&row.runs, index.runs().len() as u64);
         show(&row.batches, self.batches);
         if let Some(journal) = &self.journal {
             show(&row.written_bytes, journal.written().0);
@@ -382,7 +442,9 @@ impl GateActor {
 
     /// Once a second: shows the suppliers, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
+        self.watch_room();
         self.wish_all();
+        self.age();
         self.show_supplies();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
@@ -401,7 +463,7 @@ impl GateActor {
             Ok(()) => self.sealed = true,
             Err(error) => {
                 self.journal = None;
-                (self.fail)(error.to_string());
+                (self.fail)(last_words(&error, error.advice()));
             }
         }
     }
@@ -496,13 +558,14 @@ impl Handler<Close> for GateActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
-        let Some(journal) = self.journal.take() else { return Ok(()) };
+        // However this ends, the thread that writes checkpoints ends after it.
+        let (journal, checkpointer) = (self.journal.take(), self.checkpointer.take());
+        let Some(journal) = journal else { return Ok(()) };
         let facts = journal.facts();
         journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())?;
-        // The last checkpoint, of everything: the next start has nothing to replay. The thread ends after it.
-        let told =
-            self.checkpointer.take().and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
-        let _ = told.map(|durable| durable.send(()));
+        // The last checkpoint, of everything: the next start has nothing to replay.
+        let durable = checkpointer.and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
+        let _ = durable.map(|durable| durable.send(()));
         Ok(())
     }
 }
@@ -528,6 +591,8 @@ impl Handler<StockNow> for GateActor {
 pub struct StockArrived {
     /// The batch.
     pub batch: StockBatch,
+    /// Who loaded it.
+    pub by: Operator,
     /// Told when its fact is durable; dropped when the journal fails.
     pub durable: oneshot::Sender<()>,
 }
@@ -540,7 +605,11 @@ impl Handler<StockArrived> for GateActor {
     type Result = ();
 
     fn handle(&mut self, arrived: StockArrived, _: &mut Self::Context) {
-        let at = self.gate.load_stock(arrived.batch);
+        let StockBatch { product, name, count, .. } = arrived.batch;
+        let loaded = self.gate.load_stock(arrived.batch);
+        let load = Instruction::Load { product, batch: name, count };
+        let done = self.gate.operate(self.clock.now(), arrived.by, Reason::default(), &load);
+        let at = done.map_or(loaded, |(_, at)| at);
         self.arrivals.push((at, arrived.durable));
         self.wish_all();
         self.rings.requests.wake();

@@ -1,6 +1,6 @@
 //! The keeper: slow reading, beside the yard.
 //!
-//! Owns: a thread that reads stored answers and fills trays, and one that prepares segments.
+//! Owns: a thread that reads stored answers, looks into runs and fills trays, one that writes runs, and one that prepares segments.
 //! Invariants: nothing here decides or writes facts; a ticket that comes in goes out again, whatever happens.
 //! Deliberately absent: checkpoints and projections (later), and anything that a transaction of the usual kind waits for.
 
@@ -8,6 +8,7 @@ use crate::gate::{TrayFilled, TrayWish};
 use crate::journal::{JournalReader, SegmentMaker};
 use crate::keys::Kek;
 use crate::ring::Ring;
+use crate::runs::{RunFiles, RunFolder, RunWork, write_runs};
 use crate::stock::{StockError, StockReader};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -54,13 +55,13 @@ pub struct KeeperWork {
     pub keyring: Arc<Keyring>,
     /// Reads facts.
     pub reader: JournalReader,
+    /// Where runs lie.
+    pub runs: Arc<RunFolder>,
     /// Reads batch files.
     pub stock: StockReader,
     /// Tickets whose stored answer is wanted.
     pub recalls: Arc<Ring<Box<Ticket>>>,
-    /// Where they go then, one ring a conduit.
-    pub answers: Vec<Arc<Ring<Box<Ticket>>>>,
-    /// Where tickets go back to the gate whose original was wanted.
+    /// Where they go back to the gate, which looks at them once more: a reversal may have come meanwhile (S-4).
     pub originals: Arc<Ring<Box<Ticket>>>,
     /// Trays wanted, batches to be opened.
     pub wishes: Arc<Ring<KeeperWish>>,
@@ -78,15 +79,19 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts both threads.
+    /// Starts its threads.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(work: KeeperWork, maker: SegmentMaker) -> std::io::Result<Self> {
+    pub fn start(work: KeeperWork, runs: RunWork, maker: SegmentMaker) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         let stopping = Arc::clone(&stop);
         threads.push(std::thread::Builder::new().name("keeper".into()).spawn(move || keep(work, &stopping))?);
+        let stopping = Arc::clone(&stop);
+        threads.push(
+            std::thread::Builder::new().name("runs".into()).spawn(move || write_runs(&runs, &stopping))?,
+        );
         let stopping = Arc::clone(&stop);
         threads.push(
             std::thread::Builder::new().name("segments".into()).spawn(move || prepare(maker, &stopping))?,
@@ -94,7 +99,7 @@ impl Keeper {
         Ok(Self { stop, threads })
     }
 
-    /// Ends both threads, after what they are at.
+    /// Ends its threads, after what they are at.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Release);
         for thread in self.threads {
@@ -107,12 +112,16 @@ impl Keeper {
 fn keep(mut work: KeeperWork, stop: &AtomicBool) {
     let waker = own_waker();
     let mut fact = Vec::new();
+    let mut files = RunFiles::default();
     while !stop.load(Ordering::Acquire) {
         work.recalls.register(&waker);
         work.wishes.register(&waker);
         let mut worked = false;
         while let Some(ticket) = work.recalls.pop() {
-            recall(&work, ticket, &mut fact);
+            match ticket.errand {
+                Errand::Seek => seek(&work, ticket, &mut files),
+                _ => recall(&work, ticket, &mut fact),
+            }
             worked = true;
         }
         while let Some(wish) = work.wishes.pop() {
@@ -139,39 +148,46 @@ fn grant(work: &mut KeeperWork, wish: KeeperWish) {
     }
 }
 
-/// Does what the errand of a ticket says, and sends it on: to its conduit, or back to the gate.
+/// Does what the errand of a ticket says, and sends it back to the gate.
 fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
-    if ticket.errand == Errand::Original {
-        return recall_original(work, ticket, fact);
+    match ticket.errand {
+        Errand::Original => recall_original(work, &mut ticket, fact),
+        _ => recall_answer(work, &mut ticket, fact),
     }
+    if work.originals.push(ticket).is_err() {
+        tracing::error!("the ring of originals is full");
+    }
+    work.originals.wake();
+}
+
+fn recall_answer(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) {
     let status = ticket.errand == Errand::Status;
     ticket.errand = Errand::Answer;
-    let read =
-        if status { read_status(work, &mut ticket, fact) } else { read_stored(work, &mut ticket, fact) };
+    let read = if status { read_status(work, ticket, fact) } else { read_stored(work, ticket, fact) };
     if let Err(reason) = read {
         ticket.outcome.clear();
         tracing::error!(at = ticket.intent_at.0, reason, "a stored answer cannot be read");
     }
-    let Some(ring) = work.answers.get(usize::from(ticket.place.conduit)) else { return };
-    if ring.push(ticket).is_err() {
-        tracing::error!("an answer ring is full");
+}
+
+/// Looks into the runs; the gate decides what follows.
+fn seek(work: &KeeperWork, mut ticket: Box<Ticket>, files: &mut RunFiles) {
+    work.runs.seek(&mut ticket.seek, files);
+    if work.originals.push(ticket).is_err() {
+        tracing::error!("the ring of originals is full");
     }
-    ring.wake();
+    work.originals.wake();
 }
 
 /// Reads the sale that a reversal names; the gate decides what becomes of it. One that cannot be read is refused there.
-fn recall_original(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
-    ticket.recalled = match read_original(work, &ticket, fact) {
+fn recall_original(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) {
+    ticket.recalled = match read_original(work, ticket, fact) {
         Ok(recalled) => Some(Box::new(recalled)),
         Err(reason) => {
             tracing::error!(at = ticket.intent_at.0, reason, "the original of a reversal cannot be read");
             None
         }
     };
-    if work.originals.push(ticket).is_err() {
-        tracing::error!("the ring of originals is full");
-    }
-    work.originals.wake();
 }
 
 fn read_original(work: &KeeperWork, ticket: &Ticket, bytes: &mut Vec<u8>) -> Result<Recalled, String> {
@@ -239,14 +255,24 @@ fn fill(stock: &mut StockReader, wish: TrayWish) -> TrayFilled {
 
 fn prepare(mut maker: SegmentMaker, stop: &AtomicBool) {
     let waker = own_waker();
+    let mut failing = false;
     while !stop.load(Ordering::Acquire) {
         maker.register(&waker);
         match maker.prepare() {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => {
-                tracing::error!(%error, "no segment can be prepared; sales are refused when two are left")
+            Ok(made) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!("segments of the journal can be prepared again");
+                }
+                if made {
+                    continue;
+                }
             }
+            // It is tried again every second, and told once.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::error!(%error, "no segment of the journal can be prepared; sales get 96 when fewer than two are left");
+            }
+            Err(_) => {}
         }
         std::thread::park_timeout(Duration::from_millis(PARK_MS));
     }

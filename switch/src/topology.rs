@@ -7,34 +7,35 @@
 //!
 //! ```text
 //! door ── Arrival ──▶ conduits ── requests ──▶ gate ── orders ──▶ suppliers
-//!                        ▲   ▲                 │ ▲ ◀── reports ──────┘
-//!                        │   └──── answers ────┘ └ trays ─┐
-//!                        └──────── answers ──── keeper ◀──┴ recalls, wishes
+//!                            ▲                 │ ▲ ◀── reports ──────┘
+//!                            └──── answers ────┘ └── originals, trays ── keeper ◀── recalls, wishes
 //! ```
+
+mod links;
 
 use crate::board::{Board, SupplierRow, show};
 use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
 use crate::clock::Clock;
 use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget, TicketBudget};
-use crate::control::{self, socket::Operations};
+use crate::control::{self, operate::Actors, socket::Operations};
 use crate::door::{Arrival, Door, DoorError};
 use crate::gate::{Close, GateActor, GateRings, fill_trays};
-use crate::journal::{JournalError, JournalOptions, Opening, Replayed};
+use crate::journal::{JournalError, JournalOptions, JournalPlace, Opening, Replayed};
 use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
 use crate::limits::RingSizes;
-use crate::link::Link;
-use crate::restore::restore;
+use crate::link::Way;
+use crate::restore::{newest, replay};
 use crate::ring::Ring;
+use crate::runs::{Reach, RunFolder, RunWork, RunsError};
 use crate::settings::{ConduitSettings, Settings, SupplierSettings};
 use crate::stock::{self, StockError, StockReader};
 use crate::supplier::{Leave, SupplierActor};
-use crate::tls::{self, LinkTls, TlsError};
+use crate::tls::{self, TlsError};
 use actix::{Actor, Addr, Arbiter, Recipient, System};
 use crossbeam::utils::CachePadded;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -83,6 +84,9 @@ pub enum StartError {
     /// A conduit's address or certificates.
     #[error("{0}")]
     Door(#[from] DoorError),
+    /// The runs of the duplicate index.
+    #[error("{0}")]
+    Runs(#[from] RunsError),
     /// A supplier's certificates.
     #[error("supplier `{supplier}`: {source}")]
     Tls {
@@ -127,10 +131,14 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// The yard did not answer in time.
-    #[error("the switch did not stop in time; what was open is resolved at the next start")]
+    #[error(
+        "the switch did not stop in time; every answer that was given stands, and what was open is resolved at the next start"
+    )]
     Late,
     /// The journal could not be closed.
-    #[error("the journal was not closed: {0}; what was open is resolved at the next start")]
+    #[error(
+        "the journal was not closed: {0}; every answer that was given stands, and what was open is resolved at the next start"
+    )]
     Journal(String),
 }
 
@@ -144,6 +152,8 @@ pub struct Books {
     pub keyring: Arc<Keyring>,
     /// The key-encryption key.
     pub kek: Arc<Kek>,
+    /// What lies in files of the duplicate index.
+    pub runs: Arc<RunFolder>,
     /// What the replay found.
     pub replayed: Replayed,
 }
@@ -165,25 +175,38 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
     kek.refresh(&settings.keys, &settings.data)?;
     let keyring = Arc::new(Keyring::new());
-    let (state, replayed) = restore(&mut opening, &keyring, window_ms(settings))?;
-    Ok(Books { state, opening, keyring, kek, replayed })
-}
-
-/// How long a key stays in the index: the window, and the slack of time zones on both sides (S-3).
-pub fn window_ms(settings: &Settings) -> u64 {
-    (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000
+    let gate = &settings.gate;
+    let mut state = newest(&opening, gate.reversible_ms())?;
+    let newest_ms = state.index.newest_ms();
+    let reach = Reach {
+        repeatable_ms: newest_ms.saturating_sub(gate.repeatable_ms()),
+        // Runs are removed by the time of requests, which is the clock's of then.
+        reversible_ms: Clock::start().now().wall_ms.saturating_sub(gate.reversible_ms()),
+    };
+    let (runs, opened) = RunFolder::open(&settings.data.join("runs"), state.index.relied(), reach)?;
+    state.index.attach(opened);
+    let mut refused = None;
+    let replayed = replay(&mut opening, &keyring, &mut state, |state| {
+        let room = runs.make_room(state, gate.duplicate_bytes_max as usize, gate.repeatable_ms());
+        room.map_err(|error| refused.insert(error).to_string())
+    });
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Ok(Books { state, opening, keyring, kek, runs: Arc::new(runs), replayed: replayed? }),
+    }
 }
 
 /// How long segments are kept at least: stored answers are read from them for as long as their keys are known.
 fn keep(settings: &Settings) -> Duration {
     let days = Duration::from_secs(u64::from(settings.journal.keep_days) * 86_400);
-    days.max(Duration::from_millis(window_ms(settings)))
+    days.max(Duration::from_millis(settings.gate.reversible_ms()))
 }
 
 /// A running switch.
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<(String, SocketAddr)>,
+    berths: Vec<(String, SocketAddr)>,
     admin: Option<SocketAddr>,
     board: Arc<Board>,
     /// What the start found.
@@ -231,6 +254,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = make_adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
+    let ways = links::ways(&settings, &door)?;
+    let berths = links::berths(&settings, &ways);
     let admin = bind_admin(&settings)?;
     // Port 0 was any free one.
     let pages = admin.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -239,7 +264,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let epoch = KeyId::epoch(log.epoch());
     let first_refusal = FlightNo::first_refusal(log.epoch(), now.wall_ms);
     let options = GateOptions {
-        duplicates_max: settings.gate.duplicates_max as usize,
+        duplicate_bytes_max: settings.gate.duplicate_bytes_max as usize,
+        repeatable_ms: settings.gate.repeatable_ms(),
+        reversible_ms: settings.gate.reversible_ms(),
         reversals_max: settings.gate.reversals_max as usize,
         voucher_credits_max: settings.gate.voucher_credits_max,
         key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,
@@ -259,19 +286,25 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let rings = rings(&settings, &gate);
     let board = Arc::new(board(&settings));
     let dialects = known_dialects(gate.state(), &settings.dialects);
+    let place = reader.place();
     let work = KeeperWork {
         kek: Arc::clone(&books.kek),
         keyring: Arc::clone(&books.keyring),
         reader,
+        runs: Arc::clone(&books.runs),
         stock,
         recalls: Arc::clone(&rings.recalls),
-        answers: rings.answers.clone(),
         originals: Arc::clone(&rings.originals),
         wishes: Arc::clone(&rings.wishes),
         trays: Arc::clone(&rings.trays),
         dialects,
     };
-    let keeper = Keeper::start(work, maker).map_err(StartError::Thread)?;
+    let run_work = RunWork {
+        folder: books.runs,
+        wishes: Arc::clone(&rings.runs),
+        written: Arc::clone(&rings.written_runs),
+    };
+    let keeper = Keeper::start(work, run_work, maker).map_err(StartError::Thread)?;
     let options = CheckpointOptions { facts_max: settings.journal.checkpoint_facts, keep: keep(&settings) };
     let (checkpointer, checkpoints) =
         Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts)
@@ -291,7 +324,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         door: door.handle(),
         settings: Arc::new(settings),
         first_refusal,
+        ways,
         kek: books.kek,
+        place,
         checkpointer,
     };
     let settings = Arc::clone(&parts.settings);
@@ -305,6 +340,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
     Ok(Running {
         addresses: addresses.collect(),
+        berths,
         admin: pages,
         board,
         replayed,
@@ -419,6 +455,8 @@ fn rings(settings: &Settings, gate: &Gate) -> GateRings {
         orders,
         recalls: Arc::new(Ring::new(sizes.tickets)),
         wishes: Arc::new(Ring::new(sizes.trays)),
+        runs: Arc::new(Ring::new(sizes.runs)),
+        written_runs: Arc::new(Ring::new(sizes.runs)),
     }
 }
 
@@ -437,7 +475,10 @@ struct YardParts {
     door: crate::door::DoorHandle,
     settings: Arc<Settings>,
     first_refusal: FlightNo,
+    /// How each supplier's links come to be, in the order of the settings.
+    ways: Vec<Vec<Way>>,
     kek: Arc<Kek>,
+    place: JournalPlace,
     checkpointer: Checkpointer,
 }
 
@@ -475,6 +516,7 @@ fn run_control(
         let arbiter = Arbiter::new();
         let (wishes, kek, clock) = (Arc::clone(&parts.rings.wishes), Arc::clone(&parts.kek), parts.clock);
         let products = stock::stock_products(&parts.catalogue).into();
+        let (place, dialects) = (parts.place.clone(), parts.settings.dialects.clone().into());
         let data = parts.settings.data.clone();
         let (tell_yard, told_yard) = oneshot::channel();
         arbiter.spawn_fn(move || {
@@ -487,8 +529,9 @@ fn run_control(
         };
         match control::socket::bind(&data) {
             Ok(listener) => {
-                let gate = yard.gate.clone();
-                let operations = Operations { gate, wishes, products, data, kek, clock };
+                let actors = Actors { gate: yard.gate.clone(), conduits: yard.conduits.clone() };
+                let operations =
+                    Operations { actors, journal: place, dialects, wishes, products, data, kek, clock };
                 actix_rt::spawn(control::socket::serve(listener, operations));
             }
             Err(source) => {
@@ -526,13 +569,14 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         door,
         settings,
         first_refusal,
+        mut ways,
         checkpointer,
         ..
     } = parts;
     let mut suppliers = Vec::new();
     for (at, wire) in wires {
         let (supplier, core) = (&settings.suppliers[at], &catalogue.suppliers[at]);
-        let links = links(supplier, &settings.data, &door)?;
+        let links = links::links(supplier, std::mem::take(&mut ways[at]), &door);
         let record = open_record(supplier).map_err(|error| StartError::Adapter {
             supplier: supplier.code.clone(),
             reason: error.to_string(),
@@ -566,6 +610,7 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
             settings: conduit.clone(),
             dialects: Arc::clone(&dialects),
             catalogue: Arc::clone(&catalogue),
+            blocked: Arc::clone(gate.state().controls().blocked()),
             window_h: settings.gate.duplicate_window_h,
             keys: KeyHash::clone(&keys),
             keyring: Arc::clone(&keyring),
@@ -592,24 +637,9 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
     Ok(Yard { gate: gate.start(), conduits, suppliers })
 }
 
-fn links(
-    supplier: &SupplierSettings,
-    data: &Path,
-    door: &crate::door::DoorHandle,
-) -> Result<Vec<Link>, StartError> {
-    let fault = |source| StartError::Tls { supplier: supplier.code.clone(), source };
-    let mut links = Vec::new();
-    for (at, link) in supplier.links.iter().enumerate() {
-        let tls = link.tls.as_ref().map(|tls| LinkTls::new(tls, data)).transpose().map_err(fault)?;
-        let seed = u64::from(std::process::id()) << 16 | (at as u64 + 1);
-        links.push(Link::new(supplier, link, tls, door.clone(), seed));
-    }
-    Ok(links)
-}
-
 /// The journal failed, or a fact did not fit: nothing more is acknowledged, and the process ends. The next start recovers.
 fn stop_process(reason: String) {
-    tracing::error!(%reason, "the switch stops: nothing more is acknowledged; start it again to recover");
+    tracing::error!(%reason, "the switch stops");
     eprintln!("switchyard: stopped: {reason}");
     std::process::exit(crate::EXIT_JOURNAL);
 }
@@ -631,6 +661,11 @@ impl Running {
     /// Conduits and where they listen.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Suppliers that dial in, by code, and where: a line for each such link.
+    pub fn berths(&self) -> &[(String, SocketAddr)] {
+        &self.berths
     }
 
     /// Where the pages are.

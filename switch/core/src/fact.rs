@@ -9,6 +9,7 @@ use crate::adapter::{LinkNo, LocalEffect};
 use crate::flight::{Attempt, Flight};
 use crate::ids::{FlightNo, NetworkId};
 use crate::money::Minor;
+use crate::operate::{Act, Action};
 use crate::outcome::Outcome;
 use crate::pack::{Pack, Unpack, Unreadable};
 use crate::reversal::{Reversal, Undone};
@@ -67,6 +68,8 @@ pub enum Settlement {
     Reversed = 1,
     /// The supplier does not know the original, and that ends it there (S-8).
     NotFound = 2,
+    /// The supplier said, when asked, that it had not performed it.
+    NotPerformed = 3,
 }
 
 /// A fact.
@@ -231,6 +234,23 @@ pub enum Fact<'a> {
         /// The repeat's key of S-5, hashed.
         named: u128,
     },
+    /// An operator did something.
+    Operated(Action),
+    /// A network closed its business day by a message (201), and the next one began.
+    CutOver {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// Whose.
+        network: NetworkId,
+        /// The day that began, YYYYMMDD.
+        date: u32,
+        /// When it ends, Unix milliseconds.
+        until_ms: u64,
+        /// DE11 of the message.
+        stan: u32,
+        /// DE7 of the message.
+        transmission: [u8; 10],
+    },
 }
 
 impl Pack for LocalEffect {
@@ -377,6 +397,16 @@ impl Pack for Fact<'_> {
                 key.pack(out);
                 named.pack(out);
             }
+            Self::Operated(action) => action.pack(out),
+            Self::CutOver { at_ms, network, date, until_ms, stan, transmission } => {
+                out.push(28);
+                at_ms.pack(out);
+                network.pack(out);
+                date.pack(out);
+                until_ms.pack(out);
+                stan.pack(out);
+                transmission.pack(out);
+            }
         }
     }
 }
@@ -473,6 +503,15 @@ impl<'a> Fact<'a> {
                 undone: Undone::unpack(from)?,
             },
             15 => Self::Seen { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
+            Act::NUMBER_FIRST..=Act::NUMBER_LAST => Self::Operated(Action::unpack(number, from)?),
+            28 => Self::CutOver {
+                at_ms: from.u64()?,
+                network: from.network()?,
+                date: from.u32()?,
+                until_ms: from.u64()?,
+                stan: from.u32()?,
+                transmission: from.array()?,
+            },
             _ => return Err(Unreadable),
         })
     }
@@ -498,7 +537,7 @@ fn cause(number: u8) -> Result<Cause, Unreadable> {
 }
 
 fn settlement(number: u8) -> Result<Settlement, Unreadable> {
-    [Settlement::Reversed, Settlement::NotFound]
+    [Settlement::Reversed, Settlement::NotFound, Settlement::NotPerformed]
         .into_iter()
         .find(|settlement| *settlement as u8 == number)
         .ok_or(Unreadable)

@@ -9,10 +9,13 @@
 
 mod advise;
 mod alert;
+mod cold;
 mod contradict;
+mod day;
 mod explain;
 mod heard;
 mod inquire;
+mod operate;
 mod recover;
 mod release;
 mod reverse;
@@ -22,6 +25,7 @@ mod watch;
 pub use alert::Alert;
 pub(crate) use explain::EXPLANATIONS_BYTES;
 pub use explain::{Explained, Explanations};
+pub use operate::NotDone;
 pub use recover::Recovered;
 pub use release::{Released, Releases};
 pub use supply::Supply;
@@ -43,7 +47,7 @@ use crate::route::{self, NoRoute, Query, Route};
 use crate::seal::{DataKey, KeyId, Keyring, Nonce};
 use crate::shelf::Shelf;
 use crate::stamp;
-use crate::state::{Day, Misfit, State};
+use crate::state::{Misfit, State};
 use crate::text::Text;
 use crate::ticket::{Errand, Ticket};
 use rustc_hash::FxHashMap;
@@ -52,8 +56,12 @@ use std::sync::Arc;
 /// What the gate is told once.
 #[derive(Clone, Debug)]
 pub struct GateOptions {
-    /// Requests that the window may hold; full means 96, never an eviction (S-3).
-    pub duplicates_max: usize,
+    /// Bytes that the index may take in memory, filters of runs among them; full means 96, never an eviction (S-3).
+    pub duplicate_bytes_max: usize,
+    /// How long after its admission a request can be repeated: the window, and the slack of time zones on both sides (S-3), milliseconds.
+    pub repeatable_ms: u64,
+    /// How long after its admission a request can be reversed (S-3), milliseconds.
+    pub reversible_ms: u64,
     /// Reversals that may be open at a time, over all suppliers; beyond it those of approved sales get 96 and come again.
     pub reversals_max: usize,
     /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
@@ -81,6 +89,8 @@ pub struct GateCounters {
     pub repeats: u64,
     /// Repeats that joined a flight.
     pub joined: u64,
+    /// Tickets whose key was looked for in runs.
+    pub sought: u64,
     /// Flights approved.
     pub approved: u64,
     /// Flights declined.
@@ -233,7 +243,9 @@ impl Gate {
         let places = usize::from(self.state.names(NameKind::Supplier));
         self.supplies.resize_with(self.supplies.len().max(places), Supply::default);
         for supplier in &catalogue.suppliers {
-            self.supplies[usize::from(supplier.id.0)].configure(supplier);
+            let supply = &mut self.supplies[usize::from(supplier.id.0)];
+            supply.configure(supplier);
+            supply.drain(self.state.controls().is_drained(supplier.id));
         }
         self.catalogue = Arc::new(catalogue);
         Arc::clone(&self.catalogue)
@@ -332,6 +344,14 @@ impl Gate {
     /// Takes a ticket in.
     pub fn ask(&mut self, now: Now, ticket: Box<Ticket>) {
         self.counters.tickets += 1;
+        self.make_room();
+        self.look_up(now, ticket);
+    }
+
+    fn look_up(&mut self, now: Now, ticket: Box<Ticket>) {
+        if self.must_seek(&ticket) {
+            return self.seek(ticket);
+        }
         match ticket.request.kind {
             Kind::CutOver => self.cut_over(now, ticket),
             Kind::Sale => self.sale(now, ticket),
@@ -341,35 +361,33 @@ impl Gate {
     }
 
     fn sale(&mut self, now: Now, ticket: Box<Ticket>) {
-        match self.state.index.by_key(ticket.request.key) {
+        match self.own(&ticket) {
             Some(entry) => self.repeat(now, ticket, entry),
             None if self.state.index.is_blocked(ticket.request.named) => {
-                self.refuse(now, ticket, Code::CANCELLED)
+                self.tell(now, ticket, Code::CANCELLED)
             }
             None => self.admit(now, ticket),
         }
     }
 
     /// A key seen before: a repeat, or other contents under the same key (S-1, S-2, S-4).
-    fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: u32) {
-        let Some(entry) = self.state.index.entry(entry).copied() else {
-            return self.refuse(now, ticket, Code::FAULT);
-        };
-        if entry.standing == Standing::Blocked {
-            return self.refuse(now, ticket, Code::CANCELLED);
+    fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: Entry) {
+        // A reversal may have named just this message before anything of its sale was here.
+        if entry.standing == Standing::Blocked || self.state.index.is_blocked(ticket.request.named) {
+            return self.tell(now, ticket, Code::CANCELLED);
         }
         if entry.contents != ticket.request.contents {
             return self.refuse(now, ticket, Code::OTHER_CONTENTS);
         }
-        self.see(now, &ticket, &entry);
+        let seen = self.see(now, &ticket, &entry);
         match entry.standing {
-            Standing::Cancelled | Standing::Blocked => self.refuse(now, ticket, Code::CANCELLED),
+            Standing::Cancelled | Standing::Blocked => self.tell(now, ticket, Code::CANCELLED),
             Standing::InFlight => self.join(now, ticket, entry.flight),
             Standing::Approved | Standing::Answered => {
                 self.counters.repeats += 1;
                 let replayed = Fact::Replayed { at_ms: now.wall_ms, flight: entry.flight };
                 let at = if entry.secret { self.record(&replayed) } else { entry.outcome_at };
-                self.recall(at, ticket, &entry, Errand::Recall);
+                self.recall(seen.unwrap_or(at).max(at), ticket, &entry, Errand::Recall);
             }
         }
     }
@@ -382,13 +400,12 @@ impl Gate {
         self.releases.ticket(at, self.log.last(), ticket, false);
     }
 
-    /// A reversal may name its original by the transmission time of any of its repeats (S-5).
-    fn see(&mut self, now: Now, ticket: &Ticket, entry: &Entry) {
+    /// A reversal may name its original by the transmission time of any of its repeats (S-5): that must be durable before the repeat is answered.
+    fn see(&mut self, now: Now, ticket: &Ticket, entry: &Entry) -> Option<Lsn> {
         let named = ticket.request.named;
-        let known = named == entry.named || self.state.index.by_named(named).is_some();
-        if !known && self.state.index.len() < self.options.duplicates_max {
-            self.record(&Fact::Seen { at_ms: now.wall_ms, key: entry.key, named });
-        }
+        let known = named == entry.named || self.state.index.knows_name(named);
+        let room = self.state.index.bytes() < self.options.duplicate_bytes_max;
+        (!known && room).then(|| self.record(&Fact::Seen { at_ms: now.wall_ms, key: entry.key, named }))
     }
 
     fn alert(&mut self, alert: Alert) {
@@ -417,6 +434,14 @@ impl Gate {
         self.releases.now(ticket);
     }
 
+    /// Says how something stands, with a code and without a fact. It leaves when what it says is durable: a power cut must not take that back.
+    fn tell(&mut self, now: Now, mut ticket: Box<Ticket>, code: Code) {
+        let outcome = self.bare_outcome(now, &ticket, code);
+        answer_with(&mut ticket, &outcome);
+        let last = self.state.last;
+        self.releases.ticket(last, last, ticket, false);
+    }
+
     /// An outcome that is nothing but its code.
     fn bare_outcome(&mut self, now: Now, ticket: &Ticket, code: Code) -> Outcome<'static> {
         let number = self.number();
@@ -431,59 +456,15 @@ impl Gate {
         }
     }
 
-    fn day_digits(&self, now: Now, ticket: &Ticket) -> [u8; 4] {
-        let catalogue = ticket.catalogue.as_deref();
-        let network = catalogue.and_then(|catalogue| network(catalogue, ticket));
-        network.map_or_else(|| stamp::month_day(now.wall_ms), |network| self.day_at(now, network).digits())
-    }
-
-    /// The network's business day at `now`, whether it has begun or not.
-    fn day_at(&self, now: Now, network: &Network) -> Day {
-        match self.state.day(network.id) {
-            Some(day) if now.wall_ms < day.until_ms => day,
-            before => {
-                let today = stamp::business_day(now.wall_ms, &network.cut_over);
-                before.map_or(today, |before| today.max_by_date(before))
-            }
-        }
-    }
-
-    /// The network's business day; begins the next one when the last is over (S-16).
-    fn day(&mut self, now: Now, network: &Network) -> [u8; 4] {
-        let day = self.day_at(now, network);
-        if self.state.day(network.id) != Some(day) {
-            self.record(&Fact::Day { network: network.id, date: day.date, until_ms: day.until_ms });
-        }
-        day.digits()
-    }
-
-    /// An incoming cut-over: 00, and the network's day is closed (S-16).
-    fn cut_over(&mut self, now: Now, mut ticket: Box<Ticket>) {
-        let catalogue = ticket.catalogue.clone().unwrap_or_default();
-        let Some(network) = catalogue.networks.get(ticket.request.network as usize) else {
-            return self.refuse(now, ticket, Code::NETWORK);
-        };
-        self.day(now, network);
-        let today = self.state.day(network.id).unwrap_or_default();
-        let next = stamp::next_day(today, now.wall_ms, &network.cut_over);
-        let at = self.record(&Fact::Day { network: network.id, date: next.date, until_ms: next.until_ms });
-        let outcome = Outcome {
-            flight: self.number(),
-            verdict: Verdict::Approved,
-            code: Code::APPROVED,
-            day: next.digits(),
-            ..Outcome::default()
-        };
-        answer_with(&mut ticket, &outcome);
-        self.releases.ticket(at, at, ticket, false);
-    }
-
     /// A new request: the rest of the checks, position, route, credits; then its first fact.
     fn admit(&mut self, now: Now, ticket: Box<Ticket>) {
         if let Some(code) = ticket.request.refusal {
             return self.refuse(now, ticket, code);
         }
-        if is_too_old(now, &ticket) || !self.room || self.state.index.len() >= self.options.duplicates_max {
+        if is_too_old(now, &ticket)
+            || !self.room
+            || self.state.index.bytes() >= self.options.duplicate_bytes_max
+        {
             return self.refuse(now, ticket, Code::FAULT);
         }
         let catalogue = ticket.catalogue.clone().unwrap_or_default();
@@ -513,11 +494,9 @@ impl Gate {
             })
     }
 
-    /// Whether an account can pay: posted, plus its credit line, less what is reserved (S-15).
+    /// Whether an account can pay (S-15).
     fn position_allows(&self, account: Account, funding: Funding, amount: Minor) -> bool {
-        let balance = self.state.accounts.balance(account);
-        let free = balance.posted.plus(funding.line()).and_then(|sum| sum.minus(balance.reserved));
-        free.is_some_and(|free| free >= amount)
+        self.free(account, funding).is_some_and(|free| free >= amount)
     }
 
     fn choose(
@@ -792,7 +771,7 @@ impl Gate {
     pub fn release(&mut self, written: Lsn, durable: Lsn, released: &mut Released) {
         let before = released.tickets.len();
         self.releases.release(written, durable, released);
-        let answers = released.tickets[before..].iter().filter(|ticket| ticket.errand != Errand::Original);
+        let answers = released.tickets[before..].iter().filter(|ticket| ticket.errand == Errand::Answer);
         self.counters.answers += answers.count() as u64;
     }
 }

@@ -79,6 +79,19 @@ impl FlightNo {
         base36::<12>((self.0 << 3) | u64::from(attempt & 7))
     }
 
+    /// The flight that an RRN of the switch (of any attempt) leads back to; `None` where it is none.
+    pub fn of_rrn(rrn: &str) -> Option<Self> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(u64::from(byte - b'0')),
+            b'A'..=b'Z' => Some(u64::from(byte - b'A') + 10),
+            _ => None,
+        };
+        let number = rrn.bytes().try_fold(0u64, |number, byte| {
+            number.checked_mul(36)?.checked_add(digit(byte.to_ascii_uppercase())?)
+        })?;
+        (rrn.len() == 12).then_some(Self(number >> 3))
+    }
+
     /// An approval code (DE38, an6) for approvals that a supplier gave none for.
     pub fn approval(self) -> crate::text::Text<6> {
         base36::<6>(self.0 % 36u64.pow(6))

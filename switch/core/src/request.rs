@@ -8,9 +8,11 @@
 use crate::catalogue::{AccountRule, AccountSource, Catalogue, Product};
 use crate::code::Code;
 use crate::ids::Now;
+use crate::index::Hour;
 use crate::iso8583::{Build, Dialect, Role, Tag, Value, View};
 use crate::keyhash::{Digest, KeyHash};
 use crate::money::Minor;
+use crate::operate::Blocked;
 use crate::reversal::Named;
 use crate::stamp;
 use crate::text::Text;
@@ -93,6 +95,8 @@ pub struct Rules<'a> {
     pub window_h: u32,
     /// Key of the hashes.
     pub keys: &'a KeyHash,
+    /// Terminals that operators have blocked, beside those that the catalogue says are.
+    pub blocked: &'a Blocked,
 }
 
 /// Network management that a connection answers by itself.
@@ -251,6 +255,7 @@ fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &m
     };
     ticket.request = Request { kind: Kind::CutOver, network, ..Request::default() };
     ticket.request.transmission = digits(view, Role::TransmissionTime).unwrap_or_default();
+    ticket.request.stan = view.value(Role::Stan).and_then(|value| value.number()).unwrap_or_default() as u32;
     ticket.catalogue = Some(Arc::clone(rules.catalogue));
     match scrub(view, Prepaid::of(view).has_pin, ticket) {
         true => Read::Gate,
@@ -366,7 +371,7 @@ fn admitted_place(sender: &Sender, rules: &Rules<'_>) -> Result<(u32, u32, u32),
         return Err(Code::MERCHANT);
     }
     let (terminal, known) = catalogue.terminal(sender.terminal).ok_or(Code::TERMINAL)?;
-    if known.merchant != merchant || known.blocked {
+    if known.merchant != merchant || known.blocked || rules.blocked.contains(&known.code) {
         return Err(Code::TERMINAL);
     }
     Ok((network, merchant, terminal))
@@ -492,13 +497,13 @@ impl Sender {
 
 fn key(mut shared: Digest, local: &[u8; 10]) -> u128 {
     shared.add(local);
-    shared.end()
+    Hour::of_local(local).put_in(shared.end())
 }
 
 fn named(mut shared: Digest, transmission: &[u8; 10]) -> u128 {
     shared.add(b"DE7");
     shared.add(transmission);
-    shared.end()
+    Hour::of_transmission(transmission).put_in(shared.end())
 }
 
 /// DE12 and DE13 digits: hhmmssMMDD.
@@ -559,7 +564,8 @@ impl Naming {
                     given.then_some(transmission),
                 )
             }
-            None => (2, self.stan_digits, self.transmission),
+            // Where it has the original's local time its transmission time is its own, and changes with each repeat of it.
+            None => (2, self.stan_digits, self.transmission.filter(|_| self.local.is_none())),
         };
         let shared = self.sender.begin(class, &stan, keys);
         let by = Named {

@@ -126,6 +126,17 @@ pub enum Undone {
     },
 }
 
+impl Undone {
+    /// The flight of the original, where the reversal found it.
+    pub fn flight(&self) -> Option<FlightNo> {
+        match self {
+            Self::Blocked(_) | Self::Again => None,
+            Self::Open(original) | Self::Nothing(original) => Some(original.flight),
+            Self::Sold { flight, .. } => Some(flight.number),
+        }
+    }
+}
+
 /// What the journal says of an approved sale that is to be reversed, as the keeper read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recalled {

@@ -11,8 +11,10 @@ use crate::text::Text;
 /// How a supplier does, as the gate sees it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Health {
-    /// Whether it can be asked now: a link is ready, and it is not being drained.
+    /// Whether it can be asked now: a link is ready.
     pub ready: bool,
+    /// Whether an operator has drained it: it gets no new sales.
+    pub drained: bool,
     /// Whether its breaker keeps sales away from it now.
     pub shut: bool,
     /// Recent time to answer, microseconds, exponentially weighted.
@@ -62,6 +64,8 @@ pub enum Reason {
     Terminal,
     /// It is out of reach now.
     Down,
+    /// An operator has drained it.
+    Drained,
     /// Its breaker keeps sales away from it.
     Breaker,
 }
@@ -80,6 +84,7 @@ impl Reason {
             Self::Network => "not for this network",
             Self::Terminal => "not for this terminal",
             Self::Down => "out of reach now",
+            Self::Drained => "drained by an operator",
             Self::Breaker => "left alone by its breaker: too many outcomes were unknown",
         }
     }
@@ -171,6 +176,7 @@ pub fn route(
 /// Why nobody may be asked who could be.
 fn unfit(health: Health) -> Option<Reason> {
     match health {
+        Health { drained: true, .. } => Some(Reason::Drained),
         Health { ready: false, .. } => Some(Reason::Down),
         Health { shut: true, .. } => Some(Reason::Breaker),
         _ => None,

@@ -6,6 +6,7 @@
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
 mod checkpoint;
+mod controls;
 
 pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
 
@@ -14,9 +15,10 @@ use crate::adapter::{LinkNo, LocalEffect};
 use crate::fact::{Fact, NameKind};
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
-use crate::index::{Entry, Index, Standing};
+use crate::index::{Entry, Index, Spill, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
+use crate::operate::Controls;
 use crate::outcome::{Outcome, Verdict};
 use crate::reversal::{Named, Original, Reversal, Taken, Undone};
 use crate::stock::Stock;
@@ -87,12 +89,13 @@ pub struct State {
     flights: FxHashMap<FlightNo, Flight>,
     settled: VecDeque<(u64, FlightNo)>,
     stans: FxHashMap<SupplierId, u32>,
+    controls: Controls,
     last_flight: FlightNo,
     window_ms: u64,
 }
 
 impl State {
-    /// A state without facts. Requests leave the index `window_ms` after they were admitted.
+    /// A state without facts. Requests leave the index `window_ms` after they were admitted: when they can neither be repeated nor reversed any more (S-3).
     pub fn new(window_ms: u64) -> Self {
         Self { window_ms, ..Self::default() }
     }
@@ -152,6 +155,17 @@ impl State {
         self.last_flight
     }
 
+    /// The oldest requests, to be written to a run, when the index takes more than its share of `bytes_max` in memory; none where nothing is to be done. Requests
+    /// that wait for their outcome stay. Only where entries lie changes, so the state stays the fold of the log.
+    pub fn spill(&mut self, bytes_max: usize) -> Option<Spill> {
+        let open = || {
+            let asked = self.flights.values().filter(|flight| flight.phase == Phase::Asked);
+            asked.min_by_key(|flight| flight.number).map(|flight| flight.entry)
+        };
+        let open = if self.index.is_crowded(bytes_max) { open() } else { return None };
+        self.index.spill(bytes_max, open, self.last)
+    }
+
     /// Folds one fact in. `at` is its position.
     ///
     /// # Errors
@@ -185,7 +199,7 @@ impl State {
             Fact::Contradicted { undo, .. } => {
                 if let Some(undo) = undo {
                     self.last_flight = self.last_flight.max(undo.number);
-                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, ..*undo });
+                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, intent_at: at, ..*undo });
                 }
                 Ok(())
             }
@@ -195,6 +209,11 @@ impl State {
             }
             Fact::Seen { at_ms, key, named } => {
                 self.index.see(*at_ms, *key, *named);
+                Ok(())
+            }
+            Fact::Operated(action) => self.operated(action),
+            Fact::CutOver { network, date, until_ms, stan, transmission, .. } => {
+                self.cut_over(*network, Day { date: *date, until_ms: *until_ms }, *stan, *transmission);
                 Ok(())
             }
         }
@@ -313,7 +332,6 @@ impl State {
         outcome: &Outcome<'_>,
         undone: &Undone,
     ) -> Result<(), Misfit> {
-        self.forget(at_ms);
         self.last_flight = self.last_flight.max(reversal.number);
         self.index.add(Entry {
             key: reversal.key,
@@ -339,6 +357,8 @@ impl State {
                 self.take_back(at, at_ms, outcome.day, flight, *link, *taken)?;
             }
         }
+        // Not before: what was decided on may be what is forgotten now.
+        self.forget(at_ms);
         Ok(())
     }
 

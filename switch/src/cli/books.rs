@@ -5,6 +5,7 @@
 //! Deliberately absent: the books of a running switch (`control::socket`).
 
 use super::stock::StockBooks;
+use crate::control::socket::operator;
 use crate::journal::Journal;
 use crate::keys::Kek;
 use crate::settings::Settings;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::gate::{Gate, GateOptions};
 use switchyard_core::ids::Now;
+use switchyard_core::operate::{Instruction, Reason};
 use switchyard_core::seal::KeyId;
 use switchyard_core::stock::{Stock, StockBatch};
 
@@ -25,6 +27,7 @@ const CLOSE: Duration = Duration::from_secs(10);
 /// The books of a data folder that no switch has open.
 pub struct OfflineBooks {
     gate: Gate,
+    now: Now,
     journal: Option<Journal>,
     products: Vec<StockProduct>,
     folder: PathBuf,
@@ -42,7 +45,9 @@ impl OfflineBooks {
         let key_id = KeyId::epoch(log.epoch());
         let key = books.keyring.key(key_id).ok_or(StartError::OwnKey)?;
         let options = GateOptions {
-            duplicates_max: usize::MAX / 9,
+            duplicate_bytes_max: settings.gate.duplicate_bytes_max as usize,
+            repeatable_ms: settings.gate.repeatable_ms(),
+            reversible_ms: settings.gate.reversible_ms(),
             reversals_max: usize::MAX,
             voucher_credits_max: 0,
             key,
@@ -54,7 +59,7 @@ impl OfflineBooks {
         let gate = Gate::new(books.state, log, options, catalogue, &names, Vec::new(), now);
         let products = stock::stock_products(gate.catalogue());
         let folder = stock::folder(&settings.data);
-        Ok(Self { gate, journal: Some(journal), products, folder, kek: books.kek })
+        Ok(Self { gate, now, journal: Some(journal), products, folder, kek: books.kek })
     }
 
     /// Syncs and closes the journal.
@@ -108,6 +113,10 @@ impl StockBooks for OfflineBooks {
 
     fn append(&mut self, batch: &StockBatch) -> Result<(), String> {
         self.gate.load_stock(*batch);
+        let load = Instruction::Load { product: batch.product, batch: batch.name, count: batch.count };
+        let by = operator(nix::unistd::getuid().as_raw());
+        // A load is never refused: the batch is there, and the act only says who brought it.
+        let _ = self.gate.operate(self.now, by, Reason::default(), &load);
         self.write()
     }
 }

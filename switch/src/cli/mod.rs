@@ -14,10 +14,12 @@ pub mod exit;
 pub mod fields;
 pub mod hexdump;
 pub mod input;
+pub mod journal;
 pub mod keys;
 pub mod limits;
 pub mod logging;
 pub mod operate;
+pub mod operators;
 pub mod paint;
 pub mod run;
 pub mod send;
@@ -31,6 +33,7 @@ use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Effects};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::{Exit, Failure};
+use operators::OperatorCommand;
 use paint::{Colour, Paint};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -127,11 +130,42 @@ pub enum Command {
     /// Measure what a transaction costs on this machine: CPU time, throughput, latencies, memory.
     #[command(after_help = "Examples:\n  \
         switchyard bench                                    # about five minutes; use a release build\n  \
-        switchyard bench --shapes 8x16 --runs 1 --json      # one line of the table")]
+        switchyard bench --shapes 8x16 --runs 1 --json      # one line of the table\n  \
+        switchyard bench restart --records 1000000          # how long a start takes")]
     Bench(bench::BenchArgs),
     /// Load vouchers into the stock, and see what is there.
     #[command(subcommand)]
     Stock(stock::StockCommand),
+    /// Look at a journal: what happened, and whether it is sound.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// See positions of retail networks, pay in, take out.
+    #[command(subcommand)]
+    Position(operators::PositionCommand),
+    /// See open reversals; send parked ones again, or settle them.
+    #[command(subcommand)]
+    Advices(operators::AdvicesCommand),
+    /// Block a terminal, or unblock it.
+    #[command(subcommand)]
+    Terminal(operators::TerminalCommand),
+    /// Take a supplier out of service, or back into it.
+    #[command(subcommand)]
+    Supplier(operators::SupplierCommand),
+    /// Find transactions, with every step and its time.
+    #[command(subcommand)]
+    Transaction(operators::TransactionCommand),
+    /// Close a network's business day.
+    #[command(subcommand)]
+    Day(operators::DayCommand),
+    /// Show who did what, when and why: the audit trail.
+    ///
+    /// Every command that changes something is a fact in the journal, with the user who gave it and the reason. Facts are under
+    /// chained checksums: what is changed afterwards, taken out or put in is found at the next start. Repeated hand-outs of PINs and
+    /// cut-overs by networks are in the trail too.
+    #[command(after_help = "Examples:\n  \
+        switchyard audit --data data/demo\n  \
+        switchyard audit --since 2026-05-01 --limit 1000 --json --config /etc/switchyard/switchyard.toml")]
+    Audit(operators::AuditArgs),
     /// Exchange the key-encryption key, and see which keys there are.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -235,6 +269,14 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Decode(args) => decode::run(args, io),
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
         Command::Stock(command) => operate::run(command, io),
+        Command::Journal(command) => journal::run(command, io),
+        Command::Position(command) => operate::operate(OperatorCommand::Position(command.clone()), io),
+        Command::Advices(command) => operate::operate(OperatorCommand::Advices(command.clone()), io),
+        Command::Terminal(command) => operate::operate(OperatorCommand::Terminal(command.clone()), io),
+        Command::Supplier(command) => operate::operate(OperatorCommand::Supplier(command.clone()), io),
+        Command::Transaction(command) => operate::operate(OperatorCommand::Transaction(command.clone()), io),
+        Command::Day(command) => operate::operate(OperatorCommand::Day(command.clone()), io),
+        Command::Audit(args) => operate::operate(OperatorCommand::Audit(args.clone()), io),
         Command::Keys(command) => keys::run(command, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Suppliers(args) => suppliers::run(args),

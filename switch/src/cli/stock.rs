@@ -35,7 +35,7 @@ pub enum StockCommand {
     Show(ShowArgs),
 }
 
-/// Where the stock is.
+/// Where the switch is.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct PlaceArgs {
     /// The configuration that the switch runs with.

@@ -37,6 +37,7 @@ use std::task;
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
+use switchyard_core::operate::Blocked;
 use switchyard_core::seal::Keyring;
 use switchyard_core::secret::Secret;
 use switchyard_core::ticket::{Place, Ticket};
@@ -57,6 +58,8 @@ pub struct ConduitParts {
     pub dialects: Arc<[Arc<Dialect>]>,
     /// The snapshot that messages are checked against.
     pub catalogue: Arc<Catalogue>,
+    /// Terminals that operators have blocked.
+    pub blocked: Arc<Blocked>,
     /// The duplicate window, in hours (S-3).
     pub window_h: u32,
     /// Key of the hashes of keys and contents.
@@ -104,7 +107,7 @@ impl Conduit {
     pub fn new(parts: ConduitParts) -> Option<Self> {
         let dialect = Arc::clone(parts.dialects.get(parts.settings.dialect)?);
         let networks = parts.settings.networks.clone();
-        let snapshot = Rc::new(Snapshot { catalogue: parts.catalogue, networks });
+        let snapshot = Rc::new(Snapshot { catalogue: parts.catalogue, networks, blocked: parts.blocked });
         let shared = Shared {
             index: parts.index,
             settings: parts.settings,
@@ -318,7 +321,27 @@ impl Handler<Reload> for Conduit {
 
     fn handle(&mut self, reload: Reload, _: &mut Self::Context) {
         let Reload { catalogue, networks } = reload;
-        *self.shared.snapshot.borrow_mut() = Rc::new(Snapshot { catalogue, networks });
+        let mut snapshot = self.shared.snapshot.borrow_mut();
+        let blocked = Arc::clone(&snapshot.blocked);
+        *snapshot = Rc::new(Snapshot { catalogue, networks, blocked });
+    }
+}
+
+/// Refuse these terminals, and no others beside those of the catalogue, from now on: what operators have blocked.
+#[derive(Debug)]
+pub struct Block(pub Arc<Blocked>);
+
+impl Message for Block {
+    type Result = ();
+}
+
+impl Handler<Block> for Conduit {
+    type Result = ();
+
+    fn handle(&mut self, Block(blocked): Block, _: &mut Self::Context) {
+        let mut snapshot = self.shared.snapshot.borrow_mut();
+        let (catalogue, networks) = (Arc::clone(&snapshot.catalogue), snapshot.networks.clone());
+        *snapshot = Rc::new(Snapshot { catalogue, networks, blocked });
     }
 }
 

@@ -22,6 +22,7 @@ use switchyard_core::catalogue::Catalogue;
 use switchyard_core::ids::{FlightNo, Now};
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
+use switchyard_core::operate::Blocked;
 use switchyard_core::seal::Keyring;
 use switchyard_core::secret::Secret;
 use switchyard_core::stamp;
@@ -180,6 +181,8 @@ pub(super) struct Snapshot {
     pub(super) catalogue: Arc<Catalogue>,
     /// Networks (indexes) allowed; empty: all.
     pub(super) networks: Vec<u32>,
+    /// Terminals that operators have blocked.
+    pub(super) blocked: Arc<Blocked>,
 }
 
 /// What the connections of a conduit share.

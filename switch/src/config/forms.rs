@@ -6,7 +6,7 @@
 use crate::settings::AddressRange;
 use iso_currency::Currency;
 use std::net::SocketAddr;
-use switchyard_core::catalogue::{Meaning, ReversalMeaning, TimeWindow};
+use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning, TimeWindow};
 use switchyard_core::code::Code;
 use switchyard_core::iso8583::Header;
 use switchyard_core::money::Minor;
@@ -126,6 +126,13 @@ pub(super) const REVERSAL_MEANING: Form = Form {
     check: |text| reversal_meaning(text).is_some(),
 };
 
+/// What a supplier's code means for a question for a sale's status.
+pub(super) const STATUS_MEANING: Form = Form {
+    name: "a meaning",
+    range: "\"performed\" | \"not-performed\" | \"unknown\"",
+    check: |text| status_meaning(text).is_some(),
+};
+
 /// What stands between length and message.
 pub(super) const HEADER: Form = Form {
     name: "a header",
@@ -151,7 +158,7 @@ pub(super) fn code<const N: usize>(text: &str) -> Option<Text<N>> {
 
 /// An amount in units of a currency with `exponent` decimal places, as minor units; thousands may be
 /// parted by underscores.
-pub(super) fn amount(text: &str, exponent: u8) -> Option<Minor> {
+pub(crate) fn amount(text: &str, exponent: u8) -> Option<Minor> {
     let (units, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let units = units.replace('_', "");
     let width = usize::from(exponent);
@@ -168,7 +175,7 @@ pub(super) fn amount(text: &str, exponent: u8) -> Option<Minor> {
 }
 
 /// Decimal places of the currency with numeric code `numeric` (ISO 4217); `None` where there is none such.
-pub(super) fn exponent(numeric: u16) -> Option<u8> {
+pub(crate) fn exponent(numeric: u16) -> Option<u8> {
     let currency = Currency::from_numeric(numeric)?;
     Some(currency.exponent().and_then(|places| u8::try_from(places).ok()).unwrap_or(0))
 }
@@ -255,6 +262,16 @@ pub(super) fn reversal_meaning(text: &str) -> Option<ReversalMeaning> {
         "not-found" => Some(ReversalMeaning::NotFound),
         "refused" => Some(ReversalMeaning::Refused),
         "retry" => Some(ReversalMeaning::Retry),
+        _ => None,
+    }
+}
+
+/// What a supplier's code means for a question for a sale's status.
+pub(super) fn status_meaning(text: &str) -> Option<StatusMeaning> {
+    match text {
+        "performed" => Some(StatusMeaning::Performed),
+        "not-performed" => Some(StatusMeaning::NotPerformed),
+        "unknown" => Some(StatusMeaning::Unknown),
         _ => None,
     }
 }

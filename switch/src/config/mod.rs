@@ -24,6 +24,7 @@ mod sources;
 mod table;
 mod typed;
 
+pub(crate) use forms::{amount, exponent};
 pub use inuse::ValueInUse;
 pub use load::{FILES_MAX, load, load_from};
 pub use reference::{Section, example, key_comment, reference, section_comment, sections};

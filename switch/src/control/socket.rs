@@ -1,22 +1,31 @@
 //! The operators' socket: commands to a running switch, from the same machine.
 //!
 //! Owns: `DATA/control.sock`, one JSON object a line each way. Who may use it is decided by the file's permissions: its owner (0600).
-//! Invariants: a command that is answered as done is durable; one load at a time.
-//! Deliberately absent: the commands that come with their own rules of who may what (positions, terminals, suppliers).
+//! Invariants: a command that is answered as done is durable; one command at a time changes something; who gave it is what the system says of the other end, never
+//! what the command says. Deliberately absent: what commands do (`control::operate`, `history`, `cli::stock`).
 
+use super::advices;
+use super::operate::{self, Actors};
 use crate::cli::keys::rotate_live;
+use crate::cli::operators::{AuditArgs, FindArgs, OperatorCommand, TransactionCommand};
 use crate::cli::stock::{LoadArgs, ShowArgs, StockBooks, run_load, run_show};
-use crate::gate::{GateActor, StockArrived, StockNow};
+use crate::gate::{StockArrived, StockNow};
+use crate::history::{Source, print};
+use crate::journal::JournalPlace;
 use crate::keeper::KeeperWish;
 use crate::keys::Kek;
 use crate::ring::Ring;
 use crate::stock::{self, StockProduct};
-use actix::Addr;
+use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use switchyard_core::iso8583::Dialect;
+use switchyard_core::operate::Operator;
 use switchyard_core::stock::{Stock, StockBatch};
+use switchyard_core::text::Text;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -34,7 +43,7 @@ pub fn path(data: &Path) -> PathBuf {
 
 /// A command.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Command {
     /// `stock load`; the file's path is absolute.
     StockLoad(LoadArgs),
@@ -42,6 +51,8 @@ pub enum Command {
     StockShow(ShowArgs),
     /// `keys rotate`.
     KeysRotate,
+    /// Any other.
+    Operator(OperatorCommand),
 }
 
 /// What came of it.
@@ -57,8 +68,12 @@ pub enum Done {
 /// What commands need of the running switch.
 #[derive(Clone)]
 pub struct Operations {
-    /// The gate.
-    pub gate: Addr<GateActor>,
+    /// The actors.
+    pub actors: Actors,
+    /// The journal, for questions about the past.
+    pub journal: JournalPlace,
+    /// The configured dialects.
+    pub dialects: Arc<[Arc<Dialect>]>,
     /// The keeper's ring of wishes.
     pub wishes: Arc<Ring<KeeperWish>>,
     /// The voucher products.
@@ -88,13 +103,13 @@ pub fn bind(data: &Path) -> std::io::Result<UnixListener> {
 /// Serves commands until the control thread ends.
 pub async fn serve(listener: UnixListener, operations: Operations) {
     let places = Arc::new(tokio::sync::Semaphore::new(COMMANDS_MAX));
-    let one_load = Arc::new(tokio::sync::Mutex::new(()));
+    let one = Arc::new(tokio::sync::Mutex::new(()));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let (operations, one_load) = (operations.clone(), Arc::clone(&one_load));
+        let (operations, one) = (operations.clone(), Arc::clone(&one));
         actix_rt::spawn(async move {
-            if let Err(error) = answer(stream, operations, &one_load).await {
+            if let Err(error) = answer(stream, operations, &one).await {
                 tracing::debug!(%error, "a command was not answered");
             }
             drop(place);
@@ -105,8 +120,9 @@ pub async fn serve(listener: UnixListener, operations: Operations) {
 async fn answer(
     mut stream: UnixStream,
     operations: Operations,
-    one_load: &tokio::sync::Mutex<()>,
+    one: &tokio::sync::Mutex<()>,
 ) -> std::io::Result<()> {
+    let by = who(&stream)?;
     let mut line = String::new();
     {
         let mut reader = BufReader::new((&mut stream).take(COMMAND_BYTES_MAX));
@@ -114,43 +130,114 @@ async fn answer(
         tokio::time::timeout(wait, reader.read_line(&mut line)).await.map_err(std::io::Error::other)??;
     }
     let done = match serde_json::from_str::<Command>(&line) {
-        Err(error) => Done::Failed(format!("the command cannot be read: {error}")),
-        Ok(command) => {
-            let _one = one_load.lock().await;
-            carry_out(command, operations).await
-        }
+        Err(error) => Done::Failed(format!(
+            "the switch does not understand the command ({error}); is it of another release?"
+        )),
+        Ok(command) => carry_out(command, by, operations, one).await,
     };
     let mut text = serde_json::to_string(&done).map_err(std::io::Error::other)?;
     text.push('\n');
-    stream.write_all(text.as_bytes()).await
+    let wait = std::time::Duration::from_millis(COMMAND_MS);
+    tokio::time::timeout(wait, stream.write_all(text.as_bytes())).await.map_err(std::io::Error::other)?
 }
 
-async fn carry_out(command: Command, operations: Operations) -> Done {
-    let Ok(stock) = operations.gate.send(StockNow).await else {
-        return Done::Failed("the switch is stopping".into());
+/// The user at the other end.
+fn who(stream: &UnixStream) -> std::io::Result<Operator> {
+    Ok(operator(stream.peer_cred()?.uid()))
+}
+
+/// A user of this machine.
+pub fn operator(uid: u32) -> Operator {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    let name = user.and_then(|user| Text::new(user.name.as_bytes())).unwrap_or_default();
+    Operator { uid, name }
+}
+
+/// Questions about the past run beside everything else; all other commands one after the other.
+async fn carry_out(
+    command: Command,
+    by: Operator,
+    operations: Operations,
+    one: &tokio::sync::Mutex<()>,
+) -> Done {
+    let done = match command {
+        Command::Operator(OperatorCommand::Audit(args)) => ask_past(Question::Audit(args), operations).await,
+        Command::Operator(OperatorCommand::Transaction(TransactionCommand::Find(args))) => {
+            ask_past(Question::Find(args), operations).await
+        }
+        Command::Operator(command) => {
+            let _one = one.lock().await;
+            operator_command(command, by, &operations.actors).await
+        }
+        Command::StockLoad(_) | Command::StockShow(_) | Command::KeysRotate => {
+            let _one = one.lock().await;
+            stock_command(command, by, operations).await
+        }
     };
+    done.map_or_else(Done::Failed, Done::Ok)
+}
+
+async fn operator_command(command: OperatorCommand, by: Operator, actors: &Actors) -> Result<String, String> {
+    match command {
+        OperatorCommand::Position(command) => operate::position(&command, by, actors).await,
+        OperatorCommand::Advices(command) => advices::advices(&command, by, actors).await,
+        OperatorCommand::Terminal(command) => operate::terminal(&command, by, actors).await,
+        OperatorCommand::Supplier(command) => operate::supplier(&command, by, actors).await,
+        OperatorCommand::Day(command) => operate::day(&command, by, actors).await,
+        OperatorCommand::Audit(_) | OperatorCommand::Transaction(_) => {
+            Err("that is a question about the past".to_owned())
+        }
+    }
+}
+
+/// A question about the past.
+enum Question {
+    Audit(AuditArgs),
+    Find(FindArgs),
+}
+
+/// Reads the journal on a thread of its own, for which a stop of the switch does not wait.
+async fn ask_past(question: Question, operations: Operations) -> Result<String, String> {
+    let sight = operate::look(&operations.actors).await?;
+    let now_ms = operations.clock.now().wall_ms;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let read = move || {
+        let reader = operations.journal.reader();
+        let source = Source { reader: &reader, upto: sight.durable, names: &sight.names };
+        let answer = match &question {
+            Question::Audit(args) => print::run_audit(args, &source, now_ms),
+            Question::Find(args) => print::run_find(args, source, &operations.dialects, now_ms),
+        };
+        // Who asked may have gone.
+        let _ = tell.send(answer);
+    };
+    let thread = std::thread::Builder::new().name("history".into()).spawn(read);
+    thread.map_err(|error| format!("a thread cannot be started: {error}"))?;
+    told.await.map_err(|_| "the journal could not be read".to_owned())?
+}
+
+async fn stock_command(command: Command, by: Operator, operations: Operations) -> Result<String, String> {
+    let stock = operations.actors.gate.send(StockNow).await.map_err(|_| "the switch is stopping")?;
     let runtime = tokio::runtime::Handle::current();
     let worked = tokio::task::spawn_blocking(move || {
         let now = operations.clock.now();
         let folder = stock::folder(&operations.data);
-        let mut books = LiveBooks { stock, folder, operations, runtime };
+        let mut books = LiveBooks { stock, folder, by, operations, runtime };
         match &command {
             Command::StockLoad(args) => run_load(args, &mut books, now).map_err(|error| error.to_string()),
             Command::StockShow(args) => run_show(args, &books).map_err(|error| error.to_string()),
             Command::KeysRotate => rotate_live(&books.operations.kek, &books.operations.data, now),
+            Command::Operator(_) => Err("that is no command of the stock".to_owned()),
         }
     });
-    match worked.await {
-        Ok(Ok(text)) => Done::Ok(text),
-        Ok(Err(error)) => Done::Failed(error),
-        Err(error) => Done::Failed(error.to_string()),
-    }
+    worked.await.map_err(|error| error.to_string())?
 }
 
 /// The books of the running switch.
 struct LiveBooks {
     stock: Stock,
     folder: PathBuf,
+    by: Operator,
     operations: Operations,
     runtime: tokio::runtime::Handle,
 }
@@ -182,7 +269,7 @@ impl StockBooks for LiveBooks {
         self.operations.wishes.wake();
         told.recv().map_err(|_| "the switch is stopping")?.map_err(|error| error.to_string())?;
         let (durable, told) = tokio::sync::oneshot::channel();
-        self.operations.gate.do_send(StockArrived { batch: *batch, durable });
+        self.operations.actors.gate.do_send(StockArrived { batch: *batch, by: self.by, durable });
         self.runtime.block_on(told).map_err(|_| "the switch stopped before the batch was durable")?;
         self.stock.add(batch).map_err(|error| error.to_string())
     }
@@ -191,12 +278,16 @@ impl StockBooks for LiveBooks {
 /// Sends a command to the switch of a data folder; `None` where none listens there.
 ///
 /// # Errors
-/// The switch listens, and does not answer.
+/// The socket may not be used by this user, or the switch listens and does not answer.
 pub fn send(data: &Path, command: &Command) -> std::io::Result<Option<Done>> {
     use std::io::{BufRead, Write};
     let mut stream = match std::os::unix::net::UnixStream::connect(path(data)) {
         Ok(stream) => stream,
-        Err(_) => return Ok(None),
+        // No socket, or one that a killed switch has left.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
     };
     let mut text = serde_json::to_string(command).map_err(std::io::Error::other)?;
     text.push('\n');

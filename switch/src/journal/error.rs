@@ -115,7 +115,7 @@ pub enum JournalError {
         error: FactError,
     },
     /// The log must enter the next segment and none is prepared: the disk is full, or too slow.
-    #[error("no segment is prepared for the log to go on in; make room on the disk and start again")]
+    #[error("the journal is full: no segment is prepared for it to go on in")]
     NoSegment,
     /// The disk takes no syncs: as many segments wait for theirs as may.
     #[error("the disk does not keep up: {0} segments wait to be synced")]
@@ -123,6 +123,25 @@ pub enum JournalError {
     /// Closing took longer than it may. What was answered stands; the last batches may be unsynced.
     #[error("the journal was not synced within {0} ms while closing")]
     CloseTimeout(u128),
+}
+
+impl JournalError {
+    /// What to do when this has ended a process that ran.
+    pub fn advice(&self) -> &'static str {
+        use std::io::ErrorKind;
+        const ROOM: &str =
+            "Make room on the disk of the data folder, then start it again: it recovers by itself.";
+        const DISK: &str =
+            "Look at the disk and at the system's log, then start it again: it recovers by itself.";
+        match self {
+            Self::NoSegment => ROOM,
+            Self::Io { error, .. } => match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => ROOM,
+                _ => DISK,
+            },
+            _ => DISK,
+        }
+    }
 }
 
 /// Makes an error of the system one of the journal.

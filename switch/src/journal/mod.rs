@@ -26,10 +26,12 @@
 mod checkpoint;
 mod error;
 mod folder;
+mod inspect;
 mod opening;
 mod reader;
 mod replay;
 mod retire;
+mod scan;
 mod segment;
 mod sync;
 #[cfg(test)]
@@ -53,11 +55,13 @@ use self::sync::{Entered, Shared};
 
 pub use self::checkpoint::{CHECKPOINTS_KEPT, CheckpointFault, CheckpointFiles};
 pub use self::error::JournalError;
+pub use self::inspect::Inspection;
 pub use self::opening::Opening;
 pub use self::reader::JournalReader;
 pub(crate) use self::replay::KEY_PURPOSE;
 pub use self::replay::Replayed;
 pub use self::retire::Needs;
+pub use self::scan::JournalPlace;
 pub use self::segment::SegmentMaker;
 
 /// With fewer prepared segments than this, sales are refused and what is left is kept for outcomes and

@@ -89,6 +89,11 @@ impl Opening {
         Ok(replayed)
     }
 
+    /// A reader of the folder as it is, which nothing is changed by.
+    pub fn reader(&self) -> JournalReader {
+        JournalReader::new(Arc::clone(&self.folder), self.options.segment_bytes)
+    }
+
     /// The positions of the checkpoints, the newest first.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ const FIRST_READ_BYTES: usize = 1024;
 
 /// Reads the log while it is being written. Each fact is checked.
 pub struct JournalReader {
-    folder: Arc<Folder>,
-    segment_bytes: u64,
+    pub(super) folder: Arc<Folder>,
+    pub(super) segment_bytes: u64,
     files: RefCell<Files>,
 }
 
@@ -126,7 +126,7 @@ impl JournalReader {
         Err(JournalError::Damaged { file: window.path().to_owned(), offset: 0, what, durable_upto: upto })
     }
 
-    fn no_fact(&self, lsn: Lsn, error: FactError) -> JournalError {
+    pub(super) fn no_fact(&self, lsn: Lsn, error: FactError) -> JournalError {
         let file = self.folder.segment_path(lsn.segment(self.segment_bytes));
         JournalError::NoFact { lsn, file, offset: lsn.offset(self.segment_bytes), error }
     }

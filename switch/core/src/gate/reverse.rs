@@ -18,42 +18,54 @@ use crate::index::{Entry, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::outcome::{Outcome, Verdict};
+use crate::request::Kind;
 use crate::reversal::{Named, Original, Recalled, Reversal, Taken, Undone};
 use crate::ticket::{Errand, Ticket};
 
 impl Gate {
     /// A reversal: its own repeat gets its stored answer, anything else undoes what it names.
     pub(super) fn reverse(&mut self, now: Now, ticket: Box<Ticket>) {
-        let own = self.state.index.by_key(ticket.request.key);
-        let own = own.and_then(|number| self.state.index.entry(number)).copied();
-        match own {
+        match self.own(&ticket) {
             Some(entry) if entry.contents == ticket.request.contents && entry.standing.has_answer() => {
                 self.counters.repeats += 1;
                 self.recall(entry.outcome_at, ticket, &entry, Errand::Recall);
             }
             // Reversals have a reserve of an eighth in the window (S-19).
-            _ if self.state.index.len() >= self.options.duplicates_max / 8 * 9 => {
+            _ if self.state.index.bytes() / 9 >= self.options.duplicate_bytes_max / 8 => {
                 self.refuse(now, ticket, Code::FAULT);
             }
             _ => self.undo(now, ticket),
         }
     }
 
-    /// A ticket whose original the keeper was asked for. Meanwhile another reversal may have come first.
+    /// A ticket that comes back from the keeper. Meanwhile a reversal may have come, the very same one too.
     pub fn recalled(&mut self, now: Now, ticket: Box<Ticket>) {
-        match ticket.recalled {
-            Some(_) => self.undo(now, ticket),
+        match (ticket.errand, ticket.recalled.is_some()) {
+            // Meanwhile its entry may have left memory.
+            (Errand::Original, true) if self.must_seek(&ticket) => self.seek(ticket),
+            (Errand::Original, true) => self.reverse(now, ticket),
             // The journal cannot be read there: 96, and the reversal comes again.
-            None => self.refuse(now, ticket, Code::FAULT),
+            (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
+            _ if self.is_reversed(&ticket) => self.tell(now, ticket, Code::CANCELLED),
+            _ => self.releases.now(ticket),
         }
     }
 
+    /// Whether what a stored answer is about was reversed (S-4).
+    fn is_reversed(&self, ticket: &Ticket) -> bool {
+        let request = &ticket.request;
+        let entry = match request.kind {
+            Kind::Sale => self.own(ticket),
+            Kind::Inquiry => self.original(ticket),
+            Kind::Reversal | Kind::CutOver => None,
+        };
+        entry.is_some_and(|entry| entry.standing == Standing::Cancelled)
+    }
+
     fn undo(&mut self, now: Now, ticket: Box<Ticket>) {
-        let Some(entry) = self.original(ticket.request.original) else {
-            self.counters.blocked += 1;
-            let undone = Undone::Blocked(ticket.request.original);
-            self.accept(now, ticket, undone);
-            return;
+        let there = self.original(&ticket).filter(|entry| entry.standing != Standing::Blocked);
+        let Some(entry) = there else {
+            return self.block(now, ticket);
         };
         let open = self.state.flight(entry.flight).copied();
         match (entry.standing, open) {
@@ -68,14 +80,20 @@ impl Gate {
         }
     }
 
-    /// What a reversal or an inquiry names: by its key of S-5, else by that of S-1.
-    pub(super) fn original(&self, named: Named) -> Option<Entry> {
+    /// Nothing is there: whatever comes by one of these keys is blocked, also where an earlier reversal gave only the other one.
+    fn block(&mut self, now: Now, ticket: Box<Ticket>) {
+        let named = ticket.request.original;
         let index = &self.state.index;
-        let number = named
-            .named
-            .and_then(|named| index.by_named(named))
-            .or_else(|| named.key.and_then(|key| index.by_key(key)))?;
-        index.entry(number).copied()
+        let rest = Named {
+            key: named.key.filter(|key| index.by_key(*key).is_none()),
+            named: named.named.filter(|named| index.by_named(*named).is_none()),
+        };
+        if rest == Named::default() {
+            self.accept(now, ticket, Undone::Again);
+            return;
+        }
+        self.counters.blocked += 1;
+        self.accept(now, ticket, Undone::Blocked(rest));
     }
 
     /// The original, or its doubt, is open: it is cancelled. What was not sent yet is not sent at all.

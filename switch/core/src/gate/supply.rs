@@ -119,6 +119,11 @@ impl Supply {
         self.health.ready = ready;
     }
 
+    /// An operator drains it, or gives it sales again.
+    pub(super) fn drain(&mut self, drained: bool) {
+        self.health.drained = drained;
+    }
+
     /// Whether it may be asked, and has credits, for one more from a connection with that window.
     pub(super) fn takes(&mut self, now: Now, place: Place, window: u16) -> bool {
         self.free_quarantined(now);
@@ -130,6 +135,7 @@ impl Supply {
             && share < (window / 2).max(1)
             && stan_free
             && self.health.ready
+            && !self.health.drained
             && self.breaker.lets(now)
     }
 

@@ -18,6 +18,7 @@ use crate::fact::NameKind;
 use crate::flight::Flight;
 use crate::index::{ENTRY_BYTES, Entry, Index, IndexSnapshot, Refill};
 use crate::log::Lsn;
+use crate::operate::Controls;
 use crate::outcome::sealed_with;
 use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::stock::Stock;
@@ -89,6 +90,7 @@ impl State {
             flights: self.flights.clone(),
             settled: self.settled.clone(),
             stans: self.stans.clone(),
+            controls: self.controls.clone(),
             last_flight: self.last_flight,
             window_ms: self.window_ms,
         };
@@ -118,6 +120,7 @@ impl State {
             flights,
             settled,
             stans,
+            controls,
             last_flight,
             window_ms: _,
         } = self;
@@ -144,6 +147,7 @@ impl State {
             at_ms.pack(out);
             flight.pack(out);
         });
+        controls.pack(out);
     }
 
     fn unpack_small(from: &mut Unpack<'_>, window_ms: u64) -> Result<Self, Unreadable> {
@@ -156,6 +160,7 @@ impl State {
         let stans = from.list(|from| Ok((from.supplier()?, from.u32()?)))?;
         let flights = from.list(Flight::unpack_whole)?;
         let settled = from.list(|from| Ok((from.u64()?, from.flight()?)))?;
+        let controls = Controls::unpack(from)?;
         let kinds = NameKind::ALL.into_iter();
         Ok(Self {
             accounts,
@@ -168,6 +173,7 @@ impl State {
             flights: flights.into_iter().map(|flight| (flight.number, flight)).collect(),
             settled: settled.into(),
             stans: stans.into_iter().collect(),
+            controls,
             last_flight,
             window_ms,
         })
@@ -191,7 +197,8 @@ impl Snapshot {
         let flights = self.small.flights.values().map(|flight| flight.intent_at);
         // Requests come into the index in the order of their positions.
         let oldest = self.index.iter().next().map(|entry| entry.intent_at);
-        flights.chain(oldest).min().unwrap_or(self.small.last).min(self.small.last)
+        let positions = flights.chain(oldest).chain(self.index.runs_need_from());
+        positions.min().unwrap_or(self.small.last).min(self.small.last)
     }
 
     /// The oldest epoch of the log whose key a card number of an open flight is sealed with; none where there is no such number.

@@ -10,6 +10,7 @@ use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use switchyard_core::index::{Entry, Index, Standing};
 use switchyard_core::log::Lsn;
 use switchyard_core::money::Minor;
+use switchyard_core::operate::{Act, Action, Operator, Party, Payer};
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::pack::Pack;
 use switchyard_core::reversal::{Named, Original, Reversal, Taken, Undone};
@@ -88,6 +89,22 @@ fn outcome(drawn: &Drawn) -> Outcome<'_> {
     }
 }
 
+fn acts(drawn: &Drawn) -> [Act; 9] {
+    let [a, b, c, ..] = drawn.numbers;
+    let (network, amount) = (NetworkId(a as u16), Minor(b as i64));
+    [
+        Act::Credited { network, amount },
+        Act::Debited { network, amount },
+        Act::Terminal { terminal: text(&drawn.word), blocked: a % 2 == 0 },
+        Act::Supplier { supplier: SupplierId(b as u16), drained: a % 2 == 0 },
+        Act::DayClosed { network, date: b as u32, until_ms: c },
+        Act::Loaded { product: ProductId(a as u16), batch: text(&drawn.word), count: b as u32 },
+        Act::Retried { flight: FlightNo(a), stan: b as u32 },
+        Act::Settled { flight: FlightNo(a), payer: Payer::Suspense, to: Party::Network },
+        Act::Settled { flight: FlightNo(a), payer: Payer::Nobody, to: Party::Supplier },
+    ]
+}
+
 fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
     let [a, b, c, d, e, _] = drawn.numbers;
     let (number, at_ms, code) = (FlightNo(a), b, text(&drawn.word));
@@ -137,6 +154,14 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         Fact::Contradicted { at_ms, flight: number, code, undo: None },
         Fact::Contradicted { at_ms, flight: number, code, undo: Some(flight(drawn)) },
         Fact::Seen { at_ms, key: u128::from(a) << 64 | u128::from(b), named: u128::from(c) },
+        Fact::CutOver {
+            at_ms,
+            network: NetworkId(a as u16),
+            date: b as u32,
+            until_ms: c,
+            stan: d as u32,
+            transmission: [e as u8; 10],
+        },
     ];
     all.extend(undone(drawn).map(|undone| Fact::Undo {
         at_ms,
@@ -153,6 +178,10 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         outcome: outcome(drawn),
         undone,
     }));
+    all.extend(acts(drawn).map(|act| {
+        let by = Operator { uid: a as u32, name: text(&drawn.word) };
+        Fact::Operated(Action { at_ms, by, reason: text(&drawn.word), act })
+    }));
     all.extend(NameKind::ALL.map(|kind| Fact::Named { kind, id: a as u16, name: text(&drawn.word) }));
     all.extend(accounts.map(|account| Fact::Deposit {
         at_ms,
@@ -162,11 +191,10 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
     }));
     let causes = [Cause::TimedOut, Cause::LinkLost, Cause::Crash, Cause::Unmapped];
     all.extend(causes.map(|cause| Fact::Doubt { at_ms, cause, outcome: outcome(drawn) }));
-    all.extend([Settlement::Reversed, Settlement::NotFound].map(|settlement| Fact::Settled {
-        at_ms,
-        flight: number,
-        settlement,
-    }));
+    all.extend(
+        [Settlement::Reversed, Settlement::NotFound, Settlement::NotPerformed]
+            .map(|settlement| Fact::Settled { at_ms, flight: number, settlement }),
+    );
     all
 }
 
@@ -210,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 0u8..20) {
+    fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 0u8..40) {
         let mut bytes = bytes;
         bytes.insert(0, kind);
         let _ = Fact::unpack(&bytes);

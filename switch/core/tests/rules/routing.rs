@@ -21,7 +21,7 @@ fn query() -> Query<'static> {
 }
 
 fn well(_: u32) -> Health {
-    Health { ready: true, shut: false, latency_us: 1_000, success_permille: 1_000 }
+    Health { ready: true, drained: false, shut: false, latency_us: 1_000, success_permille: 1_000 }
 }
 
 /// The suppliers of a product with these candidates and policy, in order.

@@ -11,6 +11,7 @@ use switchyard_core::catalogue::{Catalogue, Meaning, Supplier};
 use switchyard_core::code::Code;
 use switchyard_core::gate::{Gate, GateOptions, Released};
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
+use switchyard_core::index::ENTRY_MEMORY_BYTES;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::log::Log;
@@ -54,6 +55,8 @@ pub(crate) struct Bench {
     pub(crate) watches: Vec<Watch>,
     /// Tickets that are with the keeper.
     pub(crate) away: Vec<Box<Ticket>>,
+    /// Whether stored answers wait with the keeper until they are brought back.
+    pub(crate) keeper_waits: bool,
     /// Whether what is written is synced.
     pub(crate) syncing: bool,
     /// Messages that the connection's window holds.
@@ -73,7 +76,9 @@ fn gate(disk: &Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, n
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let key = keyring.key(id).expect("just put in");
     let options = GateOptions {
-        duplicates_max: INDEX_MAX,
+        duplicate_bytes_max: INDEX_MAX * ENTRY_MEMORY_BYTES,
+        repeatable_ms: WINDOW_MS,
+        reversible_ms: WINDOW_MS,
         reversals_max: 1_000,
         voucher_credits_max: 3,
         key,
@@ -105,6 +110,7 @@ impl Bench {
             answers: Vec::new(),
             watches: Vec::new(),
             away: Vec::new(),
+            keeper_waits: false,
             syncing: true,
             window: 100,
             relaxed: false,
@@ -197,6 +203,7 @@ impl Bench {
             signed_on: &signed_on,
             window_h: (WINDOW_MS / 3_600_000) as u32 - 28,
             keys: &self.keys,
+            blocked: self.gate.state().controls().blocked(),
         };
         match read(&spoken, body, self.now, &rules, &mut ticket) {
             Read::Gate => self.gate.ask(self.now, ticket),
@@ -281,7 +288,12 @@ impl Bench {
                 self.disk.keep(&mut ticket);
                 return self.away.push(ticket);
             }
-            _ => self.disk.keep(&mut ticket),
+            _ if self.keeper_waits => return self.away.push(ticket),
+            _ => {
+                self.disk.keep(&mut ticket);
+                self.gate.recalled(self.now, ticket);
+                return self.flush();
+            }
         }
         let (mut secret, mut out) = (Secret::new(), Vec::new());
         answer(&self.dialects, &ticket, &self.keyring, &mut secret, &mut out)
@@ -293,7 +305,10 @@ impl Bench {
 
     /// The keeper hands back what it was asked for.
     pub(crate) fn bring_back(&mut self) {
-        for ticket in std::mem::take(&mut self.away) {
+        for mut ticket in std::mem::take(&mut self.away) {
+            if ticket.errand != Errand::Original {
+                self.disk.keep(&mut ticket);
+            }
             self.gate.recalled(self.now, ticket);
         }
         self.flush();

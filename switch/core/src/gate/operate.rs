@@ -1,0 +1,202 @@
+//! What operators may do, and what follows from it.
+//!
+//! Owns: the gate's half from an instruction to its fact. Invariants: an instruction that is refused changes nothing; a debit takes only what is free, so that no
+//! reservation is left without its money (S-15).
+//! Deliberately absent: who gave it, which names are known (the shell's), and when it is answered: once its position is durable, even where conduits are relaxed (S-17).
+
+use super::Gate;
+use crate::account::Account;
+use crate::catalogue::{Funding, Network};
+use crate::fact::Fact;
+use crate::flight::{Flight, Held, Phase};
+use crate::ids::{FlightNo, NetworkId, Now, SupplierId};
+use crate::log::Lsn;
+use crate::money::Minor;
+use crate::operate::{Act, Action, Instruction, Operator, Party, Payer, Reason};
+use crate::text::Text;
+
+/// Why an instruction was not carried out. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotDone {
+    /// An amount of nothing, or less.
+    #[error("the amount must be more than zero")]
+    Nothing,
+    /// The position would leave the range of amounts.
+    #[error("the position would leave the range of amounts")]
+    OutOfRange,
+    /// A debit of more than is free.
+    #[error("no more than what is free may be debited")]
+    Short {
+        /// Posted and credit line less what is reserved, minor units.
+        free: Minor,
+    },
+    /// It is as the instruction wants it already.
+    #[error("that is so already")]
+    Already,
+    /// The configuration blocks the terminal.
+    #[error("the configuration blocks that terminal: change its status there")]
+    Configured,
+    /// A network, terminal or supplier that the configuration in force does not have.
+    #[error("the configuration in force does not have it")]
+    NotThere,
+    /// A flight that has no parked reversal.
+    #[error("no reversal of that number is parked")]
+    NotParked,
+    /// A parked reversal of a sale that the switch decided itself.
+    #[error("the switch sold that itself, so there is no supplier to ask again: settle it")]
+    NobodyToAsk,
+    /// All STANs of the supplier are in use.
+    #[error("all STANs of the supplier are in use: try again later")]
+    NoStan,
+    /// The value of a sale is no longer on its account, so that it cannot go to the network.
+    #[error(
+        "its value is no longer on the account that it was loaded to: settle it to the supplier, and credit the network by `position credit` where it is to be paid"
+    )]
+    Spent,
+}
+
+impl Gate {
+    /// Carries out an operator's instruction: the act, and the position at which it is durable.
+    ///
+    /// # Errors
+    /// See [`NotDone`].
+    pub fn operate(
+        &mut self,
+        now: Now,
+        by: Operator,
+        reason: Reason,
+        instruction: &Instruction,
+    ) -> Result<(Act, Lsn), NotDone> {
+        let act = self.judge(now, instruction)?;
+        let at = self.record(&Fact::Operated(Action { at_ms: now.wall_ms, by, reason, act }));
+        match act {
+            Act::Supplier { supplier, drained } => {
+                self.supplies[usize::from(supplier.0)].drain(drained);
+            }
+            Act::Retried { flight, .. } => {
+                let supplier = self.state.flight(flight).map(|flight| flight.attempt.supplier);
+                if let Some(supplier) = supplier {
+                    self.advise(at, supplier, flight);
+                }
+            }
+            _ => {}
+        }
+        Ok((act, at))
+    }
+
+    fn judge(&mut self, now: Now, instruction: &Instruction) -> Result<Act, NotDone> {
+        match *instruction {
+            Instruction::Credit { network, amount } => self.credit(network, amount),
+            Instruction::Debit { network, amount } => self.debit(network, amount),
+            Instruction::Terminal { terminal, blocked } => self.block_terminal(terminal, blocked),
+            Instruction::Supplier { supplier, drained } => self.drain(supplier, drained),
+            Instruction::CloseDay { network } => {
+                let next = self.day_after(now, self.network(network)?);
+                Ok(Act::DayClosed { network, date: next.date, until_ms: next.until_ms })
+            }
+            Instruction::Load { product, batch, count } => Ok(Act::Loaded { product, batch, count }),
+            Instruction::Retry { flight } => self.retry(now, flight),
+            Instruction::Settle { flight, to } => {
+                let payer = payer(self.parked(flight)?, to)?;
+                Ok(Act::Settled { flight, payer, to })
+            }
+        }
+    }
+
+    fn network(&self, id: NetworkId) -> Result<&Network, NotDone> {
+        self.catalogue.network_of(id).map(|(_, network)| network).ok_or(NotDone::NotThere)
+    }
+
+    /// What an account can still spend or be debited: posted, plus its credit line, less what is reserved (S-15).
+    pub fn free(&self, account: Account, funding: Funding) -> Option<Minor> {
+        let balance = self.state.accounts.balance(account);
+        balance.posted.plus(funding.line())?.minus(balance.reserved)
+    }
+
+    fn credit(&self, network: NetworkId, amount: Minor) -> Result<Act, NotDone> {
+        let line = self.network(network)?.funding.line();
+        if amount <= Minor::ZERO {
+            return Err(NotDone::Nothing);
+        }
+        let posted = self.state.accounts.balance(Account::Network(network)).posted;
+        let contra = self.state.accounts.balance(Account::Contra).posted;
+        // With its line too: what is free must be a number as well.
+        let after = posted.plus(amount).and_then(|after| after.plus(line));
+        after.and(contra.minus(amount)).ok_or(NotDone::OutOfRange)?;
+        Ok(Act::Credited { network, amount })
+    }
+
+    fn debit(&self, network: NetworkId, amount: Minor) -> Result<Act, NotDone> {
+        if amount <= Minor::ZERO {
+            return Err(NotDone::Nothing);
+        }
+        let funding = self.network(network)?.funding;
+        let free = self.free(Account::Network(network), funding).ok_or(NotDone::OutOfRange)?;
+        if free < amount {
+            return Err(NotDone::Short { free });
+        }
+        let contra = self.state.accounts.balance(Account::Contra).posted;
+        contra.plus(amount).ok_or(NotDone::OutOfRange)?;
+        Ok(Act::Debited { network, amount })
+    }
+
+    fn block_terminal(&self, terminal: Text<8>, blocked: bool) -> Result<Act, NotDone> {
+        let known = self.catalogue.terminal(terminal);
+        let by_operator = self.state.controls().blocked().contains(&terminal);
+        match known {
+            _ if by_operator && blocked => Err(NotDone::Already),
+            // One that has left the configuration may still be unblocked.
+            _ if by_operator => Ok(Act::Terminal { terminal, blocked }),
+            None => Err(NotDone::NotThere),
+            Some((_, known)) if known.blocked => Err(NotDone::Configured),
+            Some(_) if blocked => Ok(Act::Terminal { terminal, blocked }),
+            Some(_) => Err(NotDone::Already),
+        }
+    }
+
+    fn drain(&self, supplier: SupplierId, drained: bool) -> Result<Act, NotDone> {
+        if self.catalogue.supplier_of(supplier).is_none() {
+            return Err(NotDone::NotThere);
+        }
+        if self.state.controls().is_drained(supplier) == drained {
+            return Err(NotDone::Already);
+        }
+        Ok(Act::Supplier { supplier, drained })
+    }
+
+    fn parked(&self, number: FlightNo) -> Result<&Flight, NotDone> {
+        self.state.flight(number).filter(|flight| flight.phase == Phase::Parked).ok_or(NotDone::NotParked)
+    }
+
+    /// A parked reversal goes out under a STAN of its own: the one before may long be in use again.
+    fn retry(&mut self, now: Now, number: FlightNo) -> Result<Act, NotDone> {
+        let flight = self.parked(number)?;
+        let supplier = flight.attempt.supplier;
+        if is_local(flight) {
+            return Err(NotDone::NobodyToAsk);
+        }
+        if self.catalogue.supplier_of(supplier).is_none() {
+            return Err(NotDone::NotThere);
+        }
+        let last = self.state.stan(supplier);
+        let stan = self.supplies[usize::from(supplier.0)].take_undo_stan(now, last).ok_or(NotDone::NoStan)?;
+        Ok(Act::Retried { flight: number, stan })
+    }
+}
+
+/// Whether the sale was decided by the switch itself: no supplier can be asked to reverse it.
+fn is_local(flight: &Flight) -> bool {
+    flight.attempt.stan == 0
+}
+
+/// Where the amount of a parked reversal comes from, when it is settled.
+fn payer(flight: &Flight, to: Party) -> Result<Payer, NotDone> {
+    match (flight.held, is_local(flight), to) {
+        (Held::Suspense, ..) => Ok(Payer::Suspense),
+        // Value that was loaded here and is spent: the sale can only stand.
+        (_, true, Party::Network) => Err(NotDone::Spent),
+        (_, true, Party::Supplier) | (_, false, Party::Network) => Ok(Payer::Nobody),
+        // Reversed, and performed late all the same.
+        (_, false, Party::Supplier) => Ok(Payer::Network),
+    }
+}

@@ -1,0 +1,481 @@
+//! What operators do: acts, each a fact with who, when and why.
+//!
+//! Owns: `Instruction` (what an operator wants), `Act` (what was done), `Action` (an act with who, when and why) and its form on disk, and `Controls`: what acts
+//! leave behind in the state.
+//! Invariants: an act is a result and holds everything needed to apply it; a reason is printable ASCII, so that it is shown as it was given.
+//! Deliberately absent: whether an instruction may be carried out (the gate's), who may give one (the shell's), and money (`account`).
+
+use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
+use crate::money::Minor;
+use crate::pack::{Pack, Unpack, Unreadable};
+use crate::text::Text;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+/// Longest reason, in characters.
+pub const REASON_MAX: usize = 120;
+
+/// Why an operator did something: printable ASCII.
+pub type Reason = Text<REASON_MAX>;
+
+/// Terminals that operators have blocked, by DE41.
+pub type Blocked = FxHashSet<Text<8>>;
+
+/// Who did something: the user at the other end of the operators' socket, as the system says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operator {
+    /// The user's number.
+    pub uid: u32,
+    /// The user's name at that moment; empty where the system knew none.
+    pub name: Text<32>,
+}
+
+/// Who gets the amount of a parked reversal (S-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Party {
+    /// The retail network: the sale does not stand.
+    Network = 1,
+    /// The supplier: the sale stands.
+    Supplier = 2,
+}
+
+/// Where that amount comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Payer {
+    /// From nowhere: it lies where it is to go.
+    Nobody = 1,
+    /// From the network's position: it had its money back before the supplier performed the sale after all.
+    Network = 2,
+    /// From the supplier's suspense account.
+    Suspense = 3,
+}
+
+/// What an operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instruction {
+    /// Money comes into a network's position.
+    Credit {
+        /// Whose.
+        network: NetworkId,
+        /// Minor units, more than zero.
+        amount: Minor,
+    },
+    /// Money is taken out of a network's position.
+    Debit {
+        /// Whose.
+        network: NetworkId,
+        /// Minor units, more than zero.
+        amount: Minor,
+    },
+    /// A terminal is blocked (58), or no longer.
+    Terminal {
+        /// DE41.
+        terminal: Text<8>,
+        /// Whether it is to be blocked.
+        blocked: bool,
+    },
+    /// A supplier gets no new sales, or gets them again.
+    Supplier {
+        /// Which.
+        supplier: SupplierId,
+        /// Whether it is to be drained.
+        drained: bool,
+    },
+    /// A network's business day is to be closed (S-16).
+    CloseDay {
+        /// Whose.
+        network: NetworkId,
+    },
+    /// A batch of vouchers was loaded; its own fact is there.
+    Load {
+        /// Of which product.
+        product: ProductId,
+        /// The batch's name.
+        batch: Text<40>,
+        /// How many vouchers.
+        count: u32,
+    },
+    /// A parked reversal is to be sent again.
+    Retry {
+        /// Of which flight.
+        flight: FlightNo,
+    },
+    /// A parked reversal is to be ended (S-9).
+    Settle {
+        /// Of which flight.
+        flight: FlightNo,
+        /// Who gets its amount.
+        to: Party,
+    },
+}
+
+/// What an operator did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Money came in: from the contra account into a network's.
+    Credited {
+        /// Whose.
+        network: NetworkId,
+        /// Minor units.
+        amount: Minor,
+    },
+    /// Money went out: from a network's account into the contra account.
+    Debited {
+        /// Whose.
+        network: NetworkId,
+        /// Minor units.
+        amount: Minor,
+    },
+    /// A terminal was blocked or unblocked.
+    Terminal {
+        /// DE41.
+        terminal: Text<8>,
+        /// Whether it is blocked from now on.
+        blocked: bool,
+    },
+    /// A supplier was drained or resumed.
+    Supplier {
+        /// Which.
+        supplier: SupplierId,
+        /// Whether it is drained from now on.
+        drained: bool,
+    },
+    /// A network's business day was closed, and the next one began.
+    DayClosed {
+        /// Whose.
+        network: NetworkId,
+        /// The day that began, YYYYMMDD.
+        date: u32,
+        /// When it ends, Unix milliseconds.
+        until_ms: u64,
+    },
+    /// A batch of vouchers was loaded.
+    Loaded {
+        /// Of which product.
+        product: ProductId,
+        /// The batch's name.
+        batch: Text<40>,
+        /// How many vouchers.
+        count: u32,
+    },
+    /// A parked reversal goes out again.
+    Retried {
+        /// Of which flight.
+        flight: FlightNo,
+        /// Its new STAN at the supplier.
+        stan: u32,
+    },
+    /// A parked reversal was ended.
+    Settled {
+        /// Of which flight.
+        flight: FlightNo,
+        /// Where its amount came from.
+        payer: Payer,
+        /// Who got it.
+        to: Party,
+    },
+}
+
+impl Act {
+    /// The first number of acts in the journal; facts of other kinds have none from it to `NUMBER_LAST`.
+    pub const NUMBER_FIRST: u8 = 20;
+    /// The last number that is kept for acts.
+    pub const NUMBER_LAST: u8 = 27;
+
+    /// The flight that it is about.
+    pub fn flight(&self) -> Option<FlightNo> {
+        match self {
+            Self::Retried { flight, .. } | Self::Settled { flight, .. } => Some(*flight),
+            _ => None,
+        }
+    }
+
+    /// Its number in the journal, never used again for anything else.
+    pub fn number(&self) -> u8 {
+        match self {
+            Self::Credited { .. } => 20,
+            Self::Debited { .. } => 21,
+            Self::Terminal { .. } => 22,
+            Self::Supplier { .. } => 23,
+            Self::DayClosed { .. } => 24,
+            Self::Loaded { .. } => 25,
+            Self::Retried { .. } => 26,
+            Self::Settled { .. } => 27,
+        }
+    }
+
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Credited { network, amount } | Self::Debited { network, amount } => {
+                network.pack(out);
+                amount.pack(out);
+            }
+            Self::Terminal { terminal, blocked } => {
+                terminal.pack(out);
+                u8::from(*blocked).pack(out);
+            }
+            Self::Supplier { supplier, drained } => {
+                supplier.pack(out);
+                u8::from(*drained).pack(out);
+            }
+            Self::DayClosed { network, date, until_ms } => {
+                network.pack(out);
+                date.pack(out);
+                until_ms.pack(out);
+            }
+            Self::Loaded { product, batch, count } => {
+                product.pack(out);
+                batch.pack(out);
+                count.pack(out);
+            }
+            Self::Retried { flight, stan } => {
+                flight.pack(out);
+                stan.pack(out);
+            }
+            Self::Settled { flight, payer, to } => {
+                flight.pack(out);
+                out.extend_from_slice(&[*payer as u8, *to as u8]);
+            }
+        }
+    }
+
+    fn unpack(number: u8, from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(match number {
+            20 => Self::Credited { network: from.network()?, amount: from.minor()? },
+            21 => Self::Debited { network: from.network()?, amount: from.minor()? },
+            22 => Self::Terminal { terminal: from.text()?, blocked: from.byte()? != 0 },
+            23 => Self::Supplier { supplier: from.supplier()?, drained: from.byte()? != 0 },
+            24 => Self::DayClosed { network: from.network()?, date: from.u32()?, until_ms: from.u64()? },
+            25 => Self::Loaded { product: from.product()?, batch: from.text()?, count: from.u32()? },
+            26 => Self::Retried { flight: from.flight()?, stan: from.u32()? },
+            27 => Self::Settled {
+                flight: from.flight()?,
+                payer: payer(from.byte()?)?,
+                to: party(from.byte()?)?,
+            },
+            _ => return Err(Unreadable),
+        })
+    }
+}
+
+fn payer(number: u8) -> Result<Payer, Unreadable> {
+    let all = [Payer::Nobody, Payer::Network, Payer::Suspense];
+    all.into_iter().find(|payer| *payer as u8 == number).ok_or(Unreadable)
+}
+
+fn party(number: u8) -> Result<Party, Unreadable> {
+    [Party::Network, Party::Supplier].into_iter().find(|party| *party as u8 == number).ok_or(Unreadable)
+}
+
+/// An act, with who, when and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// When, Unix milliseconds.
+    pub at_ms: u64,
+    /// Who.
+    pub by: Operator,
+    /// Why; empty where the act needs no reason.
+    pub reason: Reason,
+    /// What.
+    pub act: Act,
+}
+
+impl Action {
+    /// Reads what follows the number of an act.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(number: u8, from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            at_ms: from.u64()?,
+            by: Operator { uid: from.u32()?, name: from.text()? },
+            reason: from.text()?,
+            act: Act::unpack(number, from)?,
+        })
+    }
+}
+
+impl Pack for Action {
+    /// The act's number, who, when and why, then the act.
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.act.number().pack(out);
+        self.at_ms.pack(out);
+        self.by.uid.pack(out);
+        self.by.name.pack(out);
+        self.reason.pack(out);
+        self.act.pack(out);
+    }
+}
+
+/// A network's last cut-over by a message: a repeat of it closes no other day (S-16).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastCutOver {
+    /// DE11 of the message.
+    pub stan: u32,
+    /// DE7 of the message; zeros where it had none.
+    pub transmission: [u8; 10],
+    /// The day that it began, YYYYMMDD.
+    pub date: u32,
+}
+
+impl LastCutOver {
+    /// Whether a message is that one again: same STAN and DE7; or, while the day stands that it began, its STAN alone in a repeat (0801) or where
+    /// messages have no DE7.
+    pub fn is_repeated_by(&self, stan: u32, transmission: [u8; 10], is_repeat: bool, today: u32) -> bool {
+        let stands = self.date == today;
+        let (timed, same) = (transmission != [0; 10], self.transmission == transmission);
+        self.stan == stan && (same && (timed || stands) || is_repeat && stands)
+    }
+}
+
+/// What operators and networks have set, and a restart must not forget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Controls {
+    blocked: Arc<Blocked>,
+    drained: FxHashSet<SupplierId>,
+    cut_overs: FxHashMap<NetworkId, LastCutOver>,
+}
+
+impl Controls {
+    /// The terminals that operators have blocked: a snapshot for conduits, who check against it without asking anybody.
+    pub fn blocked(&self) -> &Arc<Blocked> {
+        &self.blocked
+    }
+
+    /// Whether an operator has drained a supplier.
+    pub fn is_drained(&self, supplier: SupplierId) -> bool {
+        self.drained.contains(&supplier)
+    }
+
+    /// A network's last cut-over by a message.
+    pub fn last_cut_over(&self, network: NetworkId) -> Option<LastCutOver> {
+        self.cut_overs.get(&network).copied()
+    }
+
+    pub(crate) fn set_blocked(&mut self, terminal: Text<8>, blocked: bool) {
+        let terminals = Arc::make_mut(&mut self.blocked);
+        if blocked {
+            terminals.insert(terminal);
+        } else {
+            terminals.remove(&terminal);
+        }
+    }
+
+    pub(crate) fn set_drained(&mut self, supplier: SupplierId, drained: bool) {
+        if drained {
+            self.drained.insert(supplier);
+        } else {
+            self.drained.remove(&supplier);
+        }
+    }
+
+    pub(crate) fn set_cut_over(&mut self, network: NetworkId, last: LastCutOver) {
+        self.cut_overs.insert(network, last);
+    }
+
+    /// Reads packed controls.
+    ///
+    /// # Errors
+    /// The bytes are none.
+    pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
+        let mut controls = Self::default();
+        for _ in 0..from.u32()? {
+            controls.set_blocked(from.text()?, true);
+        }
+        for _ in 0..from.u32()? {
+            controls.set_drained(from.supplier()?, true);
+        }
+        for _ in 0..from.u32()? {
+            let network = from.network()?;
+            let last = LastCutOver { stan: from.u32()?, transmission: from.array()?, date: from.u32()? };
+            controls.set_cut_over(network, last);
+        }
+        Ok(controls)
+    }
+}
+
+impl Pack for Controls {
+    /// Each list with its length, in order: the same controls give the same bytes.
+    fn pack(&self, out: &mut Vec<u8>) {
+        let mut blocked: Vec<_> = self.blocked.iter().collect();
+        blocked.sort_unstable();
+        (blocked.len() as u32).pack(out);
+        blocked.iter().for_each(|terminal| terminal.pack(out));
+        let mut drained: Vec<_> = self.drained.iter().collect();
+        drained.sort_unstable();
+        (drained.len() as u32).pack(out);
+        drained.iter().for_each(|supplier| supplier.pack(out));
+        let mut cut_overs: Vec<_> = self.cut_overs.iter().collect();
+        cut_overs.sort_unstable_by_key(|(network, _)| **network);
+        (cut_overs.len() as u32).pack(out);
+        for (network, last) in cut_overs {
+            network.pack(out);
+            last.stan.pack(out);
+            last.transmission.pack(out);
+            last.date.pack(out);
+        }
+    }
+}
+
+/// A reason as it is kept: 1 to `REASON_MAX` printable ASCII characters, none of them a space at an end.
+pub fn reason(text: &str) -> Option<Reason> {
+    let text = text.trim();
+    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    (printable && !text.is_empty()).then(|| Text::new(text.as_bytes()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_what_can_be_printed() {
+        assert_eq!(
+            reason(" paid in, ticket 17 ").map(|reason| reason.to_string()),
+            Some("paid in, ticket 17".into())
+        );
+        for wrong in ["", "  ", "two\nlines", "caf\u{e9}", &"x".repeat(REASON_MAX + 1)] {
+            assert_eq!(reason(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn controls_read_back_in_one_form() {
+        let mut controls = Controls::default();
+        for terminal in ["T9", "T1", "T5"] {
+            controls.set_blocked(Text::new(terminal.as_bytes()).unwrap_or_default(), true);
+        }
+        controls.set_drained(SupplierId(3), true);
+        controls.set_drained(SupplierId(1), true);
+        let last = LastCutOver { stan: 7, transmission: *b"1121220509", date: 20_261_122 };
+        controls.set_cut_over(NetworkId(2), last);
+        let mut bytes = Vec::new();
+        controls.pack(&mut bytes);
+        let read = Controls::unpack(&mut Unpack(&bytes));
+        assert_eq!(read.as_ref(), Ok(&controls));
+        let mut again = Vec::new();
+        read.unwrap_or_default().pack(&mut again);
+        assert_eq!(again, bytes);
+        assert!((0..bytes.len()).all(|cut| Controls::unpack(&mut Unpack(&bytes[..cut])).is_err()));
+    }
+
+    #[test]
+    fn a_cut_over_is_repeated_by_itself_alone() {
+        let last = LastCutOver { stan: 7, transmission: *b"1121220509", date: 20_261_122 };
+        let (same, other) = (*b"1121220509", *b"1121220511");
+        assert!(last.is_repeated_by(7, same, false, 20_261_122));
+        assert!(
+            last.is_repeated_by(7, same, false, 20_261_123),
+            "it comes late, and is still the same message"
+        );
+        assert!(last.is_repeated_by(7, other, true, 20_261_122));
+        assert!(!last.is_repeated_by(7, other, true, 20_261_123));
+        assert!(!last.is_repeated_by(7, other, false, 20_261_122));
+        assert!(!last.is_repeated_by(8, same, false, 20_261_122));
+        let untimed = LastCutOver { transmission: [0; 10], ..last };
+        assert!(untimed.is_repeated_by(7, [0; 10], false, 20_261_122));
+        assert!(!untimed.is_repeated_by(7, [0; 10], false, 20_261_123), "every day may use one STAN");
+    }
+}

@@ -1,0 +1,66 @@
+//! What operators' acts and cut-overs change.
+//!
+//! Owns: the fold of `Operated` and `CutOver`. Invariants: those of `state`; money only moves between two accounts (`money-conserved`); a parked reversal that an
+//! operator has settled is over: nothing that is heard of it later opens it again.
+//! Deliberately absent: the form of acts (`operate`).
+
+use super::{Day, Misfit, State};
+use crate::account::Account;
+use crate::flight::Phase;
+use crate::ids::{FlightNo, NetworkId};
+use crate::operate::{Act, Action, Controls, LastCutOver, Party, Payer};
+
+impl State {
+    /// What operators and networks have set.
+    pub fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    pub(super) fn operated(&mut self, action: &Action) -> Result<(), Misfit> {
+        match action.act {
+            Act::Credited { network, amount } => {
+                self.accounts.transfer(Account::Contra, Account::Network(network), amount)?;
+            }
+            Act::Debited { network, amount } => {
+                self.accounts.transfer(Account::Network(network), Account::Contra, amount)?;
+            }
+            Act::Terminal { terminal, blocked } => self.controls.set_blocked(terminal, blocked),
+            Act::Supplier { supplier, drained } => self.controls.set_drained(supplier, drained),
+            Act::DayClosed { network, date, until_ms } => {
+                self.days.insert(network, Day { date, until_ms });
+            }
+            // The batch's own fact made it stock.
+            Act::Loaded { .. } => {}
+            Act::Retried { flight, stan } => self.retried(flight, stan)?,
+            Act::Settled { flight, payer, to } => self.settled_by_hand(flight, payer, to)?,
+        }
+        Ok(())
+    }
+
+    fn retried(&mut self, number: FlightNo, stan: u32) -> Result<(), Misfit> {
+        let flight = self.open(number)?;
+        (flight.phase, flight.reversal_stan) = (Phase::Doubt, stan);
+        let supplier = flight.attempt.supplier;
+        self.stans.insert(supplier, stan);
+        Ok(())
+    }
+
+    fn settled_by_hand(&mut self, number: FlightNo, payer: Payer, to: Party) -> Result<(), Misfit> {
+        let flight = self.flights.remove(&number).ok_or(Misfit::NotOpen(number))?;
+        let supplier = flight.attempt.supplier;
+        let (suspense, supplier) = (Account::Suspense(supplier), Account::Supplier(supplier));
+        match (payer, to) {
+            (Payer::Nobody, _) | (Payer::Network, Party::Network) => Ok(()),
+            (Payer::Network, Party::Supplier) => self.pay(&flight, supplier),
+            (Payer::Suspense, Party::Network) => self.pay_back(&flight, suspense),
+            (Payer::Suspense, Party::Supplier) => {
+                Ok(self.accounts.transfer(suspense, supplier, flight.amount)?)
+            }
+        }
+    }
+
+    pub(super) fn cut_over(&mut self, network: NetworkId, day: Day, stan: u32, transmission: [u8; 10]) {
+        self.days.insert(network, day);
+        self.controls.set_cut_over(network, LastCutOver { stan, transmission, date: day.date });
+    }
+}

@@ -1,0 +1,152 @@
+//! Parked reversals: an operator sends them again or settles them, and money lands on one side (S-9).
+
+use crate::support::bench::Bench;
+use crate::support::books::{ALPHA, catalogue, text};
+use crate::support::locals::{batch, stock_key};
+use crate::support::message::Sale;
+use switchyard_core::account::Account;
+use switchyard_core::adapter::{Answer, Ask, Order};
+use switchyard_core::catalogue::{Meaning, ReversalMeaning};
+use switchyard_core::flight::Phase;
+use switchyard_core::gate::NotDone;
+use switchyard_core::ids::FlightNo;
+use switchyard_core::operate::{Act, Instruction, Operator, Party, Payer, reason};
+use switchyard_core::session::Report;
+
+fn operate(bench: &mut Bench, instruction: Instruction) -> Result<Act, NotDone> {
+    let why = reason("ticket 17").expect("printable");
+    let done = bench.gate.operate(bench.now, Operator::default(), why, &instruction).map(|(act, _)| act);
+    bench.flush();
+    done
+}
+
+fn topup(stan: u32) -> Sale {
+    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
+}
+
+fn approval() -> Box<Answer> {
+    Box::new(Answer { code: text("00"), sale: Some(Meaning::Approved), ..Answer::default() })
+}
+
+fn undone(bench: &mut Bench, mut order: Box<Order>, meaning: Option<ReversalMeaning>) {
+    order.answer.reversal = meaning;
+    let supplier = order.supplier;
+    bench.heard(supplier, Report::Undone(order));
+}
+
+/// What the network, the supplier and its suspense have.
+fn money(bench: &Bench) -> [i64; 3] {
+    let (network, supplier) = (bench.gate.catalogue().networks[0].id, bench.supplier(ALPHA).0);
+    let accounts = [Account::Network(network), Account::Supplier(supplier), Account::Suspense(supplier)];
+    accounts.map(|account| bench.gate.state().accounts.balance(account).posted.0)
+}
+
+fn parked(bench: &Bench) -> Option<FlightNo> {
+    bench.gate.state().flights().find(|flight| flight.phase == Phase::Parked).map(|flight| flight.number)
+}
+
+/// A sale that timed out, whose reversal the supplier refused.
+fn with_parked() -> (Bench, FlightNo) {
+    let mut bench = Bench::new();
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    let supplier = order.supplier;
+    bench.heard(supplier, Report::TimedOut(order));
+    assert_eq!(bench.answer().code, "68");
+    let reversal = bench.order();
+    undone(&mut bench, reversal, Some(ReversalMeaning::Refused));
+    let flight = parked(&bench).expect("it is parked");
+    assert_eq!(money(&bench), [499_000, 0, 1_000]);
+    (bench, flight)
+}
+
+#[test]
+fn a_parked_reversal_is_sent_again_under_a_stan_of_its_own() {
+    let (mut bench, flight) = with_parked();
+    assert!(matches!(operate(&mut bench, Instruction::Retry { flight }), Ok(Act::Retried { .. })));
+    let order = bench.order();
+    assert_eq!(order.ask, Ask::Reversal { repeat: false });
+    assert_ne!(order.stan, order.original_stan, "that one may long be another's");
+    assert_eq!(operate(&mut bench, Instruction::Retry { flight }), Err(NotDone::NotParked));
+    // The process goes down before the supplier answers: it goes out once more, under the same STAN.
+    let stan = order.stan;
+    bench.restart(catalogue());
+    let order = bench.order();
+    assert_eq!(order.stan, stan);
+    assert_eq!(money(&bench), [499_000, 0, 1_000]);
+    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    assert_eq!(money(&bench), [500_000, 0, 0]);
+    assert_eq!(parked(&bench), None);
+}
+
+#[test]
+fn a_retry_that_is_refused_again_is_parked_again() {
+    let (mut bench, flight) = with_parked();
+    assert!(operate(&mut bench, Instruction::Retry { flight }).is_ok());
+    let order = bench.order();
+    undone(&mut bench, order, None);
+    assert_eq!((parked(&bench), money(&bench)), (Some(flight), [499_000, 0, 1_000]));
+}
+
+#[test]
+fn a_settled_one_gives_its_amount_to_one_side_and_stays_over() {
+    for (to, expected) in [(Party::Network, [500_000, 0, 0]), (Party::Supplier, [499_000, 1_000, 0])] {
+        let (mut bench, flight) = with_parked();
+        let done = operate(&mut bench, Instruction::Settle { flight, to });
+        assert_eq!(done, Ok(Act::Settled { flight, payer: Payer::Suspense, to }));
+        assert_eq!(money(&bench), expected);
+        assert_eq!(operate(&mut bench, Instruction::Settle { flight, to }), Err(NotDone::NotParked));
+        // The supplier approves it long after: the operator's word stands.
+        let supplier = bench.supplier(ALPHA).0;
+        bench.heard(supplier, Report::Late { flight, attempt: 1, answer: approval() });
+        assert!(bench.orders.is_empty());
+        assert_eq!(bench.asked(&topup(1)).code, "68", "the answer stands too");
+        bench.restart(catalogue());
+        assert_eq!(money(&bench), expected);
+        assert!(bench.orders.is_empty());
+    }
+}
+
+#[test]
+fn what_was_reversed_and_performed_late_all_the_same_is_paid_by_the_network_or_nobody() {
+    for (to, payer, expected) in [
+        (Party::Network, Payer::Nobody, [500_000, 0, 0]),
+        (Party::Supplier, Payer::Network, [499_000, 1_000, 0]),
+    ] {
+        let mut bench = Bench::new();
+        bench.ask(0, &topup(1));
+        let order = bench.order();
+        let (supplier, flight) = (order.supplier, order.flight);
+        bench.heard(supplier, Report::TimedOut(order));
+        assert_eq!(bench.answer().code, "68");
+        let reversal = bench.order();
+        undone(&mut bench, reversal, Some(ReversalMeaning::Reversed));
+        bench.heard(supplier, Report::Late { flight, attempt: 1, answer: approval() });
+        let reversal = bench.order();
+        undone(&mut bench, reversal, Some(ReversalMeaning::Refused));
+        assert_eq!(money(&bench), [500_000, 0, 0]);
+        let done = operate(&mut bench, Instruction::Settle { flight, to });
+        assert_eq!((done, money(&bench)), (Ok(Act::Settled { flight, payer, to }), expected));
+    }
+}
+
+#[test]
+fn what_the_switch_sold_itself_can_only_be_settled() {
+    let mut bench = Bench::new();
+    let product = bench.gate.catalogue().products[0].id;
+    stock_key(&bench.keyring, 2);
+    bench.gate.load_stock(batch(product, 2, 5));
+    let voucher =
+        |stan| Sale { stan, transmission: format!("11211200{stan:02}"), ..Sale::of("VOUCHER10", 0) };
+    for sale in (1..=4).map(voucher) {
+        assert_eq!(bench.asked(&sale).code, "00");
+        assert_eq!(bench.reversed(&sale.reversal(sale.stan + 10)).code, "00");
+    }
+    let network = bench.gate.catalogue().networks[0].id;
+    let posted = |bench: &Bench| bench.gate.state().accounts.balance(Account::Network(network)).posted.0;
+    let flight = parked(&bench).expect("the fourth of a terminal's day");
+    assert_eq!(operate(&mut bench, Instruction::Retry { flight }), Err(NotDone::NobodyToAsk));
+    assert_eq!(posted(&bench), 499_000);
+    assert!(operate(&mut bench, Instruction::Settle { flight, to: Party::Network }).is_ok());
+    assert_eq!(posted(&bench), 500_000);
+}

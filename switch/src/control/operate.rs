@@ -1,0 +1,300 @@
+//! Operators' commands at the running switch: from what was typed to an instruction, and from what was done to what is printed.
+//!
+//! Owns: names and amounts of commands, read against the catalogue in force, and the texts of answers.
+//! Invariants: a command that changes something is answered once it is durable (S-17), and a block once every conduit has it; one that cannot be read says what was
+//! meant. Deliberately absent: what is allowed (the core's gate), and transactions and the trail (`history`).
+
+use crate::cli::exit::nearest;
+use crate::cli::operators::{
+    ActArgs, AmountArgs, DayCommand, PositionCommand, SupplierCommand, TerminalCommand,
+};
+use crate::conduit::{Block, Conduit};
+use crate::gate::{GateActor, Look, NetworkPosition, NetworkPositions, OpenAt, Operate, Sight};
+use crate::history::{self, Names};
+use actix::Addr;
+use serde_json::json;
+use std::fmt::Write as _;
+use switchyard_core::catalogue::{Catalogue, Network};
+use switchyard_core::gate::NotDone;
+use switchyard_core::operate::{Act, Instruction, Operator, reason};
+use switchyard_core::text::Text;
+
+/// Why a command was not carried out; nothing was changed, unless it says so.
+pub type Refused = String;
+
+/// The actors that commands need.
+#[derive(Clone)]
+pub struct Actors {
+    /// The gate.
+    pub gate: Addr<GateActor>,
+    /// The conduits.
+    pub conduits: Vec<Addr<Conduit>>,
+}
+
+pub(super) const STOPPING: &str = "the switch is stopping; nothing was changed";
+
+/// Carries out a command on positions.
+///
+/// # Errors
+/// Why not, for people.
+pub async fn position(command: &PositionCommand, by: Operator, actors: &Actors) -> Result<String, Refused> {
+    let sight = look(actors).await?;
+    let (args, credit) = match command {
+        PositionCommand::Show { network, show } => {
+            return show_positions(network.as_deref(), show.json, &sight, actors).await;
+        }
+        PositionCommand::Credit(args) => (args, true),
+        PositionCommand::Debit(args) => (args, false),
+    };
+    let AmountArgs { network, amount, act } = args;
+    let (at, network) = find_network(&sight.catalogue, network)?;
+    let amount = read_amount(amount, network)?;
+    let id = network.id;
+    let instruction = match credit {
+        true => Instruction::Credit { network: id, amount },
+        false => Instruction::Debit { network: id, amount },
+    };
+    instruct(instruction, act, by, &sight, actors).await?;
+    let positions = actors.gate.send(NetworkPositions).await.map_err(|_| done_and_stopping())?;
+    let position = positions.get(at).ok_or_else(done_and_stopping)?;
+    let (verb, sum) = (if credit { "credited with" } else { "debited by" }, sight.names.money(id, amount));
+    let text = format!(
+        "{} {verb} {sum}: posted {}, free {}",
+        network.code,
+        sight.names.money(id, position.posted),
+        free(&sight.names, network, position)
+    );
+    Ok(answer(act.json, text, position_json(&sight.names, network, position)))
+}
+
+/// Blocks or unblocks a terminal.
+///
+/// # Errors
+/// Why not, for people.
+pub async fn terminal(command: &TerminalCommand, by: Operator, actors: &Actors) -> Result<String, Refused> {
+    let (args, blocked) = match command {
+        TerminalCommand::Block(args) => (args, true),
+        TerminalCommand::Unblock(args) => (args, false),
+    };
+    let sight = look(actors).await?;
+    let terminal =
+        Text::new(args.terminal.as_bytes()).ok_or_else(|| unknown_terminal(&sight, &args.terminal))?;
+    let instruction = Instruction::Terminal { terminal, blocked };
+    instruct(instruction, &args.act, by, &sight, actors).await.map_err(|refused| match refused {
+        Failed::Not(NotDone::NotThere) => unknown_terminal(&sight, &args.terminal),
+        Failed::Not(NotDone::Already) => {
+            format!("terminal {terminal} is {} already", if blocked { "blocked" } else { "not blocked" })
+        }
+        Failed::Not(NotDone::Configured) => format!(
+            "the configuration blocks terminal {terminal}; change its status in the file of terminals, and start the switch again"
+        ),
+        other => other.into(),
+    })?;
+    let text = match blocked {
+        true => format!("terminal {terminal} is blocked: its sales get 58, its reversals are still taken"),
+        false => format!("terminal {terminal} is not blocked any more"),
+    };
+    Ok(answer(args.act.json, text, json!({ "terminal": terminal.as_str(), "blocked": blocked })))
+}
+
+/// Drains a supplier, or gives it sales again.
+///
+/// # Errors
+/// Why not, for people.
+pub async fn supplier(command: &SupplierCommand, by: Operator, actors: &Actors) -> Result<String, Refused> {
+    let (args, drained) = match command {
+        SupplierCommand::Drain(args) => (args, true),
+        SupplierCommand::Resume(args) => (args, false),
+    };
+    let sight = look(actors).await?;
+    let known = || sight.catalogue.suppliers.iter().map(|supplier| supplier.code.as_str());
+    let code = Text::new(args.supplier.as_bytes()).and_then(|code| sight.catalogue.supplier(code));
+    let (_, supplier) = code.ok_or_else(|| unknown("supplier", &args.supplier, known()))?;
+    let instruction = Instruction::Supplier { supplier: supplier.id, drained };
+    instruct(instruction, &args.act, by, &sight, actors).await.map_err(|refused| match refused {
+        Failed::Not(NotDone::Already) => {
+            format!(
+                "supplier {} is {} already",
+                supplier.code,
+                if drained { "drained" } else { "not drained" }
+            )
+        }
+        other => other.into(),
+    })?;
+    let (open, advices) = actors.gate.send(OpenAt(supplier.id)).await.map_err(|_| done_and_stopping())?;
+    let text = match drained {
+        true => format!(
+            "supplier {} is drained: no new sales; {open} sales are open there, {} reversals",
+            supplier.code,
+            advices.saturating_sub(open)
+        ),
+        false => format!("supplier {} gets sales again", supplier.code),
+    };
+    let object = json!({
+        "supplier": supplier.code.as_str(), "drained": drained, "open": open,
+        "reversals": advices.saturating_sub(open),
+    });
+    Ok(answer(args.act.json, text, object))
+}
+
+/// Closes a network's business day.
+///
+/// # Errors
+/// Why not, for people.
+pub async fn day(command: &DayCommand, by: Operator, actors: &Actors) -> Result<String, Refused> {
+    let DayCommand::Close { network, act } = command;
+    let sight = look(actors).await?;
+    let (_, network) = find_network(&sight.catalogue, network)?;
+    let done = instruct(Instruction::CloseDay { network: network.id }, act, by, &sight, actors).await?;
+    let Act::DayClosed { date, until_ms, .. } = done else { return Err(done_and_stopping()) };
+    let (begun, until) = (history::date(date), history::time(until_ms));
+    let text = format!("the day of {} is closed; {begun} has begun, until {until}", network.code);
+    let object = json!({ "network": network.code.as_str(), "day": begun, "until": until });
+    Ok(answer(act.json, text, object))
+}
+
+/// What the gate knows that commands name.
+///
+/// # Errors
+/// The switch is stopping.
+pub async fn look(actors: &Actors) -> Result<Sight, Refused> {
+    actors.gate.send(Look).await.map_err(|_| STOPPING.to_owned())
+}
+
+/// Why an instruction was not carried out.
+pub(super) enum Failed {
+    /// The gate refused it.
+    Not(NotDone),
+    /// Anything else, for people.
+    Other(String),
+}
+
+impl From<Failed> for Refused {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Not(why) => format!("not done: {why}"),
+            Failed::Other(why) => why,
+        }
+    }
+}
+
+/// Has the gate carry an instruction out, and waits until it is durable and every conduit knows of it.
+pub(super) async fn instruct(
+    instruction: Instruction,
+    args: &ActArgs,
+    by: Operator,
+    sight: &Sight,
+    actors: &Actors,
+) -> Result<Act, Failed> {
+    let why = reason(&args.reason).ok_or_else(|| {
+        Failed::Other("a reason is 1 to 120 printable ASCII characters, without line breaks".to_owned())
+    })?;
+    let (durable, told) = tokio::sync::oneshot::channel();
+    let operate = Operate { instruction, by, reason: why, durable };
+    let done = actors.gate.send(operate).await.map_err(|_| Failed::Other(STOPPING.to_owned()))?;
+    let done = done.map_err(|not_done| match (not_done, instruction) {
+        (NotDone::Short { free }, Instruction::Debit { network, .. }) => Failed::Other(format!(
+            "not done: {} is free; what open sales have reserved cannot be debited",
+            sight.names.money(network, free)
+        )),
+        (other, _) => Failed::Not(other),
+    })?;
+    told.await.map_err(|_| {
+        Failed::Other(
+            "the switch stopped before that was durable; look at `audit` after its next start".to_owned(),
+        )
+    })?;
+    if let Act::Terminal { .. } = done.act {
+        for conduit in &actors.conduits {
+            // A conduit that is gone refuses everything.
+            let _ = conduit.send(Block(done.blocked.clone())).await;
+        }
+    }
+    Ok(done.act)
+}
+
+pub(super) fn done_and_stopping() -> String {
+    "it is done, and the switch is stopping".to_owned()
+}
+
+pub(super) fn answer(as_json: bool, text: String, object: serde_json::Value) -> String {
+    if as_json { object.to_string() } else { text }
+}
+
+async fn show_positions(
+    network: Option<&str>,
+    as_json: bool,
+    sight: &Sight,
+    actors: &Actors,
+) -> Result<String, Refused> {
+    let positions = actors.gate.send(NetworkPositions).await.map_err(|_| STOPPING.to_owned())?;
+    let only = network.map(|code| find_network(&sight.catalogue, code)).transpose()?.map(|(at, _)| at);
+    let mut out = String::new();
+    if !as_json {
+        let _ = writeln!(
+            out,
+            "{:<12} {:>18} {:>18} {:>18} {:>11}",
+            "NETWORK", "POSTED", "RESERVED", "FREE", "DAY"
+        );
+    }
+    let all = sight.catalogue.networks.iter().zip(&positions).enumerate();
+    for (_, (network, position)) in all.filter(|(at, _)| only.is_none_or(|only| only == *at)) {
+        if as_json {
+            let _ = writeln!(out, "{}", position_json(&sight.names, network, position));
+            continue;
+        }
+        let [posted, reserved] =
+            [position.posted, position.reserved].map(|amount| sight.names.money(network.id, amount));
+        let (free, day) = (free(&sight.names, network, position), history::date(position.day.date));
+        let _ = writeln!(out, "{:<12} {posted:>18} {reserved:>18} {free:>18} {day:>11}", network.code);
+    }
+    Ok(out)
+}
+
+fn free(names: &Names, network: &Network, position: &NetworkPosition) -> String {
+    position.free.map_or_else(|| "out of range".to_owned(), |free| names.money(network.id, free))
+}
+
+fn position_json(names: &Names, network: &Network, position: &NetworkPosition) -> serde_json::Value {
+    json!({
+        "network": network.code.as_str(),
+        "posted": names.money(network.id, position.posted),
+        "reserved": names.money(network.id, position.reserved),
+        "line": names.money(network.id, network.funding.line()),
+        "free": free(names, network, position),
+        "day": history::date(position.day.date),
+    })
+}
+
+fn find_network<'c>(catalogue: &'c Catalogue, code: &str) -> Result<(usize, &'c Network), Refused> {
+    let found = Text::new(code.as_bytes()).and_then(|code| catalogue.network(code));
+    let known = || catalogue.networks.iter().map(|network| network.code.as_str());
+    found.map(|(at, network)| (at as usize, network)).ok_or_else(|| unknown("network", code, known()))
+}
+
+fn read_amount(text: &str, network: &Network) -> Result<switchyard_core::money::Minor, Refused> {
+    let (code, exponent) = history::currency(network.currency).unwrap_or_default();
+    crate::config::amount(text, exponent).ok_or_else(|| {
+        let example = switchyard_core::money::Minor(250_000).display(exponent);
+        format!(
+            "`{text}` is no amount: give units of {code} with at most {exponent} decimal places and no sign, such as {example}"
+        )
+    })
+}
+
+fn unknown_terminal(sight: &Sight, code: &str) -> String {
+    unknown("terminal", code, sight.catalogue.terminals.iter().map(|terminal| terminal.code.as_str()))
+}
+
+fn unknown<'w>(what: &str, word: &str, known: impl Iterator<Item = &'w str> + Clone) -> String {
+    const LISTED_MAX: usize = 8;
+    if let Some(near) = nearest(word, known.clone()) {
+        return format!("there is no {what} `{word}`; did you mean `{near}`?");
+    }
+    let listed: Vec<_> = known.clone().take(LISTED_MAX + 1).collect();
+    match listed.len() {
+        0 => format!("there is no {what} `{word}`; the configuration has none"),
+        all if all <= LISTED_MAX => format!("there is no {what} `{word}`; there are {}", listed.join(", ")),
+        _ => format!("there is no {what} `{word}`, and none that is spelled like it"),
+    }
+}
