@@ -18,14 +18,15 @@ use switchyard_loadtest::supplier::{Mode, SupplierHost};
 ///
 /// Try, beside a running `switchyard demo --no-traffic`:
 ///
-///   switchyard-loadtest run                          plain sales, as fast as they are answered
-///   switchyard-loadtest run --rate 2000 --seconds 30 two thousand a second, however long answers take
+///   switchyard-loadtest run                 plain sales, each after an answer
+///   switchyard-loadtest run --rate 2000     two thousand a second
 ///   switchyard-loadtest run --profile mixed --records data/demo/suppliers
-///                                                    repeats and reversals, held against what the suppliers did
-///   switchyard-loadtest profiles                     what else there is
-///   switchyard-loadtest kills --times 100            the same while the switch is killed a hundred times
+///                                           repeats and reversals, judged
+///   switchyard-loadtest profiles            what else there is
+///   switchyard-loadtest kills --times 100   the same under SIGKILLs
 ///
-/// Exit codes: 0 done; 1 could not start or go on; 2 wrong arguments; 3 done, with requests lost, unanswered or unmatched;
+/// Exit codes: 0 done; 1 could not start or go on; 2 wrong arguments;
+/// 3 done, with requests lost, unanswered or unmatched;
 /// 4 what was told is not what the suppliers did.
 #[derive(Debug, Parser)]
 #[command(name = "switchyard-loadtest", version, verbatim_doc_comment)]
@@ -37,23 +38,42 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Load a conduit and report throughput, latency percentiles and outcomes.
+    ///
+    /// Without --rate the loop is closed: each connection keeps --in-flight requests open. With --rate it is open: requests leave at
+    /// their moments, and latencies count from the moment each was meant to leave.
+    ///
+    /// With --profile, a file or one of `switchyard-loadtest profiles`, most of this is said there; what is given here as well holds.
+    ///
+    /// With --records, what was told is held against what the suppliers did: every 00 has exactly one performance that stands, no other
+    /// code has one, no accepted reversal leaves one, no PIN is in two sales, repeats got the same answer, the networks paid
+    /// for what stands. For that nobody else may be asking meanwhile.
     Run(Box<RunArguments>),
     /// List the profiles that come with the program, or print one.
+    ///
+    /// A profile is a TOML file that says what is asked for, how fast, and what follows. Copy one to begin with:
+    ///
+    ///   switchyard-loadtest profiles mixed > mine.toml
+    ///   switchyard-loadtest run --profile mine.toml
+    ///
+    /// `steady` explains the keys.
+    #[command(verbatim_doc_comment)]
     Profiles(ProfilesArguments),
     /// Load a demonstration while it is killed again and again, and judge what was told.
+    ///
+    /// Starts `switchyard demo` on a data folder and any free ports, loads two of its conduits with sales, repeats and reversals, kills it
+    /// with SIGKILL at moments drawn from the seed, and starts it again. At the end what was told over all of its lives is held against
+    /// what the suppliers did, as `run --records` does.
+    ///
+    /// The same seed draws the same moments, as counts of answers; when exactly they come the machine decides.
     Kills(KillsArguments),
     /// Serve scripted ISO 8583 suppliers until interrupted.
+    ///
+    /// Each supplier is NAME=ADDRESS:PORT, then options after commas: dialect=NAME-OR-FILE, framing=TOML, record=FILE, refuses-83.
+    ///
+    /// Example: switchyard-loadtest supplier telco-a=127.0.0.1:9101,record=telco-a.jsonl,refuses-83
     Supplier(SupplierArguments),
 }
 
-/// Without --rate the loop is closed: each connection keeps --in-flight requests open. With --rate it is open: requests leave at
-/// their moments, and latencies count from the moment each was meant to leave.
-///
-/// With --profile, a file or one of `switchyard-loadtest profiles`, most of this is said there; what is given here as well holds.
-///
-/// With --records, what was told is held against what the suppliers did: every 00 has exactly one performance that stands, no other
-/// code has one, no accepted reversal leaves one, no PIN is in two sales, repeats got the same answer, the networks paid
-/// for what stands. For that nobody else may be asking meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// The conduit, as ADDRESS:PORT.
@@ -195,24 +215,12 @@ fn plan(name: &str) -> Result<Plan, String> {
     }
 }
 
-/// A profile is a TOML file that says what is asked for, how fast, and what follows. Copy one to begin with:
-///
-///   switchyard-loadtest profiles mixed > mine.toml
-///   switchyard-loadtest run --profile mine.toml
-///
-/// `steady` explains the keys.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct ProfilesArguments {
     /// Print this one.
     pub(crate) name: Option<String>,
 }
 
-/// Starts `switchyard demo` on a data folder and any free ports, loads two of its conduits with sales, repeats and reversals, kills it
-/// with SIGKILL at moments drawn from the seed, and starts it again. At the end what was told over all of its lives is held against
-/// what the suppliers did, as `run --records` does.
-///
-/// The same seed draws the same moments, as counts of answers; when exactly they come the machine decides.
 #[derive(Debug, Args)]
 pub(crate) struct KillsArguments {
     /// How often to kill it.
@@ -255,11 +263,7 @@ impl KillsArguments {
     }
 }
 
-/// Each supplier is NAME=ADDRESS:PORT, then options after commas: dialect=NAME-OR-FILE, framing=TOML, record=FILE, refuses-83.
-///
-/// Example: switchyard-loadtest supplier telco-a=127.0.0.1:9101,record=telco-a.jsonl,refuses-83
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct SupplierArguments {
     /// The suppliers.
     #[arg(required = true, value_name = "NAME=ADDRESS[,OPTION...]")]
