@@ -1,4 +1,4 @@
-//! Forbids: a supplier that answers nothing and is asked on and on; a backlog of reversals after an outage that is lost, or keeps sales waiting.
+//! Forbids: a supplier that answers nothing and is asked on and on, or is asked to undo what it says it never did; a backlog of reversals after an outage that is lost, or keeps sales waiting.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::hosts::Hosts;
 use support::{Ask, Client, address, now, settings, text, until};
 use switchyard::settings::Settings;
 use switchyard::topology::{self, Running};
-use switchyard_core::catalogue::Supplier;
+use switchyard_core::catalogue::{AfterUnknown, Supplier};
 use switchyard_core::fact::{Fact, NameKind};
 use switchyard_core::flight::{Attempt, Flight};
 use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
@@ -162,5 +162,28 @@ fn a_backlog_of_reversals_is_undone_whole_while_sales_go_on() {
         .collect();
     assert_eq!(reversed.len() as u64, BACKLOG, "each of them once");
     assert!(reversed.into_iter().collect::<HashSet<_>>() == rrns);
+    running.stop().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_supplier_that_can_say_how_a_sale_stands_is_spared_the_reversal_of_what_it_never_did() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut settings = settings(data.path());
+    let telco = supplier(&mut settings, "telco-a");
+    (telco.after_unknown, telco.timeout_ms) = (AfterUnknown::Status, 300);
+    (telco.late_window_ms, telco.advice_retry_ms, telco.advice_retry_max_ms) = (1_000, 100, 200);
+    let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
+    let running = start(settings);
+    let mut client = Client::connect(address(&running, "plain"), "prepaid87");
+    // One is performed and answered too late, the other one is never performed.
+    let performed = Ask::sale("TOPUP", "210000", 1_000, "0612345686");
+    let ignored = Ask::sale("TOPUP", "210000", 1_000, "0612345685");
+    let answers = client.ask_all(&[performed, ignored], 2);
+    assert!(answers.iter().all(|answer| answer.as_ref().is_some_and(|answer| answer.code == "68")));
+    until("both doubts are over", || running.figures().settled == 2);
+    let reversals: Vec<_> =
+        hosts.record("telco-a").into_iter().filter(|line| line.mti.starts_with("04")).collect();
+    let [reversal] = &reversals[..] else { panic!("one reversal: {reversals:?}") };
+    assert_eq!((&reversal.action[..], &reversal.account[..]), ("reverse", "0612345686"));
     running.stop().unwrap_or_else(|error| panic!("{error}"));
 }

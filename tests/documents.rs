@@ -11,8 +11,15 @@ use switchyard::conduit::ConduitCounters;
 use switchyard_core::code::Code;
 
 /// Documents whose commands and links are held against the repository.
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "ARCHITECTURE.md", "STYLE.md", "CONTRIBUTING.md", "CHANGELOG.md", "adapters/README.md"];
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "RELIABILITY.md",
+    "STYLE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "adapters/README.md",
+];
 
 /// The crates: their folder.
 const CRATES: [&str; 4] = ["switch/core", "switch", "adapters", "loadtest"];
@@ -112,6 +119,37 @@ fn every_dependency_has_its_reason() {
     let unused: Vec<_> =
         declared.keys().filter(|name| !name.starts_with("switchyard") && !real.contains(*name)).collect();
     assert!(unused.is_empty(), "Cargo.toml: no crate uses {unused:?}");
+}
+
+/// Names of functions in the Rust files below a folder.
+fn functions(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("an entry of a folder").path();
+        if path.is_dir() {
+            functions(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a file in UTF-8");
+            let names = text.lines().filter_map(|line| line.trim_start().strip_prefix("fn "));
+            found.extend(names.filter_map(|rest| rest.split_once('(')).map(|(name, _)| name.to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_fault_has_tests_that_exist() {
+    let mut real = BTreeSet::new();
+    for folder in ["tests", "switch", "adapters", "loadtest"] {
+        functions(&root().join(folder), &mut real);
+    }
+    let text = read("RELIABILITY.md");
+    let faults: Vec<_> = rows(section(&text, "## Faults")).filter(|cells| cells[0] != "fault").collect();
+    assert!(faults.len() >= 25, "only {} faults were found", faults.len());
+    for cells in faults {
+        let names: Vec<_> = cells[2].split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "RELIABILITY.md: nothing shows `{}`", cells[0]);
+        let missing: Vec<_> = names.into_iter().filter(|name| !real.contains(*name)).collect();
+        assert!(missing.is_empty(), "RELIABILITY.md, {}: there is no test {missing:?}", cells[0]);
+    }
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use support::demo::{Demo, PROGRAM};
-use support::{Ask, Client, next_stan, until};
+use support::switch::{configure, run};
+use support::{Ask, Client, settings, until};
 use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag, View};
 
 /// A value that may be nowhere, and what it is.
@@ -68,9 +69,8 @@ fn sell_cards(client: &mut Client, conduit: &str) -> Vec<Canary> {
     for (card, code) in &cards {
         let ask = Ask { card: card.clone(), ..Ask::sale("GIFT25", "280000", 2_500, "") };
         assert_eq!(client.ask(&ask).code, *code, "{conduit}");
-        // The card number comes once more, whatever is said to it.
-        client.send(&reversal(&client.dialect(), &ask));
-        client.receive().expect("an answer");
+        // The card number comes once more, and goes to the supplier once more.
+        assert_eq!(client.ask(&ask.reversal()).code, "00", "{conduit}");
     }
     cards.into_iter().map(|(digits, _)| Canary { what: format!("a card on {conduit}"), digits }).collect()
 }
@@ -96,28 +96,6 @@ fn send_what_is_dropped(client: &mut Client) -> Vec<Canary> {
     ]
     .map(|(what, digits)| Canary { what: what.into(), digits: digits.into() })
     .into()
-}
-
-/// The reversal of a sale, with its card number, as terminals send it.
-fn reversal(dialect: &Dialect, ask: &Ask) -> Vec<u8> {
-    let original = format!("0200{:06}{}{}", ask.stan, String::from_utf8_lossy(&ask.when), "0".repeat(22));
-    let mut out = Vec::new();
-    let mut build = Build::new(dialect, Mti::new(400), &mut out);
-    build
-        .text(Role::Pan, ask.card.as_bytes())
-        .text(Role::ProcessingCode, ask.processing.as_bytes())
-        .number(Role::Amount, ask.amount)
-        .text(Role::TransmissionTime, &ask.when)
-        .number(Role::Stan, u64::from(next_stan()))
-        .text(Role::LocalTime, &ask.local[..6])
-        .text(Role::LocalDate, &ask.local[6..])
-        .text(Role::Network, ask.network.as_bytes())
-        .text(Role::Terminal, ask.terminal.as_bytes())
-        .text(Role::Merchant, ask.merchant.as_bytes())
-        .number(Role::Currency, ask.currency)
-        .text(Role::Original, original.as_bytes());
-    build.finish().expect("a message that can be built");
-    out
 }
 
 fn client_message(client: &Client, ask: &Ask) -> Vec<u8> {
@@ -352,42 +330,14 @@ impl Blabber {
     }
 }
 
-/// The shipped configuration with one conduit, and `telco-a` at this address.
-fn configured(folder: &Path, supplier: SocketAddr) -> PathBuf {
-    let main = "data = \"data\"\ninclude = [\"networks.toml\", \"products.toml\", \"suppliers/*.toml\"]\n\
-        merchants = [\"merchants.csv\"]\nterminals = [\"terminals.csv\"]\n[keys]\ncreate = true\n\
-        [[conduit]]\nname = \"plain\"\nlisten = \"127.0.0.1:0\"\ndialect = \"prepaid87\"\n";
-    for (name, text) in switchyard::config::SHIPPED {
-        let path = folder.join(name);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        let text = match *name {
-            "switchyard.toml" => main.to_owned(),
-            "suppliers/telco-a.toml" => text.replace("port = 9583", &format!("port = {}", supplier.port())),
-            _ => (*text).to_owned(),
-        };
-        std::fs::write(path, text).expect("own file");
-    }
-    folder.join("switchyard.toml")
-}
-
-/// Starts `run`, and waits until it says where its conduit listens.
-fn run(config: &Path) -> (Child, SocketAddr) {
-    let mut command = readable();
-    command.args(["run", "--config"]).arg(config).stdout(Stdio::piped()).env("SWITCHYARD_LOG", "error");
-    let mut child = command.spawn().expect("the program");
-    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let mut words = lines
-        .map_while(Result::ok)
-        .filter_map(|line| line.strip_prefix("  conduit plain").map(str::to_owned));
-    let address = words.next().and_then(|at| at.trim().parse().ok()).expect("a conduit that listens");
-    (child, address)
-}
-
 #[test]
 fn no_pin_that_a_supplier_should_not_have_sent_stays_anywhere() {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let config = configured(folder.path(), listener.local_addr().expect("an address"));
+    let port = listener.local_addr().expect("an address").port();
+    // It makes the certificates that the shipped configuration names.
+    drop(settings(&folder.path().join("data")));
+    configure(folder.path(), &[("suppliers/telco-a.toml", "port = 9583".into(), format!("port = {port}"))]);
     let dialect = Arc::new(Dialect::open_shipped("prepaid87").expect("shipped"));
     let told = Arc::new(Mutex::new(Vec::new()));
     let blabber = Blabber { dialect, told: Arc::clone(&told) };
@@ -396,8 +346,8 @@ fn no_pin_that_a_supplier_should_not_have_sent_stays_anywhere() {
         let (link, _) = listener.accept().expect("the switch dials");
         let _ = blabber.serve(link);
     });
-    let (mut child, address) = run(&config);
-    let mut client = Client::connect(address, "prepaid87");
+    let (mut child, addresses) = run(readable(), folder.path());
+    let mut client = Client::connect(addresses["plain"], "prepaid87");
     for (account, code) in [("0612345680", "05"), ("0612345686", "68"), ("0612345680", "05")] {
         let answer = client.ask(&Ask::sale("TOPUP", "210000", 1_000, account));
         assert_eq!((answer.code.as_str(), answer.pin.as_str()), (code, ""), "{account}");

@@ -1,16 +1,29 @@
-//! Forbids: an answer that does not stand after a SIGKILL, a voucher sold twice, a request performed twice, money that does not add up.
+//! Forbids: an answer that does not stand after a SIGKILL, a voucher sold twice, a request performed twice, a reversal that is lost, an
+//! intent without an end, money that does not add up.
+//!
+//! `SWITCHYARD_KILLS=100` kills as often as that; `switchyard-loadtest kills` does the same outside of tests.
 
 mod support;
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use support::demo::Demo;
 use support::hosts::Line;
 use support::{Answer, Ask, until};
+use switchyard::topology;
+use switchyard_core::flight::Phase;
+use switchyard_loadtest::kills::{self, Kills, KillsReport};
+use switchyard_loadtest::profile::shipped;
+use switchyard_loadtest::verdict::Rule;
+use tokio_util::sync::CancellationToken;
 
-/// How often the switch is killed.
-const KILLS: u64 = 20;
+/// How often the switch is killed while the load generator's profile `kills` runs, where nothing else is said.
+const PROFILE_KILLS: u32 = 12;
+/// How often it is killed under the load of this test's own clients, one of which speaks TLS.
+const KILLS: u64 = 5;
 /// Requests under way on each connection.
 const WINDOW: usize = 12;
 /// The conduits that load comes through, one connection each.
@@ -118,8 +131,58 @@ fn repeat(demo: &Demo, conduit: &str, asked: &mut [Asked]) {
     }
 }
 
+/// How often, and with which seed: a failure prints how to run it again.
+fn said(name: &str, default: u32) -> u32 {
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))
+}
+
+fn kill_under_profile(data: &Path, times: u32, seed: u32) -> KillsReport {
+    let kills = Kills {
+        program: support::demo::PROGRAM.into(),
+        data: data.to_owned(),
+        times,
+        plan: shipped::open("kills").unwrap_or_else(|error| panic!("{error}")),
+        seed: u64::from(seed),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let live = [Arc::default(), Arc::default()];
+    let done = runtime.block_on(kills::run(kills, CancellationToken::new(), live, |_, _| {}));
+    done.unwrap_or_else(|error| panic!("{error}"))
+}
+
 #[test]
-fn every_given_answer_stands_after_twenty_kills_under_load() {
+fn what_was_told_is_what_suppliers_did_after_kills_with_reversals_and_misbehaving_suppliers() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (times, seed) = (said("SWITCHYARD_KILLS", PROFILE_KILLS), said("SWITCHYARD_KILLS_SEED", 1));
+    let report = kill_under_profile(data.path(), times, seed);
+    println!("{report}\nseed {seed}: SWITCHYARD_KILLS={times} SWITCHYARD_KILLS_SEED={seed} runs it again");
+    assert!(
+        report.verdict.holds(),
+        "SWITCHYARD_KILLS={times} SWITCHYARD_KILLS_SEED={seed}: {}",
+        report.verdict
+    );
+    for rule in Rule::ALL {
+        assert!(report.verdict.line(rule).is_some_and(|line| line.held > 0), "no case of {rule:?}: {report}");
+    }
+    assert_eq!(report.kills, times);
+    assert_every_intent_has_its_end(data.path());
+}
+
+/// Reads the journal as a start would: every flight that was in doubt is settled, and none waits for an operator.
+fn assert_every_intent_has_its_end(data: &Path) {
+    let mut settings = support::settings(data);
+    settings.journal.segment_bytes = SHIPPED_SEGMENT_BYTES;
+    let books = topology::open_books(&settings).unwrap_or_else(|error| panic!("{error}"));
+    let open: Vec<_> = books.state.flights().filter(|flight| flight.phase != Phase::Settled).collect();
+    assert!(open.is_empty(), "without an end: {open:?}");
+}
+
+/// What the demonstration's journal has, which is not that of the other tests.
+const SHIPPED_SEGMENT_BYTES: u64 = 64 << 20;
+
+#[test]
+fn every_given_answer_stands_after_kills_over_every_conduit() {
     let data = tempfile::tempdir().expect("a folder");
     let numbers = AtomicU64::new(1);
     let mut asked = Vec::new();

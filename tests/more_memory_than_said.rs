@@ -77,7 +77,7 @@ fn requests(dialect: &Dialect) -> Vec<u8> {
 
 /// What the sheet says of memory that is the process's own: code is the system's, and is not counted by it.
 fn own(sheet: &Sheet, of: impl Fn(&switchyard::limits::Line) -> u64) -> u64 {
-    let counted = sheet.lines.iter().filter(|line| line.part != Part::FileCache);
+    let counted = sheet.lines.iter().filter(|line| line.part != Part::System);
     counted.map(of).sum()
 }
 

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// Seconds of the short form, for all rounds together.
 const SECONDS: f64 = 12.0;
 /// Rounds without and with the silent ones, in turn; medians are compared.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Connections that say nothing; fewer where the system gives fewer descriptors.
 const SILENT: u64 = 5_000;
 /// Descriptors of the test beside them.
@@ -31,13 +31,12 @@ const OWN_DESCRIPTORS: u64 = 500;
 /// Time between two sales of the supplier that answers nothing.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-const CHANGES: [(&str, &str, &str); 6] = [
+const CHANGES: [(&str, &str, &str); 5] = [
     ("switchyard.toml", "#connections_max = 1_024", "connections_max = 8_192"),
     ("switchyard.toml", "#connections_per_address_max = 256", "connections_per_address_max = 8_192"),
     ("switchyard.toml", "#first_byte_ms = 30_000", "first_byte_ms = 0"),
     ("switchyard.toml", "#idle_ms = 600_000", "idle_ms = 0"),
     ("switchyard.toml", "#durability = \"strict\"", "durability = \"relaxed\""),
-    ("switchyard.toml", "#write_ms = 5_000", "write_ms = 2_000"),
 ];
 
 /// What the others do: a mobile operator that answers, eight connections.
@@ -183,7 +182,7 @@ fn who_says_nothing_costs_the_others_nothing() {
         assert_eq!((report.errors.lost, report.errors.unanswered), (0, 0), "{report}");
     }
     // Short rounds on a busy machine tell less.
-    let (rate_min, p99_max, memory_max) = if long.is_some() { (0.9, 1.3, 1.1) } else { (0.6, 3.0, 1.1) };
+    let (rate_min, p99_max, memory_max) = if long.is_some() { (0.9, 1.3, 1.1) } else { (0.5, 4.0, 1.1) };
     assert!(rate(&with) >= rate_min * rate(&without), "the others are slower");
     assert!(p99(&with) <= p99_max * p99(&without), "the others wait longer");
     assert!(last <= memory_max * first, "memory grows: {first} to {last}");

@@ -19,10 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Seconds that each load is measured, in the short form.
 const SECONDS: f64 = 3.0;
+/// Connections of the load.
+const CONNECTIONS: u32 = 16;
 /// How much more is asked for than can be done.
 const TIMES: f64 = 3.0;
 
-async fn offer(to: SocketAddr, pace: Pace, seconds: f64, seed: u64) -> Report {
+async fn offer(to: SocketAddr, connections: u32, pace: Pace, seconds: f64, seed: u64) -> Report {
     let mut profile = Profile::demonstration();
     profile.mix(&[("TOPUP".into(), 1)]).expect("a product");
     let top_up = profile.items.iter_mut().find(|item| item.product == "TOPUP").expect("a product");
@@ -32,7 +34,7 @@ async fn offer(to: SocketAddr, pace: Pace, seconds: f64, seed: u64) -> Report {
         allow_remote: false,
         dialect: Arc::new(Dialect::open_shipped("prepaid87").expect("a dialect")),
         framing: Framing::DEFAULT,
-        connections: 32,
+        connections,
         pace,
         profile,
         seed,
@@ -84,7 +86,8 @@ impl Till {
     }
 }
 
-fn overload(name: &str, changes: &[(&str, &str, &str)], goodput_min: f64) {
+/// `in_flight`: so many requests on each of `CONNECTIONS` are what can be done at a time.
+fn overload(name: &str, changes: &[(&str, &str, &str)], in_flight: usize) {
     let long = std::env::var("OVERLOAD_SECONDS").ok();
     let seconds = long.as_ref().map_or(SECONDS, |text| text.parse().expect("OVERLOAD_SECONDS: seconds"));
     let folder = tempfile::tempdir().expect("a folder");
@@ -92,10 +95,10 @@ fn overload(name: &str, changes: &[(&str, &str, &str)], goodput_min: f64) {
     let switch = Switch::start(folder.path(), &changes);
     let to = switch.address("plain");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let capacity = runtime.block_on(offer(to, Pace::Closed { in_flight: 32 }, seconds, 1));
+    let capacity = runtime.block_on(offer(to, CONNECTIONS, Pace::Closed { in_flight }, seconds, 1));
     let till = Till::start(to);
     let per_second = TIMES * goodput(&capacity);
-    let flooded = runtime.block_on(offer(to, Pace::Open { per_second }, seconds, 2));
+    let flooded = runtime.block_on(offer(to, CONNECTIONS, Pace::Open { per_second }, seconds, 2));
     let waits = till.end();
     let ratio = goodput(&flooded) / goodput(&capacity);
     let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
@@ -111,7 +114,8 @@ fn overload(name: &str, changes: &[(&str, &str, &str)], goodput_min: f64) {
         at(1.0),
     );
     assert!(waits.len() >= 3, "only {} reversals", waits.len());
-    let goodput_min = if long.is_some() { goodput_min.max(0.8) } else { goodput_min };
+    // Short loads on a busy machine tell less.
+    let goodput_min = if long.is_some() { 0.8 } else { 0.5 };
     assert!(ratio >= goodput_min, "{:.0} of {:.0} a second", goodput(&flooded), goodput(&capacity));
     switch.end();
 }
@@ -123,7 +127,8 @@ fn a_supplier_at_its_window_goes_on_at_its_pace() {
         ("suppliers/telco-b.toml", "code = \"telco-b\"", "code = \"telco-b\"\nwindow_requests = 64"),
         ("switchyard.toml", "#durability = \"strict\"", "durability = \"relaxed\""),
     ];
-    overload("a supplier's window", &changes, 0.6);
+    // 56 sales: the window less the eighth that is kept, and what the till may hold.
+    overload("a supplier's window", &changes, 3);
 }
 
 /// The machine is what bounds: what cannot be taken is not read.
@@ -132,6 +137,6 @@ fn a_switch_at_its_limit_goes_on_at_its_pace() {
     overload(
         "the machine",
         &[("switchyard.toml", "#durability = \"strict\"", "durability = \"relaxed\"")],
-        0.6,
+        32,
     );
 }

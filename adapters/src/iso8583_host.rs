@@ -38,6 +38,12 @@ const KEYS: &[Key] = &[
     .example("\"900001\""),
     Key::new("sign_on", Kind::Bool, "Whether a link signs on before it carries requests, and off when it leaves.")
         .default("true"),
+    Key::new(
+        "awaits_sign_on",
+        Kind::Bool,
+        "Whether a link waits for the supplier's own sign-on (0800, 001) before it carries requests, instead of sending one. One that does not come within echo_timeout_ms closes the link.",
+    )
+    .default("false"),
     Key::integer(
         "echo_ms",
         "ms",
@@ -85,6 +91,7 @@ fn make(table: &toml::Table, context: &MakeContext<'_>) -> Result<Made, MakeErro
         house: House {
             messages: Messages::new(dialect, acquirer, reversal),
             sign_on: settings.flag("sign_on")?,
+            awaits_sign_on: settings.flag("awaits_sign_on")?,
             echo_us: settings.number("echo_ms")? * 1_000,
             echo_timeout_us: settings.number("echo_timeout_ms")? * 1_000,
         },
@@ -102,6 +109,7 @@ struct Host {
 struct House {
     messages: Messages,
     sign_on: bool,
+    awaits_sign_on: bool,
     echo_us: u64,
     echo_timeout_us: u64,
 }
@@ -111,7 +119,7 @@ struct House {
 enum Phase {
     /// No transport, or one that is being closed.
     Down,
-    /// The sign-on is not answered yet.
+    /// The sign-on is not answered yet, or the supplier's own has not come.
     SigningOn,
     /// Carries requests.
     Ready,
@@ -186,7 +194,10 @@ impl Wire for Host {
 impl House {
     fn up(&self, now: Now, no: LinkNo, link: &mut Link, out: &mut Out) {
         *link = Link { turn: link.turn + 1, heard_us: now.mono_us, ..Link::DOWN };
-        if self.sign_on {
+        if self.awaits_sign_on {
+            link.phase = Phase::SigningOn;
+            out.wakes.push((now.mono_us + self.echo_timeout_us, link.next_token(no)));
+        } else if self.sign_on {
             link.phase = Phase::SigningOn;
             self.request(now, no, link, Management::SignOn, out);
         } else {
@@ -221,7 +232,8 @@ impl House {
                 self.plan_echo(no, link, out);
             }
             (Phase::Ready, None) => self.request(now, no, link, Management::Echo, out),
-            (Phase::SigningOn | Phase::Leaving, None) => {}
+            (Phase::SigningOn, None) => close(no, link, out),
+            (Phase::Leaving, None) => {}
         }
     }
 
@@ -254,7 +266,20 @@ impl House {
             (MANAGEMENT_CLASS, true) => self.housekeeping_answered(no, link, &view, out),
             (MANAGEMENT_CLASS, false) => self.housekeeping_asked(no, link, &view, out),
             (_, true) if reply::read(no, &view, out) => {}
-            _ => out.faults.push(Fault::Unexpected(no)),
+            (_, is_response) => {
+                out.faults.push(Fault::Unexpected(no));
+                if !is_response {
+                    self.refuse(no, &view, out);
+                }
+            }
+        }
+    }
+
+    /// The supplier asks for what the switch does not do for suppliers: 40.
+    fn refuse(&self, no: LinkNo, view: &View<'_>, out: &mut Out) {
+        let start = out.bytes.len();
+        if self.messages.write_refusal(view, &mut out.bytes).is_ok_and(|written| written) {
+            out.sends.push((no, start..out.bytes.len()));
         }
     }
 
@@ -272,7 +297,8 @@ impl House {
         }
     }
 
-    /// The supplier asks: it is answered, and one that signs off gets no more requests on this link.
+    /// The supplier asks: it is answered, one that signs off gets no more requests on this link, and one whose sign-on was waited
+    /// for gets them from now on. Its cut-over is taken note of: the days of the books are the networks'.
     fn housekeeping_asked(&self, no: LinkNo, link: &mut Link, view: &View<'_>, out: &mut Out) {
         let code = number(view, Role::ManagementCode).and_then(Management::of);
         let start = out.bytes.len();
@@ -280,8 +306,12 @@ impl House {
             return out.faults.push(Fault::Unexpected(no));
         }
         out.sends.push((no, start..out.bytes.len()));
-        if code == Some(Management::SignOff) {
-            close(no, link, out);
+        match code {
+            Some(Management::SignOff) => close(no, link, out),
+            Some(Management::SignOn) if link.phase == Phase::SigningOn && link.awaiting.is_none() => {
+                self.become_ready(no, link, out);
+            }
+            _ => {}
         }
     }
 }

@@ -131,6 +131,15 @@ impl SimulatedSupplier {
         }
     }
 
+    /// Says how a sale stands: 00 performed, 17 reversed, 25 not performed. Nothing changes, and nothing is recorded.
+    pub fn status(&self, rrn: Text<12>) -> Decision {
+        at_once(match self.memory.known(rrn) {
+            Some(Known::Performed) => Code::APPROVED,
+            Some(Known::Reversed { .. }) => Code::CANCELLED,
+            _ => Code::NOT_FOUND,
+        })
+    }
+
     /// Notes a reversal that undoes nothing; how often it has arrived, where it once undid something.
     fn reversed_again(&mut self, rrn: Text<12>) -> Option<u8> {
         match self.memory.known(rrn) {

@@ -155,6 +155,7 @@ impl Simulator {
                 let mti = if repeat { 421 } else { 420 };
                 (ReplyTo::Reversal, self.supplier.reversal(&asked(mti), &mut out.records))
             }
+            Ask::Status => (ReplyTo::Status, self.supplier.status(order.rrn)),
         }
     }
 

@@ -97,11 +97,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => link.clone().prop_map(Step::Up),
         1 => link.clone().prop_map(Step::Down),
         1 => link.clone().prop_map(Step::Leave),
-        6 => (link.clone(), order.clone(), 0u8..3).prop_map(|(link, order, ask)| Step::Ask { link, order, ask }),
+        6 => (link.clone(), order.clone(), 0u8..4).prop_map(|(link, order, ask)| Step::Ask { link, order, ask }),
         8 => (
             link.clone(),
             order,
-            prop_oneof![Just(210u16), Just(430), Just(410), Just(810), Just(800), Just(200), Just(230)],
+            prop_oneof![Just(210u16), Just(110), Just(430), Just(410), Just(810), Just(800), Just(200), Just(230)],
             0u8..4,
             proptest::option::weighted(0.2, any::<u8>()),
             proptest::option::weighted(0.2, any::<(u8, u8)>()),
@@ -125,6 +125,7 @@ fn order(number: u8, ask: u8) -> Order {
         attempt: 1,
         ask: match ask {
             0 => Ask::Sale,
+            3 => Ask::Status,
             repeat => Ask::Reversal { repeat: repeat == 2 },
         },
         stan: u32::from(number) + 1,

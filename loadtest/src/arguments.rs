@@ -7,15 +7,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use switchyard_core::iso8583::{Dialect, Framing};
+use switchyard_loadtest::kills::Kills;
 use switchyard_loadtest::load::{Length, Load, Pace};
-use switchyard_loadtest::profile::Profile;
+use switchyard_loadtest::profile::file::{self, Plan};
+use switchyard_loadtest::profile::{Profile, shipped};
+use switchyard_loadtest::site::Site;
 use switchyard_loadtest::supplier::{Mode, SupplierHost};
 
 /// Load generator and scripted suppliers for Switchyard.
 ///
-/// Exit codes: 0 done; 1 could not start or go on; 2 wrong arguments; 3 done, with requests lost, unanswered or unmatched.
+/// Try, beside a running `switchyard demo --no-traffic`:
+///
+///   switchyard-loadtest run                          plain sales, as fast as they are answered
+///   switchyard-loadtest run --rate 2000 --seconds 30 two thousand a second, however long answers take
+///   switchyard-loadtest run --profile mixed --records data/demo/suppliers
+///                                                    repeats and reversals, held against what the suppliers did
+///   switchyard-loadtest profiles                     what else there is
+///   switchyard-loadtest kills --times 100            the same while the switch is killed a hundred times
+///
+/// Exit codes: 0 done; 1 could not start or go on; 2 wrong arguments; 3 done, with requests lost, unanswered or unmatched;
+/// 4 what was told is not what the suppliers did.
 #[derive(Debug, Parser)]
-#[command(name = "switchyard-loadtest", version)]
+#[command(name = "switchyard-loadtest", version, verbatim_doc_comment)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -24,34 +37,53 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Load a conduit and report throughput, latency percentiles and outcomes.
-    Run(RunArguments),
+    Run(Box<RunArguments>),
+    /// List the profiles that come with the program, or print one.
+    Profiles(ProfilesArguments),
+    /// Load a demonstration while it is killed again and again, and judge what was told.
+    Kills(KillsArguments),
     /// Serve scripted ISO 8583 suppliers until interrupted.
     Supplier(SupplierArguments),
 }
 
 /// Without --rate the loop is closed: each connection keeps --in-flight requests open. With --rate it is open: requests leave at
 /// their moments, and latencies count from the moment each was meant to leave.
+///
+/// With --profile, a file or one of `switchyard-loadtest profiles`, most of this is said there; what is given here as well holds.
+///
+/// With --records, what was told is held against what the suppliers did: every 00 has exactly one performance that stands, no other
+/// code has one, no accepted reversal leaves one, no PIN is in two sales, repeats got the same answer, the networks paid
+/// for what stands. For that nobody else may be asking meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// The conduit, as ADDRESS:PORT.
     #[arg(default_value = "127.0.0.1:8583")]
     target: SocketAddr,
-    /// How many connections.
-    #[arg(short, long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    connections: u32,
-    /// Closed loop: requests open on each connection.
-    #[arg(short = 'w', long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    in_flight: u32,
+    /// What to ask for, and how: a profile's name, or a TOML file.
+    #[arg(short, long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+    /// The folder of the suppliers' records (*.jsonl): check against them at the end.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) records: Option<PathBuf>,
+    /// The switch's pages, which say when everything has settled; with --records.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pages: SocketAddr,
+    /// How many connections; default 8.
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: Option<u32>,
+    /// Closed loop: requests open on each connection; default 16.
+    #[arg(short = 'w', long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    in_flight: Option<u32>,
     /// Open loop: requests a second over all connections.
-    #[arg(short, long, value_parser = rate)]
+    #[arg(short, long, value_parser = rate, conflicts_with = "in_flight")]
     rate: Option<f64>,
-    /// How long to measure, in seconds.
-    #[arg(short, long, default_value_t = 10.0, value_parser = seconds)]
-    seconds: f64,
+    /// How long to measure, in seconds; default 10.
+    #[arg(short, long, value_parser = seconds)]
+    seconds: Option<f64>,
     /// End after so many requests instead.
     #[arg(short = 'n', long, conflicts_with = "seconds")]
     count: Option<u64>,
-    /// Load without measuring before, in milliseconds; 0 with --count.
+    /// Load without measuring before, in milliseconds; default 1000, with --count or a profile 0.
     #[arg(long)]
     warm_up_ms: Option<u64>,
     /// How long the last answers are awaited, in milliseconds.
@@ -66,9 +98,9 @@ pub(crate) struct RunArguments {
     /// Products and how often each is asked for; default: all of the demonstration's.
     #[arg(long, value_name = "PRODUCT=WEIGHT,...", value_delimiter = ',', value_parser = weight)]
     mix: Vec<(String, u32)>,
-    /// The last two digits of accounts, cards and meters.
-    #[arg(long, default_value = "00-79", value_parser = endings)]
-    endings: RangeInclusive<u8>,
+    /// The last two digits of accounts, cards and meters; default 00-79, which are approved.
+    #[arg(long, value_parser = ending_range)]
+    endings: Option<RangeInclusive<u8>>,
     /// Chooses among products, amounts and accounts.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -84,33 +116,141 @@ pub(crate) struct RunArguments {
 }
 
 impl RunArguments {
-    pub(crate) fn load(&self) -> Result<Load, String> {
-        let mut profile = Profile::demonstration();
-        profile.endings = self.endings.clone();
-        if !self.mix.is_empty() {
-            profile.mix(&self.mix).map_err(|product| format!("--mix: there is no product `{product}`"))?;
-        }
-        let pace = match self.rate {
-            Some(per_second) => Pace::Open { per_second },
-            None => Pace::Closed { in_flight: self.in_flight as usize },
+    /// What is to be run, and how long it may take to settle.
+    pub(crate) fn load(&self) -> Result<(Load, Duration), String> {
+        let plan = match &self.profile {
+            Some(name) => Some(plan(name)?),
+            None => None,
         };
-        let (length, warm_up_ms) = match self.count {
-            Some(count) => (Length::Requests(count), 0),
-            None => (Length::Time(Duration::from_secs_f64(self.seconds)), 1_000),
+        let settle = Duration::from_millis(plan.as_ref().map_or(SETTLE_MS, |plan| plan.settle_ms));
+        let default_warm_up_ms = match (&plan, self.count) {
+            (Some(plan), _) => plan.warm_up_ms,
+            (None, Some(_)) => 0,
+            (None, None) => 1_000,
         };
-        Ok(Load {
+        let said = plan.as_ref();
+        let load = Load {
             target: self.target,
             allow_remote: self.allow_remote,
             dialect: Arc::new(dialect(&self.dialect)?),
             framing: framing(self.framing.as_deref())?,
-            connections: self.connections,
-            pace,
-            profile,
+            connections: self.connections.or(said.map(|plan| plan.connections)).unwrap_or(8),
+            pace: self.pace(said),
+            profile: self.asked_for(said)?,
             seed: self.seed,
-            warm_up_ms: self.warm_up_ms.unwrap_or(warm_up_ms),
-            length,
+            warm_up_ms: self.warm_up_ms.unwrap_or(default_warm_up_ms),
+            length: self.length(said),
             drain_ms: self.drain_ms,
             watch: self.pid,
+        };
+        Ok((load, settle))
+    }
+
+    /// Where the switch is; its pages only where something is checked.
+    pub(crate) fn site(&self) -> Site {
+        Site { conduit: self.target, pages: self.records.is_some().then_some(self.pages) }
+    }
+
+    fn pace(&self, plan: Option<&Plan>) -> Pace {
+        match (self.rate, self.in_flight, plan) {
+            (Some(per_second), _, _) => Pace::Open { per_second },
+            (None, None, Some(plan)) => plan.pace.clone(),
+            (None, in_flight, _) => Pace::Closed { in_flight: in_flight.unwrap_or(16) as usize },
+        }
+    }
+
+    fn length(&self, plan: Option<&Plan>) -> Length {
+        match (self.count, self.seconds, plan) {
+            (Some(count), _, _) => Length::Requests(count),
+            (None, None, Some(plan)) => plan.length,
+            (None, seconds, _) => Length::Time(Duration::from_secs_f64(seconds.unwrap_or(10.0))),
+        }
+    }
+
+    fn asked_for(&self, plan: Option<&Plan>) -> Result<Profile, String> {
+        let mut profile = plan.map_or_else(Profile::demonstration, |plan| plan.profile.clone());
+        if let Some(endings) = &self.endings {
+            profile.endings = endings.clone().into();
+        }
+        if !self.mix.is_empty() {
+            profile.mix(&self.mix).map_err(|product| format!("--mix: there is no product `{product}`"))?;
+        }
+        profile.follow_ups.remember = self.records.is_some();
+        Ok(profile)
+    }
+}
+
+/// How long reversals may take to settle where no profile says it, milliseconds.
+const SETTLE_MS: u64 = 120_000;
+
+/// A profile that comes with the program, or a file.
+fn plan(name: &str) -> Result<Plan, String> {
+    if let Some(text) = shipped::text(name) {
+        return Plan::parse(text).map_err(|error| format!("profile `{name}`: {error}"));
+    }
+    match std::fs::read_to_string(name) {
+        Ok(text) => Plan::parse(&text).map_err(|error| format!("{name}: {error}")),
+        Err(error) if name.contains(['/', '.']) => Err(format!("{name}: {error}")),
+        Err(_) => shipped::open(name).map_err(|error| error.to_string()),
+    }
+}
+
+/// A profile is a TOML file that says what is asked for, how fast, and what follows. Copy one to begin with:
+///
+///   switchyard-loadtest profiles mixed > mine.toml
+///   switchyard-loadtest run --profile mine.toml
+///
+/// `steady` explains the keys.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct ProfilesArguments {
+    /// Print this one.
+    pub(crate) name: Option<String>,
+}
+
+/// Starts `switchyard demo` on a data folder and any free ports, loads two of its conduits with sales, repeats and reversals, kills it
+/// with SIGKILL at moments drawn from the seed, and starts it again. At the end what was told over all of its lives is held against
+/// what the suppliers did, as `run --records` does.
+///
+/// The same seed draws the same moments, as counts of answers; when exactly they come the machine decides.
+#[derive(Debug, Args)]
+pub(crate) struct KillsArguments {
+    /// How often to kill it.
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    times: u32,
+    /// The data folder of the demonstration; made where it is missing, and kept.
+    #[arg(long, default_value = "data/kills")]
+    data: PathBuf,
+    /// The switch's program; default: `switchyard` beside this one.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// What to ask for: a profile's name, or a TOML file. Its length is not used.
+    #[arg(short, long, value_name = "NAME|FILE", default_value = "kills")]
+    profile: String,
+    /// Chooses what is asked for, and when it is killed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl KillsArguments {
+    pub(crate) fn kills(&self) -> Result<Kills, String> {
+        let beside = || {
+            let own = std::env::current_exe().map_err(|error| error.to_string())?;
+            let beside = own.with_file_name("switchyard");
+            if beside.exists() {
+                return Ok(beside);
+            }
+            Err(format!("there is no {}: build it, or give --program", beside.display()))
+        };
+        Ok(Kills {
+            program: self.program.clone().map_or_else(beside, Ok)?,
+            data: self.data.clone(),
+            times: self.times,
+            plan: plan(&self.profile)?,
+            seed: self.seed,
         })
     }
 }
@@ -208,13 +348,8 @@ fn weight(text: &str) -> Result<(String, u32), String> {
     Ok((product.into(), weight))
 }
 
-fn endings(text: &str) -> Result<RangeInclusive<u8>, String> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| text.parse().ok().filter(|number| *number <= 99);
-    match (number(first), number(last)) {
-        (Some(first), Some(last)) if first <= last => Ok(first..=last),
-        _ => Err("two digits, or two pairs of them with a hyphen: 00-79".into()),
-    }
+fn ending_range(text: &str) -> Result<RangeInclusive<u8>, String> {
+    file::endings(text).map_err(|error| error.to_string())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -1,17 +1,23 @@
 //! The generator without its sockets: which request comes next, which answer belongs to which request.
 //!
-//! Owns: `Engine`, its table of open requests by STAN, and the counts.
+//! Owns: `Engine`, its table of open requests by STAN, and the counts. Where repeats and reversals follow, a [`Ledger`] beside the
+//! table knows which message an answer ends.
 //! Invariants: a STAN is open at most once, so an answer belongs to at most one request; keys (terminal,
 //! STAN, second) are never used twice; the table never grows.
 //! Deliberately absent: sockets, clocks (moments are arguments) and waiting.
 
-use crate::frames::{Frames, Request};
+mod hearing;
+
+use crate::frames::{Frames, Request, Reversal};
+use crate::ledger::{FollowUp, Ledger, Message};
+use crate::random::next_random;
 use crate::report::{LiveCounters, Outcomes};
+use crate::told::Told;
 use hdrhistogram::Histogram;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use switchyard_adapters::moment::Moment;
-use switchyard_core::iso8583::{Dialect, Framing, Role};
+use switchyard_core::iso8583::{Dialect, Framing};
 
 /// STANs run from 1 to this (DE11, n6).
 const STAN_MAX: u64 = 999_999;
@@ -43,13 +49,20 @@ pub(crate) struct Engine {
     number: u64,
     random: u64,
     second: u64,
-    moment: u64,
+    moment: u32,
     measured_from_ns: u64,
     latencies: Histogram<u64>,
+    reversal_latencies: Histogram<u64>,
+    /// Everything that was asked, where something follows it.
+    ledger: Option<Ledger>,
     /// Counts since the start, published at the end of each turn.
     pub(crate) counts: Counts,
     /// Outcomes of measured requests.
     pub(crate) outcomes: Outcomes,
+    /// Answers to repeats, in the whole run.
+    pub(crate) repeats: Outcomes,
+    /// Answers to reversals, in the whole run.
+    pub(crate) reversals: Outcomes,
     live: Arc<LiveCounters>,
 }
 
@@ -66,47 +79,91 @@ pub(crate) struct Counts {
     pub(crate) latency_ns: u64,
 }
 
+/// A message that got its answer.
+struct Ended {
+    message: Message,
+    since_ns: u64,
+    code: [u8; 2],
+}
+
 /// Bytes that are no frame: the connection is of no further use.
 #[derive(Debug)]
 pub(crate) struct NoFrame;
 
 impl Engine {
-    /// `wall_us`: the start of the run, microseconds since 1970; it makes the run's keys its own.
+    /// `first`: the number before the first request's; it makes the run's keys its own.
     pub(crate) fn new(
         frames: Frames,
         dialect: Arc<Dialect>,
         framing: Framing,
         seed: u64,
-        wall_us: u64,
+        first: u64,
         live: Arc<LiveCounters>,
     ) -> Result<Self, hdrhistogram::CreationError> {
+        let latencies = || Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3);
         Ok(Self {
             frames,
             dialect,
             framing,
             table: vec![Open::default(); STAN_MAX as usize + 1],
             open: 0,
-            number: wall_us % NUMBERS,
-            random: seed ^ wall_us,
+            number: first % NUMBERS,
+            random: seed ^ first,
             second: 0,
             moment: 0,
             measured_from_ns: 0,
-            latencies: Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?,
+            latencies: latencies()?,
+            reversal_latencies: latencies()?,
+            ledger: None,
             counts: Counts::default(),
             outcomes: Outcomes::default(),
+            repeats: Outcomes::default(),
+            reversals: Outcomes::default(),
             live,
         })
     }
 
-    /// How many requests are open.
+    /// Remembers everything from now on, and sends what follows.
+    pub(crate) fn remember(&mut self, ledger: Ledger) {
+        self.ledger = Some(ledger);
+    }
+
+    /// What is remembered.
+    pub(crate) fn ledger(&mut self) -> Option<&mut Ledger> {
+        self.ledger.as_mut()
+    }
+
+    /// Ends; what was remembered.
+    pub(crate) fn into_told(self) -> Option<Told> {
+        let Self { frames, dialect, framing, ledger, .. } = self;
+        ledger.map(|ledger| Told { ledger, frames, dialect, framing })
+    }
+
+    /// How many messages are open.
     pub(crate) fn open(&self) -> usize {
-        self.open
+        self.ledger.as_ref().map_or(self.open, Ledger::open)
+    }
+
+    /// Where it shows how it goes.
+    pub(crate) fn live(&self) -> &Arc<LiveCounters> {
+        &self.live
+    }
+
+    /// Whether something is to be sent without a new request.
+    pub(crate) fn has_follow_up(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::has_follow_up)
+    }
+
+    /// Whether no new request may be sent any more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_full)
     }
 
     /// Forgets what was measured so far; what is sent from now on is measured.
     pub(crate) fn start_measuring(&mut self, now_ns: u64) {
         self.measured_from_ns = now_ns;
         self.latencies.reset();
+        self.reversal_latencies.reset();
         self.outcomes = Outcomes::default();
     }
 
@@ -115,32 +172,85 @@ impl Engine {
         &self.latencies
     }
 
+    /// Those of reversals.
+    pub(crate) fn reversal_latencies(&self) -> &Histogram<u64> {
+        &self.reversal_latencies
+    }
+
     /// Sets the wall clock that requests carry.
     pub(crate) fn set_clock(&mut self, wall_ms: u64) {
         if wall_ms / 1_000 != self.second {
             self.second = wall_ms / 1_000;
             let digits = Moment::of(wall_ms).transmission();
-            self.moment = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+            self.moment = digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
         }
     }
 
-    /// Appends the next request, meant to be sent at `meant_ns`, to a connection's output; false when too many are open.
-    pub(crate) fn ask(&mut self, connection: u32, meant_ns: u64, out: &mut Vec<u8>) -> bool {
-        if self.open >= OPEN_MAX {
+    /// Appends the next message, meant to be sent at `meant_ns`, to a connection's output: what follows an earlier one, or a new
+    /// request where `new` ones may be sent. False when there is none, or too many are open.
+    pub(crate) fn ask(&mut self, connection: u32, meant_ns: u64, new: bool, out: &mut Vec<u8>) -> bool {
+        if self.open() >= OPEN_MAX {
             return false;
         }
-        let stan = self.next_stan();
-        let request = Request {
-            number: self.number,
-            stan: stan as u32,
-            moment: self.moment,
-            random: next_random(&mut self.random),
-        };
+        if self.ledger.is_some() {
+            return self.ask_remembered(connection, meant_ns, new, out);
+        }
+        if !new {
+            return false;
+        }
+        let request = self.next_request();
         self.frames.write(&request, out);
-        self.table[stan] = Open { since_ns: meant_ns + 1, connection };
+        self.open_stan(request.stan, connection, meant_ns);
+        true
+    }
+
+    fn next_request(&mut self) -> Request {
+        let stan = self.next_stan() as u32;
+        Request { number: self.number, stan, moment: self.moment, random: next_random(&mut self.random) }
+    }
+
+    fn open_stan(&mut self, stan: u32, connection: u32, since_ns: u64) {
+        self.table[stan as usize] = Open { since_ns: since_ns + 1, connection };
         self.open += 1;
         self.counts.sent += 1;
-        true
+    }
+
+    fn ask_remembered(&mut self, connection: u32, meant_ns: u64, new: bool, out: &mut Vec<u8>) -> bool {
+        let Some(mut ledger) = self.ledger.take() else { return false };
+        let next = match ledger.next_follow_up() {
+            None if new && !ledger.is_full() => Some(ledger.begin(self.next_request())),
+            next => next,
+        };
+        if let Some(next) = next {
+            let stan = self.write(&ledger, next, out);
+            ledger.sent(connection, next, meant_ns, stan);
+            if next.message == Message::Sale {
+                self.open_stan(stan, connection, meant_ns);
+            } else {
+                self.counts.sent += 1;
+            }
+        }
+        self.ledger = Some(ledger);
+        next.is_some()
+    }
+
+    /// Writes a message of a sale; its STAN.
+    fn write(&mut self, ledger: &Ledger, FollowUp { sale, message }: FollowUp, out: &mut Vec<u8>) -> u32 {
+        let sale = ledger.sale(sale);
+        let original = sale.request;
+        match message {
+            Message::Sale => self.frames.write(&original, out),
+            Message::Repeat => self.frames.write_repeat(&original, self.moment, out),
+            Message::Reversal { again } => {
+                let stan = sale.reversal_stan().unwrap_or_else(|| self.next_stan() as u32);
+                let reversal = Reversal { original, stan, sent: self.moment, advice: sale.advice(), again };
+                // A sale of the same terminal could be written, so its reversal can; where the dialect has no room for one, it is
+                // missed as unanswered.
+                let _ = self.frames.write_reversal(&reversal, &self.dialect, &self.framing, out);
+                return stan;
+            }
+        }
+        original.stan
     }
 
     /// Goes on to the next number whose STAN is free.
@@ -173,13 +283,10 @@ impl Engine {
                 self.counts.unreadable += 1;
                 continue;
             };
-            let stan = view.value(Role::Stan).and_then(|stan| stan.number()).unwrap_or(0);
-            let code = view.value(Role::ResponseCode).and_then(|code| code.text::<2>()).unwrap_or_default();
-            let sale = view.mti().class_digit() == 2 && view.mti().is_response();
-            match self.close(connection, stan as usize).filter(|_| sale) {
-                Some(since_ns) => {
+            match self.end(connection, &view) {
+                Some(ended) => {
                     answered += 1;
-                    self.count(since_ns, now_ns, code.as_bytes());
+                    self.count(ended, now_ns);
                 }
                 None => self.counts.unmatched += 1,
             }
@@ -187,40 +294,42 @@ impl Engine {
         Ok((used, answered))
     }
 
-    /// Ends the open request of that STAN; when it was meant to be sent.
-    fn close(&mut self, connection: u32, stan: usize) -> Option<u64> {
-        let open = self.table.get_mut(stan)?;
-        if open.since_ns == 0 || open.connection != connection {
-            return None;
-        }
-        let since_ns = open.since_ns - 1;
-        *open = Open::default();
-        self.open -= 1;
-        Some(since_ns)
-    }
-
-    fn count(&mut self, since_ns: u64, now_ns: u64, code: &[u8]) {
-        let latency_ns = now_ns.saturating_sub(since_ns);
+    fn count(&mut self, ended: Ended, now_ns: u64) {
+        let latency_ns = now_ns.saturating_sub(ended.since_ns);
+        let measured = ended.since_ns >= self.measured_from_ns;
         self.counts.answered += 1;
         self.counts.latency_ns += latency_ns;
+        match ended.message {
+            Message::Sale => self.count_sale(&ended.code, measured),
+            Message::Repeat => self.repeats.count(&ended.code),
+            Message::Reversal { .. } => self.reversals.count(&ended.code),
+        }
+        if measured {
+            let reversal = matches!(ended.message, Message::Reversal { .. });
+            let latencies = if reversal { &mut self.reversal_latencies } else { &mut self.latencies };
+            latencies.saturating_record(latency_ns);
+        }
+    }
+
+    fn count_sale(&mut self, code: &[u8], measured: bool) {
         match code {
             b"00" => self.counts.approved += 1,
             b"68" => self.counts.unknown += 1,
             _ => {}
         }
-        if since_ns >= self.measured_from_ns {
-            self.latencies.saturating_record(latency_ns);
+        if measured {
             self.outcomes.count(code);
         }
     }
 
-    /// A connection is gone, and the answers to what was open on it with it.
+    /// A connection is gone, and the answers to what was open on it with it. What is remembered is asked again.
     pub(crate) fn lose(&mut self, connection: u32) {
+        let asked_again = self.ledger.as_mut().map(|ledger| ledger.lose(connection)).is_some();
         for open in &mut self.table {
             if open.since_ns != 0 && open.connection == connection {
                 *open = Open::default();
                 self.open -= 1;
-                self.counts.lost += 1;
+                self.counts.lost += u64::from(!asked_again);
             }
         }
     }
@@ -233,18 +342,9 @@ impl Engine {
         live.approved.store(counts.approved, Ordering::Relaxed);
         live.unknown.store(counts.unknown, Ordering::Relaxed);
         live.lost.store(counts.lost, Ordering::Relaxed);
-        live.open.store(self.open as u64, Ordering::Relaxed);
+        live.open.store(self.open() as u64, Ordering::Relaxed);
         live.latency_us.store(counts.latency_ns / 1_000, Ordering::Relaxed);
     }
-}
-
-/// The next number of a SplitMix64 sequence.
-fn next_random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
@@ -252,7 +352,7 @@ mod tests {
     use super::*;
     use crate::profile::Profile;
     use std::collections::HashSet;
-    use switchyard_core::iso8583::{Build, Mti};
+    use switchyard_core::iso8583::{Build, Mti, Role};
 
     fn engine(dialect: &Arc<Dialect>) -> Engine {
         let frames = Frames::new(&Profile::demonstration(), dialect, &Framing::DEFAULT)
@@ -299,7 +399,7 @@ mod tests {
         let mut out = Vec::new();
         for _ in 0..100_000 {
             out.clear();
-            assert!(engine.ask(0, 0, &mut out));
+            assert!(engine.ask(0, 0, true, &mut out));
             for key in requests(&dialect, &out) {
                 assert!(keys.insert(key));
             }
@@ -312,7 +412,7 @@ mod tests {
         let dialect = dialect();
         let mut engine = engine(&dialect);
         let mut out = Vec::new();
-        engine.ask(3, 1_000, &mut out);
+        engine.ask(3, 1_000, true, &mut out);
         let stan = requests(&dialect, &out)[0].1;
         let answer = answer(&dialect, stan, b"00");
         assert_eq!(engine.hear(2, 5_000, &answer).expect("a frame").1, 0);
@@ -330,7 +430,7 @@ mod tests {
         let mut engine = engine(&dialect);
         let mut out = Vec::new();
         for connection in [0, 1, 1] {
-            engine.ask(connection, 0, &mut out);
+            engine.ask(connection, 0, true, &mut out);
         }
         engine.lose(1);
         assert_eq!((engine.open(), engine.counts.lost), (1, 2));
@@ -341,9 +441,9 @@ mod tests {
         let dialect = dialect();
         let mut engine = engine(&dialect);
         let mut out = Vec::new();
-        engine.ask(0, 10, &mut out);
+        engine.ask(0, 10, true, &mut out);
         engine.start_measuring(20);
-        engine.ask(0, 30, &mut out);
+        engine.ask(0, 30, true, &mut out);
         for (_, stan) in requests(&dialect, &out) {
             engine.hear(0, 40, &answer(&dialect, stan, b"05")).expect("a frame");
         }

@@ -1,12 +1,17 @@
 //! Requests as prebuilt frames, patched in place.
 //!
-//! Owns: `Frames`, one frame per product, and where in it the parts lie that change from request to request.
+//! Owns: `Frames`, one frame per product, and where in it the parts lie that change from request to request; [`reversal`] builds the
+//! few messages that are not worth a frame.
 //! Invariants: a frame is built by the codec once, in whatever dialect; patching changes values, never
 //! lengths; what is patched reads back as what was meant (a test of every shipped dialect).
 //! Deliberately absent: which request comes next, and when.
 
+mod reversal;
+
+pub(crate) use reversal::Reversal;
+
 use crate::profile::{Account, Item, Profile, Terminal};
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use switchyard_core::iso8583::{
     Build, BuildError, Dialect, FrameError, Framing, Mti, Role, Tag, Value, View,
 };
@@ -127,6 +132,10 @@ struct Template {
     network: Range<usize>,
     step: u64,
     steps: u64,
+    product: String,
+    processing: u64,
+    currency: u64,
+    recorded: bool,
 }
 
 /// A terminal as the dialect writes it.
@@ -141,23 +150,49 @@ struct Asker {
 #[derive(Clone, Debug)]
 pub(crate) struct Frames {
     templates: Vec<Template>,
+    /// The same requests as repeats (0201).
+    repeats: Vec<Template>,
     /// A template's number, as often as its weight says.
     mix: Vec<u16>,
     askers: Vec<Asker>,
-    endings: RangeInclusive<u8>,
+    terminals: Vec<Terminal>,
+    endings: Vec<u8>,
 }
 
-/// What distinguishes one request from the others.
-#[derive(Clone, Copy, Debug)]
+/// What distinguishes one request from the others. Nothing else is needed to write it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// Counts the requests of a run; chooses the terminal, and is the RRN.
+    /// Counts the requests of a run; chooses the terminal and the account, and is the RRN.
     pub(crate) number: u64,
     /// DE11, 1 to 999,999.
     pub(crate) stan: u32,
     /// MMDDhhmmss as a number, UTC: DE7, and DE12 and 13 with UTC as local time.
-    pub(crate) moment: u64,
-    /// Chooses product, amount and account.
+    pub(crate) moment: u32,
+    /// Chooses product, amount and how the account ends.
     pub(crate) random: u64,
+}
+
+/// What a request asks for, as it follows from its numbers.
+struct Chosen {
+    /// Which template.
+    template: usize,
+    /// Minor units.
+    amount: u64,
+    /// The last two digits of the account.
+    ending: u8,
+}
+
+/// What a request asks for, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    /// DE41.
+    pub(crate) terminal: String,
+    /// DE48 tag 01.
+    pub(crate) product: String,
+    /// DE48 tag 02; empty where it has none, or a card instead.
+    pub(crate) account: String,
+    /// DE4, minor units.
+    pub(crate) amount: u64,
 }
 
 impl Frames {
@@ -166,17 +201,20 @@ impl Frames {
         let Some(asker) = profile.terminals.first() else { return Err(FramesError::Empty) };
         let mut frames = Self {
             templates: Vec::new(),
+            repeats: Vec::new(),
             mix: Vec::new(),
             askers: Vec::new(),
-            endings: profile.endings.clone(),
+            terminals: profile.terminals.clone(),
+            endings: profile.endings.table().to_vec(),
         };
         for item in profile.items.iter().filter(|item| item.weight > 0) {
             // One template for each beginning of an account shares the item's weight.
             for beginning in beginnings(&item.account) {
-                frames.templates.push(template(item, &beginning, asker, dialect, framing)?);
+                frames.templates.push(template(SALE, item, &beginning, asker, dialect, framing)?);
+                frames.repeats.push(template(REPEAT, item, &beginning, asker, dialect, framing)?);
             }
         }
-        if frames.templates.is_empty() {
+        if frames.templates.is_empty() || frames.endings.is_empty() {
             return Err(FramesError::Empty);
         }
         frames.mix = mix(profile);
@@ -206,30 +244,72 @@ impl Frames {
 
     /// Appends a request.
     pub(crate) fn write(&self, request: &Request, out: &mut Vec<u8>) {
-        let mut random = request.random;
-        let mut choose = |among: u64| {
-            let chosen = random % among;
-            random /= among;
-            chosen
-        };
-        let template = &self.templates[usize::from(self.mix[choose(self.mix.len() as u64) as usize])];
-        let asker = &self.askers[(request.number % self.askers.len() as u64) as usize];
+        self.write_as(&self.templates, request, request.moment, out);
+    }
+
+    /// Appends its repeat (0201): the same contents, sent at another moment (DE7).
+    pub(crate) fn write_repeat(&self, request: &Request, sent: u32, out: &mut Vec<u8>) {
+        self.write_as(&self.repeats, request, sent, out);
+    }
+
+    fn write_as(&self, templates: &[Template], request: &Request, sent: u32, out: &mut Vec<u8>) {
+        let chosen = self.chosen(request);
+        let template = &templates[chosen.template];
+        let asker = &self.askers[self.asker(request)];
+        let moment = u64::from(request.moment);
         let start = out.len();
         out.extend_from_slice(&template.bytes);
         let frame = &mut out[start..];
         template.stan.write(u64::from(request.stan), frame);
         template.rrn.write(request.number, frame);
-        template.transmission.write(request.moment, frame);
-        template.time.write(request.moment % 1_000_000, frame);
-        template.date.write(request.moment / 1_000_000, frame);
-        template.amount.write(template.step * (1 + choose(template.steps)), frame);
+        template.transmission.write(u64::from(sent), frame);
+        template.time.write(moment % 1_000_000, frame);
+        template.date.write(moment / 1_000_000, frame);
+        template.amount.write(chosen.amount, frame);
         frame[template.terminal.clone()].copy_from_slice(&asker.terminal);
         frame[template.merchant.clone()].copy_from_slice(&asker.merchant);
         frame[template.network.clone()].copy_from_slice(&asker.network);
         if let Some(account) = &template.account {
-            let endings = u64::from(self.endings.end() - self.endings.start()) + 1;
-            let ending = u64::from(*self.endings.start()) + choose(endings);
-            account.place.write(choose(account.spread) * 100 + ending, frame);
+            account.place.write(request.number % account.spread * 100 + u64::from(chosen.ending), frame);
+        }
+    }
+
+    fn chosen(&self, request: &Request) -> Chosen {
+        let mut random = request.random;
+        let mut choose = |among: usize| {
+            let chosen = random % among as u64;
+            random /= among as u64;
+            chosen as usize
+        };
+        let template = usize::from(self.mix[choose(self.mix.len())]);
+        let Template { step, steps, .. } = self.templates[template];
+        let amount = step * (1 + choose(steps as usize) as u64);
+        Chosen { template, amount, ending: self.endings[choose(self.endings.len())] }
+    }
+
+    fn asker(&self, request: &Request) -> usize {
+        (request.number % self.askers.len() as u64) as usize
+    }
+
+    /// Whether a supplier keeps a record of it.
+    pub(crate) fn is_recorded(&self, request: &Request) -> bool {
+        self.templates[self.chosen(request).template].recorded
+    }
+
+    /// What a request asks for, read from the frame that it would be.
+    pub(crate) fn describe(&self, request: &Request, dialect: &Dialect, framing: &Framing) -> Described {
+        let mut bytes = Vec::new();
+        self.write(request, &mut bytes);
+        let chosen = self.chosen(request);
+        let body = framing.next(&bytes, bytes.len()).ok().flatten().map(|frame| &bytes[frame.body]);
+        let account = body
+            .and_then(|body| dialect.view(body).ok()?.tag(Tag::Account)?.text::<30>())
+            .map_or_else(String::new, |account| account.to_string());
+        Described {
+            terminal: self.terminals[self.asker(request)].terminal.clone(),
+            product: self.templates[chosen.template].product.clone(),
+            account,
+            amount: chosen.amount,
         }
     }
 }
@@ -263,7 +343,12 @@ fn blank(beginning: &str, length: usize) -> String {
     format!("{beginning:0<length$}")
 }
 
+/// Message types of the edition of 1987; other editions have another first digit.
+const SALE: u16 = 200;
+const REPEAT: u16 = 201;
+
 fn template(
+    mti: u16,
     item: &Item,
     beginning: &str,
     asker: &Terminal,
@@ -274,7 +359,7 @@ fn template(
     let mut bytes = Vec::new();
     let mark = framing.open(&[], &mut bytes);
     let head = bytes.len();
-    build(item, beginning, asker, dialect, &mut bytes)
+    build(mti, item, beginning, asker, dialect, &mut bytes)
         .map_err(|error| FramesError::Build { product: product.clone(), error })?;
     framing
         .close(mark, &mut bytes)
@@ -305,6 +390,10 @@ fn template(
         network: text(Role::Network)?,
         step,
         steps: (item.amounts.end() / step).max(1),
+        product,
+        processing: processing(item),
+        currency: u64::from(item.currency),
+        recorded: !item.local,
         bytes,
     })
 }
@@ -329,20 +418,29 @@ fn account(item: &Item, beginning: &str, view: &View<'_>, head: usize) -> Result
     Ok(Some(Digits { place, spread: 10u64.pow((free - 2).min(12) as u32) }))
 }
 
+/// The message type as the dialect's edition of the standard numbers it.
+fn edition(dialect: &Dialect, mti: u16) -> Mti {
+    Mti::new(dialect.version().digit() * 1_000 + mti)
+}
+
+fn processing(item: &Item) -> u64 {
+    u64::from(item.service.processing()) * 10_000
+}
+
 fn build(
+    mti: u16,
     item: &Item,
     beginning: &str,
     asker: &Terminal,
     dialect: &Dialect,
     out: &mut Vec<u8>,
 ) -> Result<usize, BuildError> {
-    let mti = Mti::new(dialect.version().digit() * 1_000 + 200);
-    let mut build = Build::new(dialect, mti, out);
+    let mut build = Build::new(dialect, edition(dialect, mti), out);
     if let Account::Card { length, .. } = &item.account {
         build.text(Role::Pan, blank(beginning, *length).as_bytes());
     }
     build
-        .number(Role::ProcessingCode, u64::from(item.service.processing()) * 10_000)
+        .number(Role::ProcessingCode, processing(item))
         .number(Role::Amount, 0)
         .text(Role::TransmissionTime, b"0000000000")
         .number(Role::Stan, 0)
@@ -365,7 +463,7 @@ fn build(
 fn asker_of(terminal: &Terminal, dialect: &Dialect) -> Result<Asker, FramesError> {
     let product = || terminal.terminal.clone();
     let mut message = Vec::new();
-    let mut build = Build::new(dialect, Mti::new(dialect.version().digit() * 1_000 + 200), &mut message);
+    let mut build = Build::new(dialect, edition(dialect, SALE), &mut message);
     build
         .text(Role::Network, terminal.network.as_bytes())
         .text(Role::Terminal, terminal.terminal.as_bytes())
@@ -381,92 +479,4 @@ fn asker_of(terminal: &Terminal, dialect: &Dialect) -> Result<Asker, FramesError
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DIALECTS: [&str; 4] = ["prepaid87", "prepaid87-binbitmap", "prepaid87-bcd", "prepaid87-ebcdic"];
-
-    fn dialect(name: &str) -> Dialect {
-        Dialect::open_shipped(name).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn shown(value: Option<Value<'_>>) -> String {
-        let mut text = Vec::new();
-        value.unwrap_or_else(|| panic!("the element is there")).append_to(&mut text);
-        String::from_utf8(text).expect("ASCII")
-    }
-
-    #[test]
-    fn what_is_patched_reads_back_in_every_dialect() {
-        let profile = Profile::demonstration();
-        for name in DIALECTS {
-            let dialect = dialect(name);
-            let frames =
-                Frames::new(&profile, &dialect, &Framing::DEFAULT).unwrap_or_else(|error| panic!("{error}"));
-            for number in 0..2_000u64 {
-                let request = Request {
-                    number,
-                    stan: number as u32 + 1,
-                    moment: 1_121_225_900,
-                    random: number.wrapping_mul(0x9E37_79B9_7F4A_7C15),
-                };
-                let mut out = vec![0xAA];
-                frames.write(&request, &mut out);
-                let frame = Framing::DEFAULT.next(&out[1..], 8_192).expect("a frame").expect("a whole one");
-                assert_eq!(frame.total, out.len() - 1);
-                let body = &out[1..][frame.body];
-                let view = dialect.view(body).unwrap_or_else(|broken| panic!("{name}: {broken}"));
-                let asker = &profile.terminals[(number % 999) as usize];
-                assert_eq!(view.value(Role::Stan).and_then(|stan| stan.number()), Some(number + 1));
-                assert_eq!(shown(view.value(Role::TransmissionTime)), "1121225900");
-                assert_eq!(shown(view.value(Role::LocalTime)), "225900");
-                assert_eq!(shown(view.value(Role::LocalDate)), "1121");
-                assert_eq!(shown(view.value(Role::Terminal)), asker.terminal);
-                assert_eq!(shown(view.value(Role::Merchant)), asker.merchant);
-                assert_eq!(shown(view.value(Role::Network)), asker.network);
-                check_item(&profile, &view);
-            }
-        }
-    }
-
-    fn check_item(profile: &Profile, view: &View<'_>) {
-        let product = shown(view.tag(Tag::Product));
-        let item =
-            profile.items.iter().find(|item| item.product == product).expect("a product of the profile");
-        let amount = view.value(Role::Amount).and_then(|amount| amount.number()).expect("an amount");
-        assert!(item.amounts.contains(&amount), "{product} {amount}");
-        let code = view.value(Role::ProcessingCode).and_then(|code| code.number());
-        assert_eq!(code, Some(u64::from(item.service.processing()) * 10_000));
-        let account = match &item.account {
-            Account::None => return assert!(view.tag(Tag::Account).is_none() && !view.has(Role::Pan)),
-            Account::Account { .. } => shown(view.tag(Tag::Account)),
-            Account::Card { .. } => shown(view.value(Role::Pan)),
-        };
-        assert!(
-            beginnings(&item.account).iter().any(|beginning| account.starts_with(beginning)),
-            "{account}"
-        );
-        let ending: u8 = account[account.len() - 2..].parse().expect("digits");
-        assert!(profile.endings.contains(&ending), "{account}");
-    }
-
-    #[test]
-    fn the_mix_has_its_weights() {
-        let profile = Profile::demonstration();
-        let frames = Frames::new(&profile, &dialect("prepaid87"), &Framing::DEFAULT)
-            .unwrap_or_else(|error| panic!("{error}"));
-        let total: u32 = profile.items.iter().map(|item| item.weight).sum();
-        let top_ups = frames.mix.iter().filter(|template| **template < 3).count();
-        assert_eq!(top_ups * total as usize, frames.mix.len() * 50);
-    }
-
-    #[test]
-    fn a_profile_without_products_is_refused() {
-        let mut profile = Profile::demonstration();
-        let _ = profile.mix(&[]);
-        assert!(matches!(
-            Frames::new(&profile, &dialect("prepaid87"), &Framing::DEFAULT),
-            Err(FramesError::Empty)
-        ));
-    }
-}
+mod tests;

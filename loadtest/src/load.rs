@@ -1,19 +1,24 @@
 //! A load: connections, pace and length.
 //!
-//! Owns: `Load`, `run`, the connections and their buffers.
+//! Owns: `Load`, `run`, the connections and their buffers; [`closing`] is the end of a load whose sales are remembered.
 //! Invariants: all of a turn's requests on a connection leave with one write; a closed loop keeps its
-//! number of requests open, an open loop its moments, whatever the answers do; load goes to this
-//! machine only, unless allowed otherwise.
+//! number of requests open, an open loop its moments, whatever the answers do, and what follows a sale takes the place of a new one;
+//! load goes to this machine only, unless allowed otherwise.
 //! Deliberately absent: what a request says and which answer is whose (`engine`).
 
+mod closing;
 mod connection;
 
+use crate::arrivals::{Arrivals, Phase};
 use crate::engine::Engine;
 use crate::frames::{Frames, FramesError};
+use crate::ledger::Ledger;
 use crate::pace::Timer;
 use crate::process::Usage;
 use crate::profile::Profile;
-use crate::report::{Errors, LiveCounters, Percentiles, ProcessFigures, Report};
+use crate::report::{Errors, LiveCounters, Percentiles, ProcessFigures, Report, Stage};
+use crate::site::Site;
+use crate::told::Told;
 use connection::Connection;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -22,7 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use switchyard_core::iso8583::{Dialect, Framing};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +61,7 @@ pub struct Load {
 }
 
 /// How fast.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Pace {
     /// So many requests are open on each connection at any time.
     Closed {
@@ -68,6 +73,19 @@ pub enum Pace {
         /// Above 0, at most 10 million.
         per_second: f64,
     },
+    /// An open loop whose rate changes: ramps, bursts, rests.
+    Phases(Arc<[Phase]>),
+}
+
+impl Pace {
+    /// The moments of an open loop.
+    fn arrivals(&self) -> Option<Arrivals> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open { per_second } => Arrivals::new([Phase::constant(*per_second)].into()),
+            Self::Phases(phases) => Arrivals::new(Arc::clone(phases)),
+        }
+    }
 }
 
 /// How long.
@@ -117,39 +135,72 @@ pub enum LoadError {
 /// # Errors
 /// It could not start. Once it runs, what goes wrong is counted in the report.
 pub async fn run(load: Load, stop: CancellationToken, live: Arc<LiveCounters>) -> Result<Report, LoadError> {
-    if !load.allow_remote && !load.target.ip().is_loopback() {
-        return Err(LoadError::Remote(load.target));
+    let (_, site) = watch::channel(Site { conduit: load.target, pages: None });
+    let (report, _) = run_at(load, site, 0, stop, live).await?;
+    Ok(report)
+}
+
+/// Longest wait for reversals before everything is repeated once more.
+const SETTLE_BETWEEN: Duration = Duration::from_secs(90);
+/// Numbers between the first ones of two lanes; fewer sales than that are remembered of each.
+const LANE: u64 = 2_500_000;
+
+/// Runs a load against a switch that may move: a connection that is lost is made again to wherever `site` says then. Where
+/// something follows the sales, everything that was asked and told comes with the report. Loads that run at one time have `lane`s
+/// of their own (below 4), and terminals of their own.
+///
+/// # Errors
+/// It could not start. Once it runs, what goes wrong is counted in the report.
+pub async fn run_at(
+    load: Load,
+    site: watch::Receiver<Site>,
+    lane: u64,
+    stop: CancellationToken,
+    live: Arc<LiveCounters>,
+) -> Result<(Report, Option<Told>), LoadError> {
+    let target = site.borrow().conduit;
+    if !load.allow_remote && !target.ip().is_loopback() {
+        return Err(LoadError::Remote(target));
     }
     let frames = Frames::new(&load.profile, &load.dialect, &load.framing)?;
     let wall_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
     let dialect = Arc::clone(&load.dialect);
-    let engine =
-        Engine::new(frames, dialect, load.framing, load.seed, wall_us, live).map_err(io::Error::other)?;
+    let first = wall_us + lane * LANE;
+    let mut engine =
+        Engine::new(frames, dialect, load.framing, load.seed, first, live).map_err(io::Error::other)?;
+    if load.profile.follow_ups.any() {
+        engine.remember(Ledger::new(load.profile.follow_ups, load.seed));
+    }
     let mut streams = Vec::new();
     for _ in 0..load.connections {
-        let connected = connection::connect(load.target).await;
-        streams.push(connected.map_err(|error| LoadError::Connect { target: load.target, error })?);
+        let connected = connection::connect(target).await;
+        streams.push(connected.map_err(|error| LoadError::Connect { target, error })?);
     }
-    let run = Rc::new(Run::new(load, engine));
+    let run = Rc::new(Run::new(load, site, engine));
     let local = LocalSet::new();
     for (at, stream) in streams.into_iter().enumerate() {
         local.spawn_local(connection::serve(Rc::clone(&run), at, stream));
     }
-    if let Pace::Open { per_second } = run.load.pace {
+    if let Some(arrivals) = run.load.pace.arrivals() {
         let timer = Timer::new()?;
-        local.spawn_local(pace(Rc::clone(&run), timer, per_second));
+        local.spawn_local(pace(Rc::clone(&run), timer, arrivals));
     }
-    local.run_until(conduct(&run, stop)).await
+    let report = local.run_until(conduct(&run, stop)).await?;
+    // The tasks hold the run too, and end with their set.
+    drop(local);
+    Ok((report, Rc::into_inner(run).and_then(|run| run.engine.into_inner().into_told())))
 }
 
 /// What the tasks of a run share.
 struct Run {
     load: Load,
+    site: watch::Receiver<Site>,
     engine: RefCell<Engine>,
     connections: Vec<Connection>,
     start: Instant,
     /// Requests that may still be sent.
     left: Cell<u64>,
+    /// Whether new requests are sent no more; what follows earlier ones still is.
     ended: Cell<bool>,
     /// Something happened that the conductor waits for.
     news: Notify,
@@ -158,7 +209,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(load: Load, engine: Engine) -> Self {
+    fn new(load: Load, site: watch::Receiver<Site>, engine: Engine) -> Self {
         let left = match load.length {
             Length::Requests(count) => count,
             Length::Time(_) | Length::Endless => u64::MAX,
@@ -173,6 +224,7 @@ impl Run {
             not_sent: Cell::new(0),
             disconnects: Cell::new(0),
             load,
+            site,
         }
     }
 
@@ -188,20 +240,25 @@ impl Run {
         self.now_ns()
     }
 
-    /// Asks one request on a connection, to leave at the end of the turn; false when none may be asked.
+    /// Asks one message on a connection, to leave at the end of the turn; false when none may be asked.
     fn ask(&self, at: usize, meant_ns: u64) -> bool {
-        if self.ended.get() || self.left.get() == 0 {
-            return false;
-        }
+        let new = !self.ended.get() && self.left.get() > 0;
         let connection = &self.connections[at];
         let mut out = connection.out.borrow_mut();
-        if !self.engine.borrow_mut().ask(at as u32, meant_ns, &mut out) {
+        let mut engine = self.engine.borrow_mut();
+        if !engine.ask(at as u32, meant_ns, new, &mut out) {
+            if new && engine.is_full() {
+                self.left.set(0);
+                self.news.notify_one();
+            }
             return false;
         }
         connection.open.set(connection.open.get() + 1);
-        self.left.set(self.left.get() - 1);
-        if self.left.get() == 0 {
-            self.news.notify_one();
+        if new {
+            self.left.set(self.left.get() - 1);
+            if self.left.get() == 0 {
+                self.news.notify_one();
+            }
         }
         true
     }
@@ -214,30 +271,35 @@ impl Run {
             self.news.notify_one();
         }
     }
+
+    fn is_idle(&self) -> bool {
+        let engine = self.engine.borrow();
+        engine.open() == 0 && !engine.has_follow_up()
+    }
 }
 
 /// Sends requests at their moments, over the connections in turn.
-async fn pace(run: Rc<Run>, mut timer: Timer, per_second: f64) {
+async fn pace(run: Rc<Run>, mut timer: Timer, mut arrivals: Arrivals) {
     /// Most requests of one turn, so that answers are read in between.
     const TURN_MAX: usize = 1_024;
-    let interval_ns = 1e9 / per_second;
     let first_ns = run.now_ns();
+    let mut due_ns = first_ns + arrivals.next_ns();
     let mut number = 0u64;
     while !run.ended.get() {
         let now_ns = run.begin_turn();
-        let due_ns = |number: u64| first_ns + (number as f64 * interval_ns) as u64;
         let mut touched = Vec::with_capacity(TURN_MAX.min(run.connections.len()));
         for _ in 0..TURN_MAX {
-            if due_ns(number) > now_ns || run.left.get() == 0 {
+            if due_ns > now_ns || run.left.get() == 0 {
                 break;
             }
             let at = (number % run.connections.len() as u64) as usize;
-            if run.connections[at].is_up() && run.ask(at, due_ns(number)) {
+            if run.connections[at].is_up() && run.ask(at, due_ns) {
                 touched.push(at);
             } else if !run.ended.get() {
                 run.not_sent.set(run.not_sent.get() + 1);
             }
             number += 1;
+            due_ns = first_ns + arrivals.next_ns();
         }
         for at in touched {
             run.connections[at].flush_or_wake();
@@ -246,7 +308,7 @@ async fn pace(run: Rc<Run>, mut timer: Timer, per_second: f64) {
         if run.left.get() == 0 {
             return;
         }
-        match due_ns(number).checked_sub(run.now_ns()) {
+        match due_ns.checked_sub(run.now_ns()) {
             None | Some(0) => tokio::task::yield_now().await,
             Some(wait_ns) if timer.wait(Duration::from_nanos(wait_ns)).await.is_ok() => {}
             Some(_) => tokio::task::yield_now().await,
@@ -273,6 +335,8 @@ impl Mark {
 
 /// Warms up, measures, ends, waits for the last answers and reports.
 async fn conduct(run: &Run, stop: CancellationToken) -> Result<Report, LoadError> {
+    let live = Arc::clone(run.engine.borrow().live());
+    live.enter(Stage::WarmUp);
     let warm_up = Duration::from_millis(run.load.warm_up_ms);
     if !warm_up.is_zero() {
         tokio::select! {
@@ -281,6 +345,7 @@ async fn conduct(run: &Run, stop: CancellationToken) -> Result<Report, LoadError
         }
     }
     let first = Mark::now(run)?;
+    live.enter(Stage::Measure);
     run.engine.borrow_mut().start_measuring(run.now_ns());
     let length = match run.load.length {
         Length::Time(time) => time,
@@ -293,7 +358,7 @@ async fn conduct(run: &Run, stop: CancellationToken) -> Result<Report, LoadError
     }
     let mut last = Mark::now(run);
     run.ended.set(true);
-    drain(run).await;
+    closing::close(run, &live).await;
     if matches!(run.load.length, Length::Requests(_)) {
         last = Mark::now(run);
     }
@@ -315,38 +380,24 @@ async fn all_sent(run: &Run) {
     }
 }
 
-/// Waits for the answers to what is open, for as long as the load allows.
-async fn drain(run: &Run) {
-    let answered = async {
-        while run.engine.borrow().open() > 0 {
-            run.news.notified().await;
-        }
-    };
-    let _ = tokio::time::timeout(Duration::from_millis(run.load.drain_ms), answered).await;
-}
-
 fn report(run: &Run, first: &Mark, last: &Mark) -> Report {
-    let engine = run.engine.borrow();
+    let mut engine = run.engine.borrow_mut();
+    let asked_again = engine.ledger().map_or(0, |ledger| ledger.asked_again());
     let counts = engine.counts;
     let seconds = last.at.duration_since(first.at).as_secs_f64();
     let answers = last.answered - first.answered;
-    let us = |ns: u64| ns as f64 / 1_000.0;
-    let latencies = engine.latencies();
-    let quantile = |quantile: f64| us(latencies.value_at_quantile(quantile));
     Report {
         seconds,
         sent: counts.sent,
         answered: counts.answered,
         throughput: answers as f64 / seconds.max(f64::EPSILON),
-        latency_us: Percentiles {
-            mean: latencies.mean() / 1_000.0,
-            p50: quantile(0.5),
-            p90: quantile(0.9),
-            p99: quantile(0.99),
-            p999: quantile(0.999),
-            max: us(latencies.max()),
-        },
+        latency_us: Percentiles::of(engine.latencies()),
+        reversal_latency_us: Percentiles::of(engine.reversal_latencies()),
         outcomes: engine.outcomes.by_code(),
+        repeats: engine.repeats.by_code(),
+        reversals: engine.reversals.by_code(),
+        asked_again,
+        verdict: None,
         errors: Errors {
             lost: counts.lost,
             unanswered: engine.open() as u64,

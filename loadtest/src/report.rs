@@ -4,10 +4,12 @@
 //! Invariants: outcomes, percentiles and throughput are of the measured part only; counts of errors are of the whole run.
 //! Deliberately absent: how it was measured (`engine`, `load`).
 
+use crate::verdict::Verdict;
+use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Counts while a load runs, since its start. One writer; anyone may read.
 #[derive(Debug, Default)]
@@ -26,6 +28,40 @@ pub struct LiveCounters {
     pub open: AtomicU64,
     /// Sum of all latencies, microseconds; divide its growth by that of `answered`.
     pub latency_us: AtomicU64,
+    /// Amounts and requests that the end still waits for.
+    pub unsettled: AtomicU64,
+    stage: AtomicU8,
+}
+
+/// Where a load stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing is measured yet.
+    #[default]
+    WarmUp,
+    /// Its main part.
+    Measure,
+    /// The last answers are awaited.
+    LastAnswers,
+    /// Everything is repeated once more.
+    Repeats,
+    /// Reversals are awaited until nothing is open at the suppliers.
+    Settle,
+}
+
+impl Stage {
+    const ALL: [Self; 5] = [Self::WarmUp, Self::Measure, Self::LastAnswers, Self::Repeats, Self::Settle];
+}
+
+impl LiveCounters {
+    pub(crate) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// Where the load stands.
+    pub fn stage(&self) -> Stage {
+        Stage::ALL[usize::from(self.stage.load(Ordering::Relaxed))]
+    }
 }
 
 /// Answers by response code (DE39).
@@ -71,12 +107,22 @@ pub struct Report {
     pub throughput: f64,
     /// Latencies of the measured requests.
     pub latency_us: Percentiles,
-    /// Measured answers by response code.
+    /// Latencies of the measured reversals.
+    pub reversal_latency_us: Percentiles,
+    /// Measured answers to sales by response code.
     pub outcomes: BTreeMap<String, u64>,
+    /// Answers to repeats by response code, in the whole run.
+    pub repeats: BTreeMap<String, u64>,
+    /// Answers to reversals by response code, in the whole run.
+    pub reversals: BTreeMap<String, u64>,
+    /// Messages sent again because their connection was lost.
+    pub asked_again: u64,
     /// What went wrong, in the whole run.
     pub errors: Errors,
     /// The watched process, where there was one.
     pub process: Option<ProcessFigures>,
+    /// Whether what was told is what the suppliers did, where that was checked.
+    pub verdict: Option<Verdict>,
 }
 
 /// Latencies in microseconds. In an open loop they count from the moment a request was meant to be sent.
@@ -94,6 +140,31 @@ pub struct Percentiles {
     pub p999: f64,
     /// The slowest.
     pub max: f64,
+}
+
+impl Percentiles {
+    pub(crate) fn of(latencies: &Histogram<u64>) -> Self {
+        let us = |ns: u64| ns as f64 / 1_000.0;
+        let quantile = |quantile: f64| us(latencies.value_at_quantile(quantile));
+        Self {
+            mean: latencies.mean() / 1_000.0,
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
+            max: us(latencies.max()),
+        }
+    }
+}
+
+impl fmt::Display for Percentiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mean, p50, p90, p99, p999, max } = self;
+        write!(
+            f,
+            "µs: p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}, mean {mean:.0}"
+        )
+    }
 }
 
 /// What went wrong in a load.
@@ -128,21 +199,18 @@ pub struct ProcessFigures {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Percentiles { mean, p50, p90, p99, p999, max } = self.latency_us;
         writeln!(
             f,
             "measured    {:.1} s; {} sent and {} answered in all",
             self.seconds, self.sent, self.answered
         )?;
         writeln!(f, "throughput  {:.0} /s", self.throughput)?;
-        writeln!(
-            f,
-            "latency     µs: p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}, mean {mean:.0}"
-        )?;
+        writeln!(f, "latency     {}", self.latency_us)?;
         let total: u64 = self.outcomes.values().sum();
         for (code, count) in &self.outcomes {
             writeln!(f, "outcome {code}  {count} ({:.2} %)", *count as f64 * 100.0 / total.max(1) as f64)?;
         }
+        self.write_follow_ups(f)?;
         if let Some(process) = &self.process {
             writeln!(
                 f,
@@ -155,6 +223,30 @@ impl fmt::Display for Report {
             f,
             "errors      {lost} lost, {unanswered} unanswered, {not_sent} not sent, {unmatched} unmatched, \
              {unreadable} unreadable, {disconnects} disconnects"
-        )
+        )?;
+        match &self.verdict {
+            Some(verdict) => write!(f, "\n\n{verdict}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Report {
+    fn write_follow_ups(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let codes = |codes: &BTreeMap<String, u64>| {
+            let each = codes.iter().map(|(code, count)| format!("{code}: {count}"));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        if !self.repeats.is_empty() {
+            writeln!(f, "repeats     {}", codes(&self.repeats))?;
+        }
+        if !self.reversals.is_empty() {
+            writeln!(f, "reversals   {}", codes(&self.reversals))?;
+            writeln!(f, "            latency {}", self.reversal_latency_us)?;
+        }
+        if self.asked_again > 0 {
+            writeln!(f, "asked again {} messages whose connection was lost", self.asked_again)?;
+        }
+        Ok(())
     }
 }

@@ -105,6 +105,8 @@ row!(
         not_sent,
         /// Reversals sent, repeats too.
         reversals_sent,
+        /// Questions for a sale's status sent, repeats too.
+        status_asked,
         /// Reversals that came to their end.
         undone,
         /// Answers after the time-out.

@@ -5,20 +5,24 @@
 //! starts, and none listens before `open` (recovery is done then); a connection holds a seat from its accept to its
 //! end, and dropping the seat gives the counts back; connections are counted before their handshake begins, and
 //! only so many handshakes run at a time; an accept that fails backs off and never spins.
-//! Deliberately absent: messages. A finished connection goes to its conduit's actor, a dialled one to its link.
+//! Deliberately absent: messages. A finished connection goes to its conduit's actor, a dialled one, and one of a supplier
+//! that dials in, to its link.
 
+mod berth;
 mod dial;
 mod directory;
 mod gateway;
 
+pub use berth::{BERTH_HANDSHAKES_MAX, Berth};
 pub use dial::{Dial, DialError, Dialled, Dialling};
 pub use directory::{Connected, Directory, Party, Seat};
 pub use gateway::{Arrival, Debounce, DoorCounters};
 
 use crate::machine;
-use crate::settings::ConduitSettings;
+use crate::settings::{ConduitSettings, ListenSettings, SupplierSettings};
 use crate::tls::TlsError;
 use actix::Recipient;
+use berth::Quay;
 use gateway::Gateway;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::SocketAddr;
@@ -34,6 +38,11 @@ use tracing::warn;
 pub const HANDSHAKES_MAX: usize = 64;
 /// Connections that the system keeps for a listener until they are accepted.
 const BACKLOG: i32 = 1_024;
+/// What the system may hold of a connection's requests before they are read. Left alone it would take megabytes from a client that is not read, and what is read then is old: its terminal
+/// has given up long ago, and nobody can tell.
+pub const RECEIVE_BYTES: usize = 64 * 1_024;
+/// What it may hold of answers that the client has not taken: a slow reader's backlog is ours to count.
+pub const SEND_BYTES: usize = 128 * 1_024;
 /// Errands (dials, mostly) that may wait for the door's thread.
 const ERRANDS_MAX: usize = 1_024;
 
@@ -49,6 +58,26 @@ pub enum DoorError {
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// An address that cannot be had, for a supplier that dials in.
+    #[error(
+        "the link of supplier `{supplier}` cannot listen on {address}: {source}; is another process listening there?"
+    )]
+    Berth {
+        /// Which supplier.
+        supplier: String,
+        /// Which address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// TLS that cannot be configured, of a supplier that dials in.
+    #[error("the link of supplier `{supplier}`: {source}")]
+    BerthTls {
+        /// Which supplier.
+        supplier: String,
+        /// What is wrong.
+        source: TlsError,
     },
     /// TLS that cannot be configured.
     #[error("conduit `{conduit}`: {source}")]
@@ -66,6 +95,7 @@ pub enum DoorError {
 enum Errand {
     Listen(std::net::TcpListener, Arc<Gateway>),
     Dial(Dial, oneshot::Sender<Result<Dialled, DialError>>),
+    Berth(std::net::TcpListener, Arc<Quay>, mpsc::Sender<Dialled>),
     Close,
     Stop,
 }
@@ -85,6 +115,13 @@ impl DoorHandle {
         }
         dialling
     }
+
+    /// Control errands are few; one that finds no place would mean that the thread hangs.
+    fn tell(&self, errand: Errand) {
+        if self.0.try_send(errand).is_err() {
+            warn!("the door's thread takes no errands");
+        }
+    }
 }
 
 /// The door.
@@ -95,6 +132,7 @@ pub struct Door {
     addresses: Vec<SocketAddr>,
     gateways: Vec<Arc<Gateway>>,
     directory: Arc<Directory>,
+    handshakes: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -109,7 +147,7 @@ impl Door {
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         let mut bound = Vec::new();
         for (index, settings) in (0u16..).zip(conduits) {
-            let socket = bind(settings).map_err(listen_error(settings))?;
+            let socket = bind(settings.listen).map_err(listen_error(settings))?;
             let gateway = Gateway::new(index, settings, data, &directory, &handshakes)?;
             bound.push((socket, Arc::new(gateway)));
         }
@@ -122,7 +160,7 @@ impl Door {
         let (errands, to_do) = mpsc::channel(ERRANDS_MAX);
         let thread = start_thread(to_do, Arc::clone(&directory)).map_err(DoorError::Thread)?;
         let handle = DoorHandle(errands);
-        Ok(Self { handle, bound, addresses, gateways, directory, thread: Some(thread) })
+        Ok(Self { handle, bound, addresses, gateways, directory, handshakes, thread: Some(thread) })
     }
 
     /// Listens, and sends the connections of conduit `i` to `conduits[i]`. Does nothing the second time.
@@ -149,6 +187,19 @@ impl Door {
     /// Where the conduits listen, in their order; the port that the system chose where the settings say 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Binds the listener of a link on which the supplier dials in. Relative paths of certificates are below `data`.
+    ///
+    /// # Errors
+    /// [`DoorError`]: refuse to start.
+    pub fn berth(
+        &self,
+        supplier: &SupplierSettings,
+        link: &ListenSettings,
+        data: &Path,
+    ) -> Result<Berth, DoorError> {
+        Berth::new(supplier, link, data, &self.directory, &self.handshakes)
     }
 
     /// What links need to dial.
@@ -180,11 +231,8 @@ impl Door {
         Ok(())
     }
 
-    /// Control errands are few; one that finds no place would mean that the thread hangs.
     fn tell(&self, errand: Errand) {
-        if self.handle.0.try_send(errand).is_err() {
-            warn!("the door's thread takes no errands");
-        }
+        self.handle.tell(errand);
     }
 }
 
@@ -203,11 +251,14 @@ fn listen_error(settings: &ConduitSettings) -> impl FnOnce(std::io::Error) -> Do
     move |source| DoorError::Listen { conduit, address, source }
 }
 
-fn bind(settings: &ConduitSettings) -> std::io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(settings.listen), Type::STREAM, Some(Protocol::TCP))?;
+fn bind(listen: SocketAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&settings.listen.into())?;
+    // Set before it listens, so that every connection has them from its first byte; the system doubles them for its own records.
+    socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+    socket.set_send_buffer_size(SEND_BYTES)?;
+    socket.bind(&listen.into())?;
     Ok(socket)
 }
 
@@ -237,6 +288,9 @@ async fn work(mut to_do: mpsc::Receiver<Errand>, directory: Arc<Directory>) {
                     // A link that no longer waits has its supplier stopped; the connection closes.
                     let _ = answer.send(dial::connect(dial, &directory).await);
                 });
+            }
+            Errand::Berth(listener, quay, arrived) => {
+                tokio::spawn(quay.serve(listener, arrived));
             }
             Errand::Close => closing.cancel(),
             Errand::Stop => return,

@@ -83,7 +83,7 @@ pub struct GateRings {
     pub requests: Arc<Ring<Box<Ticket>>>,
     /// Reversals and network management of all conduits: drained first (S-19).
     pub first: Arc<Ring<Box<Ticket>>>,
-    /// Tickets for which the keeper has read an original, or looked into the runs.
+    /// Tickets for which the keeper has read a stored answer or a reversal's original, or looked into the runs.
     pub originals: Arc<Ring<Box<Ticket>>>,
     /// Reports of all suppliers.
     pub reports: Arc<Ring<(SupplierId, Report)>>,
@@ -306,10 +306,13 @@ impl GateActor {
     }
 
     fn send_ticket(&mut self, now_us: u64, ticket: Box<Ticket>) {
-        self.board.latency.count(now_us.saturating_sub(ticket.received_us));
         let ring = match ticket.errand {
+            // It comes back.
             Errand::Recall | Errand::Status | Errand::Original => Some(&self.rings.recalls),
-            _ => self.rings.answers.get(usize::from(ticket.place.conduit)),
+            _ => {
+                self.board.latency.count(now_us.saturating_sub(ticket.received_us));
+                self.rings.answers.get(usize::from(ticket.place.conduit))
+            }
         };
         if ring.is_none_or(|ring| ring.push(ticket).is_err()) {
             // The ring has room for every ticket there is, so this is a bug; the outcome is durable, and a repeat gets it.

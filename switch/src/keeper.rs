@@ -61,9 +61,7 @@ pub struct KeeperWork {
     pub stock: StockReader,
     /// Tickets whose stored answer is wanted.
     pub recalls: Arc<Ring<Box<Ticket>>>,
-    /// Where they go then, one ring a conduit.
-    pub answers: Vec<Arc<Ring<Box<Ticket>>>>,
-    /// Where tickets go back to the gate whose original was wanted, or which were looked for in runs.
+    /// Where they go back to the gate, which looks at them once more: a reversal may have come meanwhile (S-4).
     pub originals: Arc<Ring<Box<Ticket>>>,
     /// Trays wanted, batches to be opened.
     pub wishes: Arc<Ring<KeeperWish>>,
@@ -150,24 +148,26 @@ fn grant(work: &mut KeeperWork, wish: KeeperWish) {
     }
 }
 
-/// Does what the errand of a ticket says, and sends it on: to its conduit, or back to the gate.
+/// Does what the errand of a ticket says, and sends it back to the gate.
 fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
-    if ticket.errand == Errand::Original {
-        return recall_original(work, ticket, fact);
+    match ticket.errand {
+        Errand::Original => recall_original(work, &mut ticket, fact),
+        _ => recall_answer(work, &mut ticket, fact),
     }
+    if work.originals.push(ticket).is_err() {
+        tracing::error!("the ring of originals is full");
+    }
+    work.originals.wake();
+}
+
+fn recall_answer(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) {
     let status = ticket.errand == Errand::Status;
     ticket.errand = Errand::Answer;
-    let read =
-        if status { read_status(work, &mut ticket, fact) } else { read_stored(work, &mut ticket, fact) };
+    let read = if status { read_status(work, ticket, fact) } else { read_stored(work, ticket, fact) };
     if let Err(reason) = read {
         ticket.outcome.clear();
         tracing::error!(at = ticket.intent_at.0, reason, "a stored answer cannot be read");
     }
-    let Some(ring) = work.answers.get(usize::from(ticket.place.conduit)) else { return };
-    if ring.push(ticket).is_err() {
-        tracing::error!("an answer ring is full");
-    }
-    ring.wake();
 }
 
 /// Looks into the runs; the gate decides what follows.
@@ -180,18 +180,14 @@ fn seek(work: &KeeperWork, mut ticket: Box<Ticket>, files: &mut RunFiles) {
 }
 
 /// Reads the sale that a reversal names; the gate decides what becomes of it. One that cannot be read is refused there.
-fn recall_original(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
-    ticket.recalled = match read_original(work, &ticket, fact) {
+fn recall_original(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) {
+    ticket.recalled = match read_original(work, ticket, fact) {
         Ok(recalled) => Some(Box::new(recalled)),
         Err(reason) => {
             tracing::error!(at = ticket.intent_at.0, reason, "the original of a reversal cannot be read");
             None
         }
     };
-    if work.originals.push(ticket).is_err() {
-        tracing::error!("the ring of originals is full");
-    }
-    work.originals.wake();
 }
 
 fn read_original(work: &KeeperWork, ticket: &Ticket, bytes: &mut Vec<u8>) -> Result<Recalled, String> {

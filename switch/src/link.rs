@@ -1,25 +1,29 @@
-//! A link: one configured connection of a supplier, dialled again whenever it is lost.
+//! A link: one configured connection of a supplier, dialled again whenever it is lost, or waited for where the supplier dials.
 //!
 //! Owns: the connection's states, its backoff, its frames in and out, and the positions that tell what was handed to the
 //! socket. Invariants: positions count all bytes ever queued on the link and never go back, over reconnections too;
 //! `LinkEvent::Down` says to where bytes were handed to the socket, so that "never sent" is certain (S-12); output and
-//! input are bounded; a supplier that takes no bytes for `write_ms` loses its link.
+//! input are bounded; a supplier that takes no bytes for `write_ms` loses its link; where the supplier dials in, one connection at a
+//! time is the link, and another takes its place only when nothing was heard on it for a while.
 //! Deliberately absent: a task (its supplier's actor polls it), the protocol (sign-on and echo are the adapter's), and
 //! what a lost link means for what was asked on it (the session's).
 
+mod backoff;
+
 use crate::clock::Alarm;
-use crate::door::{Debounce, Dial, DialError, Dialled, Dialling, DoorHandle, Seat};
+use crate::door::{Berth, Debounce, Dial, DialError, Dialled, Dialling, DoorHandle, Seat};
 use crate::io::{Io, OutBuffer, WriteWatch, wipe};
-use crate::settings::{LinkSettings, SupplierSettings};
+use crate::settings::{DialSettings, SupplierSettings};
 use crate::tls::LinkTls;
+use backoff::Backoff;
 use bytes::{Buf, BytesMut};
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 use switchyard_core::iso8583::{FrameError, Framing};
 use tokio::time::Instant;
 use tracing::info;
@@ -65,6 +69,9 @@ pub enum DownReason {
     /// The supplier takes no bytes.
     #[error("the supplier took no bytes in the time set")]
     Slow,
+    /// Nothing was heard on it for a while, and the supplier dialled in again.
+    #[error("a newer connection of the supplier took its place")]
+    Replaced,
     /// `Link::close` was called.
     #[error("the switch closed the link")]
     Asked,
@@ -99,11 +106,29 @@ pub struct LinkCounters {
     pub frames_out: u64,
     /// Keep-alives received (length zero).
     pub keep_alives: u64,
+    /// Connections of a supplier that were refused because the link was up.
+    pub refused: u64,
+}
+
+/// How a link comes to be.
+#[derive(Debug)]
+pub enum Way {
+    /// The switch dials; with TLS or without.
+    Dial(DialSettings, Option<LinkTls>),
+    /// The supplier dials in here.
+    Berth(Berth),
+}
+
+#[derive(Debug)]
+enum Source {
+    Dial(Dial),
+    /// Where the supplier dials in, and the connection that takes the place of the one before.
+    Berth(Berth, Option<Dialled>),
 }
 
 #[derive(Debug)]
 enum State {
-    /// Until the next dial.
+    /// Until the next dial, or until the supplier dials.
     Waiting(Instant),
     Dialling(Dialling),
     Up(Box<Connected>),
@@ -121,6 +146,8 @@ struct Connected {
     /// The body of the last frame.
     body: Range<usize>,
     watch: WriteWatch,
+    /// When bytes arrived last; kept only where another connection may take its place.
+    heard: Option<Instant>,
     /// Why it is no longer of use, once what had arrived is read.
     broken: Option<DownReason>,
     _seat: Seat,
@@ -129,7 +156,8 @@ struct Connected {
 /// A link. Poll it only from its supplier's actor.
 #[derive(Debug)]
 pub struct Link {
-    dial: Dial,
+    supplier: Arc<str>,
+    source: Source,
     framing: Framing,
     frame_bytes_max: usize,
     write_ms: u32,
@@ -145,23 +173,22 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that dials as soon as it is polled. `seed` makes its jitter; give each link another.
-    pub fn new(
-        supplier: &SupplierSettings,
-        link: &LinkSettings,
-        tls: Option<LinkTls>,
-        door: DoorHandle,
-        seed: u64,
-    ) -> Self {
-        let dial = Dial {
-            supplier: Arc::from(supplier.code.as_str()),
-            host: link.host.clone(),
-            port: link.port,
-            tls,
-            connect_ms: supplier.connect_ms,
+    /// A link that dials, or listens, as soon as it is polled. `seed` makes its jitter; give each link another.
+    pub fn new(supplier: &SupplierSettings, way: Way, door: DoorHandle, seed: u64) -> Self {
+        let code: Arc<str> = Arc::from(supplier.code.as_str());
+        let source = match way {
+            Way::Berth(berth) => Source::Berth(berth, None),
+            Way::Dial(DialSettings { host, port, .. }, tls) => Source::Dial(Dial {
+                supplier: Arc::clone(&code),
+                host,
+                port,
+                tls,
+                connect_ms: supplier.connect_ms,
+            }),
         };
         Self {
-            dial,
+            supplier: code,
+            source,
             framing: supplier.framing,
             frame_bytes_max: supplier.frame_bytes_max as usize,
             write_ms: supplier.write_ms,
@@ -210,22 +237,36 @@ impl Link {
         loop {
             match &mut self.state {
                 State::Stopped => return Poll::Pending,
-                State::Waiting(until) => {
-                    let (until, now) = (*until, Instant::now());
-                    if now < until {
-                        self.alarm.arm(Some(until), now, cx);
-                        return Poll::Pending;
+                State::Waiting(until) => match &mut self.source {
+                    Source::Berth(berth, next) => {
+                        let arrived = match next.take() {
+                            Some(next) => next,
+                            None => ready!(berth.poll_arrival(cx, &self.door)),
+                        };
+                        if let Some(event) = self.dialled(Ok(arrived)) {
+                            return Poll::Ready(event);
+                        }
                     }
-                    self.counters.dials += 1;
-                    self.state = State::Dialling(self.door.dial(self.dial.clone()));
-                }
+                    Source::Dial(dial) => {
+                        let (until, now) = (*until, Instant::now());
+                        if now < until {
+                            self.alarm.arm(Some(until), now, cx);
+                            return Poll::Pending;
+                        }
+                        self.counters.dials += 1;
+                        self.state = State::Dialling(self.door.dial(dial.clone()));
+                    }
+                },
                 State::Dialling(dialling) => {
                     let answer = ready!(Pin::new(dialling).poll(cx)).unwrap_or(Err(DialError::Closed));
                     if let Some(event) = self.dialled(answer) {
                         return Poll::Ready(event);
                     }
                 }
-                State::Up(_) => return self.poll_connected(cx),
+                State::Up(_) => {
+                    self.hear_arrivals(cx);
+                    return self.poll_connected(cx);
+                }
             }
         }
     }
@@ -297,7 +338,7 @@ impl Link {
         });
         match connected {
             Ok((io, peer, seat)) => {
-                info!(supplier = &*self.dial.supplier, %peer, "link up");
+                info!(supplier = &*self.supplier, %peer, "link up");
                 self.counters.ups += 1;
                 self.state = State::Up(Box::new(Connected {
                     io,
@@ -306,6 +347,7 @@ impl Link {
                     at: 0,
                     body: 0..0,
                     watch: WriteWatch::new(self.write_ms),
+                    heard: matches!(self.source, Source::Berth(..)).then(Instant::now),
                     broken: None,
                     _seat: seat,
                 }));
@@ -315,8 +357,8 @@ impl Link {
                 self.counters.dials_failed += 1;
                 let now = Instant::now();
                 if let Some(hidden) = self.log.due(now) {
-                    let (supplier, host, port) = (&*self.dial.supplier, &self.dial.host, self.dial.port);
-                    info!(supplier, host, port, %error, hidden, "link not connected");
+                    let to = self.source.to_string();
+                    info!(supplier = &*self.supplier, to, %error, hidden, "link not connected");
                 }
                 self.state = State::Waiting(now + self.backoff.next());
                 None
@@ -324,8 +366,32 @@ impl Link {
         }
     }
 
+    /// The supplier dials in again while the link is up: it is refused, or takes over from a connection that is silent.
+    fn hear_arrivals(&mut self, cx: &mut Context<'_>) {
+        let (State::Up(up), Source::Berth(berth, next)) = (&mut self.state, &mut self.source) else { return };
+        while next.is_none()
+            && let Poll::Ready(arrived) = berth.poll_arrival(cx, &self.door)
+        {
+            let now = Instant::now();
+            if up.heard.is_none_or(|heard| now.saturating_duration_since(heard) >= berth.takeover()) {
+                up.broken = Some(DownReason::Replaced);
+                *next = Some(arrived);
+                return;
+            }
+            self.counters.refused += 1;
+            if let Some(hidden) = self.log.due(now) {
+                let (supplier, peer) = (&*self.supplier, arrived.peer);
+                info!(supplier, %peer, hidden, "a supplier's connection turned away: the link is up");
+            }
+        }
+    }
+
     fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
         let State::Up(up) = &mut self.state else { return Poll::Pending };
+        if matches!(up.broken, Some(DownReason::Asked)) {
+            // What was said before is said, such as the answer to a sign-off; a link that takes nothing is not waited for.
+            let _ = up.io.poll_write(cx, &mut self.out);
+        }
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
         }
@@ -342,10 +408,19 @@ impl Link {
         self.out.discard();
         let now = Instant::now();
         if let Some(hidden) = self.log.due(now) {
-            info!(supplier = &*self.dial.supplier, peer = %up.peer, %reason, hidden, "link down");
+            info!(supplier = &*self.supplier, peer = %up.peer, %reason, hidden, "link down");
         }
         self.state = State::Waiting(now + self.backoff.next());
         Poll::Ready(LinkEvent::Down { written_to, reason })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dial(dial) => write!(f, "{}:{}", dial.host, dial.port),
+            Self::Berth(berth, _) => write!(f, "{}", berth.address()),
+        }
     }
 }
 
@@ -389,7 +464,10 @@ impl Connected {
         self.at = 0;
         match self.io.poll_read(cx, &mut self.input, READ_BYTES_MAX) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(DownReason::Closed)),
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(_)) => {
+                self.heard = self.heard.map(|_| Instant::now());
+                Poll::Ready(Ok(()))
+            }
             Poll::Ready(Err(error)) => Poll::Ready(Err(DownReason::Lost(error))),
             Poll::Pending => match self.broken.take() {
                 Some(reason) => Poll::Ready(Err(reason)),
@@ -411,38 +489,6 @@ impl Connected {
 impl Drop for Connected {
     fn drop(&mut self) {
         wipe(&mut self.input);
-    }
-}
-
-/// How long to wait before the next dial: doubling, up to a quarter less at random, so that links lost together do not
-/// come back together. Starts again once the supplier has said something.
-#[derive(Debug)]
-struct Backoff {
-    first_ms: u64,
-    max_ms: u64,
-    next_ms: u64,
-    random: u64,
-}
-
-impl Backoff {
-    fn new(first_ms: u32, max_ms: u32, seed: u64) -> Self {
-        let first_ms = u64::from(first_ms.max(1));
-        // Xorshift has one forbidden state, zero.
-        let random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        Self { first_ms, max_ms: u64::from(max_ms).max(first_ms), next_ms: first_ms, random }
-    }
-
-    fn reset(&mut self) {
-        self.next_ms = self.first_ms;
-    }
-
-    fn next(&mut self) -> Duration {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        let wait_ms = self.next_ms - self.random % (self.next_ms / 4 + 1);
-        self.next_ms = (self.next_ms * 2).min(self.max_ms);
-        Duration::from_millis(wait_ms)
     }
 }
 

@@ -7,6 +7,7 @@
 //! Deliberately absent: reading (`config`), and secrets. Keys are named by file or variable, never held.
 
 use crate::config::{Finding, ValueInUse};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,18 +56,12 @@ impl Settings {
         let data = std::path::absolute(&data).unwrap_or(data);
         let old = std::mem::replace(&mut self.data, data);
         let new = &self.data;
-        let tls = self
-            .conduits
-            .iter_mut()
-            .filter_map(|conduit| conduit.tls.as_mut())
-            .flat_map(|tls| [Some(&mut tls.certificate), Some(&mut tls.key), tls.client_ca.as_mut()]);
-        let links = self.suppliers.iter_mut().flat_map(|supplier| {
-            let links = supplier.links.iter_mut().filter_map(|link| link.tls.as_mut());
-            links
-                .flat_map(|tls| [Some(&mut tls.ca), tls.certificate.as_mut(), tls.key.as_mut()])
-                .chain([supplier.record.as_mut()])
+        let tls = self.conduits.iter_mut().filter_map(|conduit| conduit.tls.as_mut());
+        let tls = tls.flat_map(TlsSettings::files).flatten();
+        let suppliers = self.suppliers.iter_mut().flat_map(|supplier| {
+            supplier.links.iter_mut().flat_map(LinkSettings::files).chain(supplier.record.as_mut())
         });
-        for path in tls.chain(links).chain([Some(&mut self.keys.file)]).flatten() {
+        for path in tls.chain(suppliers).chain([&mut self.keys.file]) {
             if let Ok(below) = path.strip_prefix(&old) {
                 *path = new.join(below);
             }
@@ -116,6 +111,8 @@ pub struct ConduitSettings {
     pub frame_ms: u32,
     /// A connection without traffic for so long is closed; 0: never.
     pub idle_ms: u32,
+    /// A connection on which nothing was heard for so long is sent an echo, once; 0: never.
+    pub echo_ms: u32,
     /// A client that takes no answer for so long is closed.
     pub write_ms: u32,
     /// A request not answered for so long gets 68; longer than every supplier's time-out.
@@ -144,7 +141,7 @@ impl Durability {
     }
 }
 
-/// TLS of a conduit.
+/// TLS of a conduit, or of a link on which the supplier dials in.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
     /// The server's certificate chain, PEM.
@@ -159,6 +156,12 @@ pub struct TlsSettings {
     pub version_min: TlsVersion,
     /// Whether the certificate's name decides which retail network its holder may speak for.
     pub bind_names: bool,
+}
+
+impl TlsSettings {
+    fn files(&mut self) -> [Option<&mut PathBuf>; 3] {
+        [Some(&mut self.certificate), Some(&mut self.key), self.client_ca.as_mut()]
+    }
 }
 
 /// Whether clients show a certificate.
@@ -357,15 +360,70 @@ pub struct SupplierSettings {
     pub record: Option<PathBuf>,
 }
 
-/// A link to a supplier.
+/// A link to a supplier: the switch dials it, or the supplier dials in.
 #[derive(Clone, Debug)]
-pub struct LinkSettings {
+pub enum LinkSettings {
+    /// The switch dials.
+    Dial(DialSettings),
+    /// The supplier dials.
+    Listen(ListenSettings),
+}
+
+impl LinkSettings {
+    /// Makes it one that the switch dials, there. Its TLS stays, where it was one already.
+    pub fn dial_at(&mut self, host: &str, port: u16) {
+        let tls = match self {
+            Self::Dial(dial) => dial.tls.take(),
+            Self::Listen(_) => None,
+        };
+        *self = Self::Dial(DialSettings { host: host.to_owned(), port, tls });
+    }
+
+    /// The files that its TLS is made of.
+    fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let (dial, listen) = match self {
+            Self::Dial(dial) => (dial.tls.as_mut(), None),
+            Self::Listen(listen) => (None, listen.tls.as_mut()),
+        };
+        let dial =
+            dial.into_iter().flat_map(|tls| [Some(&mut tls.ca), tls.certificate.as_mut(), tls.key.as_mut()]);
+        dial.chain(listen.into_iter().flat_map(TlsSettings::files)).flatten()
+    }
+}
+
+impl fmt::Display for LinkSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dial(dial) => write!(f, "{}:{}", dial.host, dial.port),
+            Self::Listen(listen) => write!(f, "{} (it dials in)", listen.listen),
+        }
+    }
+}
+
+/// A link that the switch dials.
+#[derive(Clone, Debug)]
+pub struct DialSettings {
     /// A host name or address.
     pub host: String,
     /// A TCP port.
     pub port: u16,
     /// TLS; `None`: plain TCP.
     pub tls: Option<ClientTls>,
+}
+
+/// A link on which the supplier dials in. One connection at a time is the link.
+#[derive(Clone, Debug)]
+pub struct ListenSettings {
+    /// Where it is listened for the supplier; unique.
+    pub listen: SocketAddr,
+    /// Addresses that may connect; empty: all, where a client certificate is asked for.
+    pub allow: Vec<AddressRange>,
+    /// TLS; `None`: plain TCP.
+    pub tls: Option<TlsSettings>,
+    /// Names of which the supplier's certificate must carry one; empty: any that the authority signed.
+    pub certificate_names: Vec<String>,
+    /// A new connection takes the place of one on which nothing was heard for so long; before, it is refused.
+    pub takeover_ms: u32,
 }
 
 /// TLS towards a supplier.

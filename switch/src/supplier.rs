@@ -189,6 +189,7 @@ impl SupplierActor {
         show(&row.cut, counters.cut);
         show(&row.not_sent, counters.not_sent);
         show(&row.reversals_sent, counters.reversals_sent);
+        show(&row.status_asked, counters.status_asked);
         show(&row.undone, counters.undone);
         show(&row.late, counters.late);
         show(&row.duplicate, counters.duplicate);

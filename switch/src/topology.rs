@@ -7,10 +7,11 @@
 //!
 //! ```text
 //! door ── Arrival ──▶ conduits ── requests ──▶ gate ── orders ──▶ suppliers
-//!                        ▲   ▲                 │ ▲ ◀── reports ──────┘
-//!                        │   └──── answers ────┘ └ trays ─┐
-//!                        └──────── answers ──── keeper ◀──┴ recalls, wishes
+//!                            ▲                 │ ▲ ◀── reports ──────┘
+//!                            └──── answers ────┘ └── originals, trays ── keeper ◀── recalls, wishes
 //! ```
+
+mod links;
 
 use crate::board::{Board, SupplierRow, show};
 use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
@@ -23,19 +24,18 @@ use crate::journal::{JournalError, JournalOptions, JournalPlace, Opening, Replay
 use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
 use crate::limits::RingSizes;
-use crate::link::Link;
+use crate::link::Way;
 use crate::restore::{newest, replay};
 use crate::ring::Ring;
 use crate::runs::{Reach, RunFolder, RunWork, RunsError};
 use crate::settings::{ConduitSettings, Settings, SupplierSettings};
 use crate::stock::{self, StockError, StockReader};
 use crate::supplier::{Leave, SupplierActor};
-use crate::tls::{self, LinkTls, TlsError};
+use crate::tls::{self, TlsError};
 use actix::{Actor, Addr, Arbiter, Recipient, System};
 use crossbeam::utils::CachePadded;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -202,6 +202,7 @@ fn keep(settings: &Settings) -> Duration {
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<(String, SocketAddr)>,
+    berths: Vec<(String, SocketAddr)>,
     admin: Option<SocketAddr>,
     board: Arc<Board>,
     /// What the start found.
@@ -249,6 +250,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = make_adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
+    let ways = links::ways(&settings, &door)?;
+    let berths = links::berths(&settings, &ways);
     let admin = bind_admin(&settings)?;
     // Port 0 was any free one.
     let pages = admin.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -287,7 +290,6 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         runs: Arc::clone(&books.runs),
         stock,
         recalls: Arc::clone(&rings.recalls),
-        answers: rings.answers.clone(),
         originals: Arc::clone(&rings.originals),
         wishes: Arc::clone(&rings.wishes),
         trays: Arc::clone(&rings.trays),
@@ -318,6 +320,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         door: door.handle(),
         settings: Arc::new(settings),
         first_refusal,
+        ways,
         kek: books.kek,
         place,
         checkpointer,
@@ -333,6 +336,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
     Ok(Running {
         addresses: addresses.collect(),
+        berths,
         admin: pages,
         board,
         replayed,
@@ -467,6 +471,8 @@ struct YardParts {
     door: crate::door::DoorHandle,
     settings: Arc<Settings>,
     first_refusal: FlightNo,
+    /// How each supplier's links come to be, in the order of the settings.
+    ways: Vec<Vec<Way>>,
     kek: Arc<Kek>,
     place: JournalPlace,
     checkpointer: Checkpointer,
@@ -559,13 +565,14 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         door,
         settings,
         first_refusal,
+        mut ways,
         checkpointer,
         ..
     } = parts;
     let mut suppliers = Vec::new();
     for (at, wire) in wires {
         let (supplier, core) = (&settings.suppliers[at], &catalogue.suppliers[at]);
-        let links = links(supplier, &settings.data, &door)?;
+        let links = links::links(supplier, std::mem::take(&mut ways[at]), &door);
         let record = open_record(supplier).map_err(|error| StartError::Adapter {
             supplier: supplier.code.clone(),
             reason: error.to_string(),
@@ -626,21 +633,6 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
     Ok(Yard { gate: gate.start(), conduits, suppliers })
 }
 
-fn links(
-    supplier: &SupplierSettings,
-    data: &Path,
-    door: &crate::door::DoorHandle,
-) -> Result<Vec<Link>, StartError> {
-    let fault = |source| StartError::Tls { supplier: supplier.code.clone(), source };
-    let mut links = Vec::new();
-    for (at, link) in supplier.links.iter().enumerate() {
-        let tls = link.tls.as_ref().map(|tls| LinkTls::new(tls, data)).transpose().map_err(fault)?;
-        let seed = u64::from(std::process::id()) << 16 | (at as u64 + 1);
-        links.push(Link::new(supplier, link, tls, door.clone(), seed));
-    }
-    Ok(links)
-}
-
 /// The journal failed, or a fact did not fit: nothing more is acknowledged, and the process ends. The next start recovers.
 fn stop_process(reason: String) {
     tracing::error!(%reason, "the switch stops");
@@ -665,6 +657,11 @@ impl Running {
     /// Conduits and where they listen.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Suppliers that dial in, by code, and where: a line for each such link.
+    pub fn berths(&self) -> &[(String, SocketAddr)] {
+        &self.berths
     }
 
     /// Where the pages are.

@@ -34,8 +34,7 @@ impl Hosts {
             let supplier =
                 settings.suppliers.iter_mut().find(|supplier| supplier.code == name).expect("a supplier");
             for link in &mut supplier.links {
-                link.host = address.ip().to_string();
-                link.port = address.port();
+                link.dial_at(&address.ip().to_string(), address.port());
             }
         }
         Self { stop, thread: Some(thread), data: settings.data.clone() }

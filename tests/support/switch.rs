@@ -38,11 +38,12 @@ impl Switch {
             [("telco-a", "suppliers/telco-a.toml", "9583"), ("telco-b", "suppliers/telco-b.toml", "9584")]
         {
             let supplier = known.suppliers.iter().find(|supplier| supplier.code == name).expect("a supplier");
-            let listens = supplier.links[0].port;
+            let listens: SocketAddr = supplier.links[0].to_string().parse().expect("an address");
+            let listens = listens.port();
             changes.push((file, format!("port = {port}"), format!("port = {listens}")));
         }
         configure(folder, &changes);
-        let (child, addresses) = run(folder);
+        let (child, addresses) = run(Command::new(super::demo::PROGRAM), folder);
         Self { child, addresses, hosts }
     }
 
@@ -101,7 +102,7 @@ impl Drop for Switch {
 }
 
 /// Writes the shipped configuration with its changes, each of which must apply; every port is chosen by the system.
-fn configure(folder: &Path, changes: &[(&str, String, String)]) {
+pub fn configure(folder: &Path, changes: &[(&str, String, String)]) {
     for (name, text) in SHIPPED {
         let mut text = (*text).to_owned();
         if *name == "switchyard.toml" {
@@ -121,9 +122,10 @@ fn configure(folder: &Path, changes: &[(&str, String, String)]) {
     }
 }
 
-fn run(folder: &Path) -> (Child, HashMap<String, SocketAddr>) {
+/// Runs the program, with what `command` has before the subcommand, and waits until it says where it listens.
+pub fn run(mut command: Command, folder: &Path) -> (Child, HashMap<String, SocketAddr>) {
     let log = fs::File::create(folder.join("switch.log")).expect("a log");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_switchyard"))
+    let mut child = command
         .args(["run", "--color", "never", "--config"])
         .arg(folder.join("switchyard.toml"))
         .stdin(Stdio::null())

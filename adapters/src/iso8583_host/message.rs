@@ -1,6 +1,6 @@
 //! The messages that a host is sent.
 //!
-//! Owns: sale, reversal and network management, as roles and tags.
+//! Owns: sale, reversal, question for a status and network management, as roles and tags.
 //! Invariants: a sale is built from its order alone, a reversal from its order and the time of sending, so
 //! that both can be built again from journalled fields (S-14).
 //! Deliberately absent: which link and when.
@@ -44,6 +44,7 @@ pub(super) struct Messages {
     dialect: Arc<Dialect>,
     /// What the supplier gets as acquirer; empty: the order's network.
     acquirer: Text<11>,
+    inquiry: Mti,
     sale: Mti,
     reversal: Mti,
     management: Mti,
@@ -54,7 +55,8 @@ impl Messages {
     pub(super) fn new(dialect: Arc<Dialect>, acquirer: Text<11>, reversal: u16) -> Self {
         let version = dialect.version().digit() * 1_000;
         let mti = |number| Mti::new(version + number);
-        Self { acquirer, sale: mti(200), reversal: mti(reversal), management: mti(800), dialect }
+        let (inquiry, sale, management) = (mti(100), mti(200), mti(800));
+        Self { acquirer, inquiry, sale, reversal: mti(reversal), management, dialect }
     }
 
     pub(super) fn dialect(&self) -> &Dialect {
@@ -69,12 +71,13 @@ impl Messages {
         match order.ask {
             Ask::Sale => self.write_sale(order, out),
             Ask::Reversal { repeat } => self.write_reversal(now, order, repeat, out),
+            Ask::Status => self.write_status(now, order, out),
         }
     }
 
     fn write_sale(&self, order: &Order, out: &mut Vec<u8>) -> Result<(), BuildError> {
         let mut build = Build::new(&self.dialect, self.sale, out);
-        self.put_order(&mut build, order, &order.transmission);
+        self.put_order(&mut build, order, service(order), &order.transmission);
         build.finish().map(drop)
     }
 
@@ -88,17 +91,31 @@ impl Messages {
     ) -> Result<(), BuildError> {
         let mti = Mti::new(self.reversal.number() + u16::from(repeat));
         let mut build = Build::new(&self.dialect, mti, out);
-        self.put_order(&mut build, order, &Moment::of(now.wall_ms).transmission());
+        self.put_order(&mut build, order, service(order), &Moment::of(now.wall_ms).transmission());
         build.text(Role::Original, &self.original(order));
         build.finish().map(drop)
     }
 
-    fn put_order(&self, build: &mut Build<'_, '_>, order: &Order, transmission: &[u8; 10]) {
+    /// The question for a status names the original as its reversal would.
+    fn write_status(&self, now: Now, order: &Order, out: &mut Vec<u8>) -> Result<(), BuildError> {
+        let mut build = Build::new(&self.dialect, self.inquiry, out);
+        self.put_order(&mut build, order, Some(STATUS), &Moment::of(now.wall_ms).transmission());
+        build.text(Role::Original, &self.original(order));
+        build.finish().map(drop)
+    }
+
+    fn put_order(
+        &self,
+        build: &mut Build<'_, '_>,
+        order: &Order,
+        processing: Option<u8>,
+        transmission: &[u8; 10],
+    ) {
         if !order.pan.is_empty() {
             build.text(Role::Pan, order.pan.expose());
         }
-        if let Some(service) = order.service {
-            build.number(Role::ProcessingCode, u64::from(service.processing()) * 10_000);
+        if let Some(processing) = processing {
+            build.number(Role::ProcessingCode, u64::from(processing) * 10_000);
         }
         build
             // An amount below zero is in no catalogue; the largest number is refused by its length.
@@ -178,6 +195,21 @@ impl Messages {
         build.finish().map(drop)
     }
 
+    /// Appends the answer to a request of the supplier that is no network management: it is not served. False where such a
+    /// message has no answer.
+    ///
+    /// # Errors
+    /// The request cannot be answered.
+    pub(super) fn write_refusal(&self, asked: &View<'_>, out: &mut Vec<u8>) -> Result<bool, BuildError> {
+        let Some(mti) = asked.mti().response() else { return Ok(false) };
+        let mut build = Build::new(&self.dialect, mti, out);
+        for role in REFUSAL_ECHOES {
+            echo(&mut build, asked, role);
+        }
+        self.put_code(&mut build, UNSUPPORTED);
+        build.finish().map(|_| true)
+    }
+
     /// Two digits in the edition of 1987, three and four in the later ones: the dialect knows.
     fn put_code(&self, build: &mut Build<'_, '_>, code: u64) {
         let Some(element) = self.dialect.de(Role::ResponseCode).and_then(|de| self.dialect.element(de))
@@ -189,10 +221,30 @@ impl Messages {
     }
 }
 
+/// What the answer to a request that is not served brings back: what it is known by, and no card number.
+const REFUSAL_ECHOES: [Role; 9] = [
+    Role::ProcessingCode,
+    Role::TransmissionTime,
+    Role::Stan,
+    Role::Network,
+    Role::Forwarder,
+    Role::Rrn,
+    Role::Terminal,
+    Role::Merchant,
+    Role::Currency,
+];
+
 /// DE39 of a request that is done.
 const APPROVED: u64 = 0;
+/// First two digits of the processing code of a question for a sale's status.
+const STATUS: u8 = 30;
 /// DE39 of a request that this release does not serve.
 const UNSUPPORTED: u64 = 40;
+
+/// First two digits of the processing code of what is sold.
+fn service(order: &Order) -> Option<u8> {
+    order.service.map(|service| service.processing())
+}
 
 fn echo(build: &mut Build<'_, '_>, asked: &View<'_>, role: Role) {
     if let (Some(value), Some(de)) = (asked.value(role), asked.dialect().de(role)) {

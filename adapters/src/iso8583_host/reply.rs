@@ -17,11 +17,12 @@ const DETAILS: [(Tag, Detail); 5] = [
     (Tag::FaceValue, Detail::FaceValue),
 ];
 
-/// Reports the answer to a sale or a reversal; false where the message is neither, or has no STAN.
+/// Reports the answer to a sale, a reversal or a question for a status; false where the message is neither, or has no STAN.
 pub(super) fn read(link: LinkNo, view: &View<'_>, out: &mut Out) -> bool {
     let to = match view.mti().class_digit() {
         2 => ReplyTo::Sale,
         4 => ReplyTo::Reversal,
+        1 => ReplyTo::Status,
         _ => return false,
     };
     let stan = view.value(Role::Stan).and_then(|stan| stan.number()).and_then(|stan| stan.try_into().ok());

@@ -33,6 +33,7 @@ fn order(ask: Ask) -> Order {
     Order {
         ask,
         stan: 42,
+        original_stan: 42,
         transmission: *b"1231235900",
         rrn: Text::new(b"00000000001Z").expect("short"),
         service: Some(Service::Recharge),
@@ -123,6 +124,24 @@ fn a_reversal_names_its_original_as_the_supplier_saw_it() {
 }
 
 #[test]
+fn a_question_for_a_status_names_the_sale_and_its_answer_is_told_apart() {
+    let dialect = prepaid87();
+    let (mut host, mut out) = ready_host(&dialect);
+    host.ask(later(5_000), &order(Ask::Status), 0, &mut out).expect("it can be asked");
+    let text = sent(&dialect, &out);
+    assert!(text.starts_with("0100 processing-code=300000 "), "{text}");
+    assert!(text.contains(" stan=000042 ") && text.contains(" rrn=00000000001Z "), "{text}");
+    assert!(text.ends_with(" original=020000004212312359000000010000100000000000"), "{text}");
+    out.clear();
+    let told = answer(&dialect, 110, 42, |build| {
+        build.text(Role::Rrn, b"00000000001Z").text(Role::ResponseCode, b"25");
+    });
+    host.heard(NOW, Heard::Frame(0, &told), &mut out);
+    let [reply] = &out.replies[..] else { panic!("one reply") };
+    assert_eq!((reply.to, reply.stan, reply.code.as_str()), (ReplyTo::Status, 42, "25"));
+}
+
+#[test]
 fn the_acquirer_and_the_reversal_type_are_settings() {
     let dialect = prepaid87();
     let mut host =
@@ -210,6 +229,61 @@ fn the_suppliers_own_housekeeping_is_answered() {
         assert!(text.contains(&format!("response-code={answered}")), "{text}");
         assert!(out.replies.is_empty() && out.faults.is_empty());
     }
+}
+
+#[test]
+fn other_requests_of_the_supplier_are_refused_and_counted() {
+    let dialect = prepaid87();
+    let (mut host, mut out) = ready_host(&dialect);
+    for (mti, answered) in [(200, "0210"), (100, "0110"), (420, "0430")] {
+        out.clear();
+        let asked = answer(&dialect, mti, 9, |build| {
+            build
+                .text(Role::Pan, b"6006491234567890")
+                .text(Role::TransmissionTime, b"1231235959")
+                .text(Role::Rrn, b"00000000007Z")
+                .number(Role::Amount, 100);
+        });
+        host.heard(NOW, Heard::Frame(0, &asked), &mut out);
+        let text = sent(&dialect, &out);
+        let wanted = "transmission-time=1231235959 stan=000009 rrn=00000000007Z response-code=40";
+        assert_eq!(text, format!("{answered} {wanted}"));
+        assert_eq!(out.faults, [Fault::Unexpected(0)]);
+    }
+}
+
+#[test]
+fn a_link_may_wait_for_the_suppliers_own_sign_on() {
+    let dialect = prepaid87();
+    let mut host = host("dialect = \"prepaid87\"\nawaits_sign_on = true");
+    let mut out = Out::default();
+    let asked = |code| {
+        answer(&dialect, 800, 9, |build| {
+            build.text(Role::TransmissionTime, b"1231235959").number(Role::ManagementCode, code);
+        })
+    };
+    host.heard(NOW, Heard::Up(0), &mut out);
+    assert!(out.sends.is_empty() && out.ready.is_empty());
+    let [(_, late)] = out.wakes[..] else { panic!("one wake-up") };
+    host.heard(NOW, Heard::Frame(0, &asked(301)), &mut out);
+    assert!(out.ready.is_empty(), "an echo is no sign-on");
+    assert!(host.ask(NOW, &order(Ask::Sale), 0, &mut out).is_err());
+    out.clear();
+    host.heard(NOW, Heard::Frame(0, &asked(1)), &mut out);
+    assert!(sent(&dialect, &out).contains("response-code=00"));
+    assert_eq!(out.ready, [0]);
+    host.heard(later(10_000), Heard::Wake(late), &mut out);
+    assert!(out.close.is_empty(), "it came in time");
+    out.clear();
+    host.heard(NOW, Heard::Frame(0, &asked(2)), &mut out);
+    assert!(sent(&dialect, &out).contains("response-code=00"));
+    assert_eq!(out.close, [0]);
+
+    out.clear();
+    host.heard(NOW, Heard::Up(1), &mut out);
+    let [(_, late)] = out.wakes[..] else { panic!("one wake-up") };
+    host.heard(later(10_000), Heard::Wake(late), &mut out);
+    assert_eq!(out.close, [1], "it never came");
 }
 
 #[test]

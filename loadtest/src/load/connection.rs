@@ -30,8 +30,8 @@ pub(super) struct Connection {
     pub(super) out: RefCell<Vec<u8>>,
     /// Requests open on it.
     pub(super) open: Cell<usize>,
-    /// Something could not be written at once.
-    blocked: Notify,
+    /// Something could not be written at once, or is to be asked.
+    woken: Notify,
 }
 
 impl Connection {
@@ -46,7 +46,7 @@ impl Connection {
         if let Some(writer) = writer
             && !matches!(self.flush(&writer), Ok(true))
         {
-            self.blocked.notify_one();
+            self.woken.notify_one();
         }
     }
 
@@ -70,6 +70,15 @@ impl Connection {
     }
 }
 
+/// Asks what may be asked on every connection, so that what is to follow goes on where no answers come in.
+pub(super) fn top_up_all(run: &Run) {
+    let now_ns = run.begin_turn();
+    for (at, connection) in run.connections.iter().enumerate().filter(|(_, connection)| connection.is_up()) {
+        top_up(run, at, now_ns);
+        connection.flush_or_wake();
+    }
+}
+
 /// Connects to `target`.
 pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(target).await?;
@@ -81,7 +90,8 @@ pub(super) async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
 pub(super) async fn serve(run: Rc<Run>, at: usize, stream: TcpStream) {
     let connection = &run.connections[at];
     let mut stream = Some(stream);
-    while !run.ended.get() {
+    // The task ends with the load's set of tasks: until then what is asked again needs connections.
+    loop {
         if let Some(stream) = stream.take() {
             let (reader, writer) = stream.into_split();
             let writer = Rc::new(writer);
@@ -96,7 +106,8 @@ pub(super) async fn serve(run: Rc<Run>, at: usize, stream: TcpStream) {
             run.end_turn();
         }
         tokio::time::sleep(RECONNECT).await;
-        stream = connect(run.load.target).await.ok();
+        let to = run.site.borrow().conduit;
+        stream = connect(to).await.ok();
     }
 }
 
@@ -120,7 +131,7 @@ async fn converse(
                 hear(run, at, &mut input)?;
             }
             ready = writer.writable(), if !all_written => ready?,
-            () = connection.blocked.notified(), if all_written => {}
+            () = connection.woken.notified(), if all_written => {}
         }
         all_written = connection.flush(writer)?;
     }
@@ -139,7 +150,15 @@ fn hear(run: &Run, at: usize, input: &mut BytesMut) -> io::Result<()> {
     Ok(())
 }
 
+/// Requests open on each connection while an open loop comes to its end.
+const CLOSING_IN_FLIGHT: usize = 16;
+
+/// Asks as many as may be open; in an open loop only at the end, when there are no moments any more.
 fn top_up(run: &Run, at: usize, now_ns: u64) {
-    let Pace::Closed { in_flight } = run.load.pace else { return };
+    let in_flight = match run.load.pace {
+        Pace::Closed { in_flight } => in_flight,
+        _ if run.ended.get() => CLOSING_IN_FLIGHT,
+        _ => return,
+    };
     while run.connections[at].open.get() < in_flight && run.ask(at, now_ns) {}
 }

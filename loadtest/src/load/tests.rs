@@ -1,5 +1,11 @@
 use super::*;
+use crate::check::{Evidence, check};
+use crate::profile::{Endings, FollowUps};
+use crate::records::Records;
 use crate::supplier::{self, Mode, SupplierHost};
+use crate::verdict::{Rule, Verdict};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 fn dialect(name: &str) -> Arc<Dialect> {
@@ -30,17 +36,29 @@ fn run_against(
     name: &'static str,
     make: impl FnOnce(SocketAddr) -> Load,
 ) -> (Report, Arc<LiveCounters>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let live = Arc::new(LiveCounters::default());
-    let report = runtime.unwrap_or_else(|error| panic!("{error}")).block_on(async {
-        let (tell, told) = tokio::sync::oneshot::channel();
+    let (report, _) = run_recorded(mode, name, None, &live, make);
+    (report, live)
+}
+
+/// The same; what the supplier does is recorded.
+fn run_recorded(
+    mode: Mode,
+    name: &'static str,
+    record: Option<PathBuf>,
+    live: &Arc<LiveCounters>,
+    make: impl FnOnce(SocketAddr) -> Load,
+) -> (Report, Option<Told>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap_or_else(|error| panic!("{error}")).block_on(async {
+        let (tell, listening) = tokio::sync::oneshot::channel();
         let mut tell = Some(tell);
         let host = SupplierHost {
             name: "switch".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             dialect: dialect(name),
             framing: Framing::DEFAULT,
-            record: None,
+            record,
             mode,
             refuses_83: true,
             latency_ms: 0,
@@ -51,16 +69,53 @@ fn run_against(
             let _ = tell.take().map(|tell| tell.send(address));
         });
         let loading = async {
-            let target = told.await.unwrap_or_else(|error| panic!("{error}"));
-            let report = run(make(target), CancellationToken::new(), Arc::clone(&live)).await;
+            let target = listening.await.unwrap_or_else(|error| panic!("{error}"));
+            let (_, site) = watch::channel(Site { conduit: target, pages: None });
+            let done = run_at(make(target), site, 0, CancellationToken::new(), Arc::clone(live)).await;
             stop.cancel();
-            report
+            done
         };
-        let (served, report) = tokio::join!(serving, loading);
+        let (served, done) = tokio::join!(serving, loading);
         served.unwrap_or_else(|error| panic!("{error}"));
-        report.unwrap_or_else(|error| panic!("{error}"))
+        done.unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+/// Everything that can follow a sale, often.
+const FOLLOW_UPS: FollowUps = FollowUps {
+    repeat_answered: 0.2,
+    repeat_in_flight: 0.2,
+    reverse_approved: 0.3,
+    reverse_in_flight: 0.2,
+    reverse_timed_out: 1.0,
+    reverse_unknown: 0.1,
+    reversal_repeated: 0.5,
+    repeat_reversed: 0.5,
+    advices: 0.5,
+    own_stans: 0.5,
+    repeat_all: true,
+    remember: true,
+};
+
+/// Loads a supplier in the switch's place with everything that can follow, and judges what was told by its record.
+fn judge(
+    mode: Mode,
+    name: &'static str,
+    pace: Pace,
+    endings: &[(RangeInclusive<u8>, u32)],
+) -> (Report, Verdict) {
+    let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let record = folder.path().join("switch.jsonl");
+    let (report, told) = run_recorded(mode, name, Some(record), &Arc::default(), |target| {
+        let mut load = load(target, name, pace, 3_000);
+        load.drain_ms = 1_000;
+        load.profile.endings = Endings::weighted(endings);
+        load.profile.follow_ups = FOLLOW_UPS;
+        load
     });
-    (report, live)
+    let deeds = Records::whole(folder.path()).read().unwrap_or_else(|error| panic!("{error}"));
+    let told = [told.unwrap_or_else(|| panic!("it is remembered"))];
+    (report, check(&told, &Evidence { deeds, books: None }))
 }
 
 #[test]
@@ -92,7 +147,7 @@ fn an_open_loop_sends_at_its_pace_and_gets_every_answer() {
 fn outcomes_are_counted_by_code() {
     let (report, _) = run_against(Mode::Scripted, "prepaid87", |target| {
         let mut load = load(target, "prepaid87", Pace::Closed { in_flight: 4 }, 300);
-        load.profile.endings = 80..=83;
+        load.profile.endings = (80..=83).into();
         load.profile.mix(&[("DATA5".into(), 1)]).unwrap_or_else(|product| panic!("{product}"));
         load
     });
@@ -105,7 +160,7 @@ fn outcomes_are_counted_by_code() {
 fn a_lost_connection_is_made_again() {
     let (report, _) = run_against(Mode::Scripted, "prepaid87", |target| {
         let mut load = load(target, "prepaid87", Pace::Closed { in_flight: 1 }, 12);
-        load.profile.endings = 89..=89;
+        load.profile.endings = (89..=89).into();
         load.profile.mix(&[("DATA5".into(), 1)]).unwrap_or_else(|product| panic!("{product}"));
         load
     });
@@ -117,13 +172,62 @@ fn a_lost_connection_is_made_again() {
 fn answers_given_twice_are_counted_once() {
     let (report, _) = run_against(Mode::Scripted, "prepaid87", |target| {
         let mut load = load(target, "prepaid87", Pace::Closed { in_flight: 1 }, 40);
-        load.profile.endings = 87..=87;
+        load.profile.endings = (87..=87).into();
         load.profile.mix(&[("DATA5".into(), 1)]).unwrap_or_else(|product| panic!("{product}"));
         load
     });
     assert_eq!((report.answered, report.outcomes.get("00")), (40, Some(&40)));
     // The last ones may still be on their way when the load ends.
     assert!((1..=40).contains(&report.errors.unmatched));
+}
+
+#[test]
+fn what_an_honest_supplier_tells_holds() {
+    let paces = [Pace::Closed { in_flight: 4 }, Pace::Open { per_second: 6_000.0 }];
+    for (name, pace) in std::iter::zip(["prepaid87", "prepaid87-bcd"], paces) {
+        let (report, verdict) = judge(Mode::Scripted, name, pace, &[(0..=79, 10), (80..=82, 1)]);
+        assert!(verdict.holds(), "{name}: {verdict}");
+        let seen = [
+            Rule::Answered,
+            Rule::Approved,
+            Rule::Nothing,
+            Rule::Reversed,
+            Rule::Reversals,
+            Rule::Repeats,
+            Rule::Cancelled,
+            Rule::Vouchers,
+            Rule::Performed,
+        ];
+        for rule in seen {
+            assert!(verdict.line(rule).is_some_and(|line| line.held > 20), "{name}, {rule:?}: {verdict}");
+        }
+        assert_eq!(report.errors, Errors::default(), "{name}");
+        assert!(report.repeats["00"] > 100 && report.repeats["17"] > 100 && report.reversals["00"] > 100);
+    }
+}
+
+#[test]
+fn what_is_lost_with_its_connection_is_asked_again() {
+    let (report, verdict) =
+        judge(Mode::Scripted, "prepaid87", Pace::Closed { in_flight: 2 }, &[(0..=79, 400), (89..=89, 1)]);
+    assert!(report.errors.disconnects > 0 && report.asked_again > 0, "{report}");
+    // The supplier drops the link for every sending of such a sale, so that one never gets an answer.
+    for line in
+        verdict.rules.iter().filter(|line| line.rule != Rule::Answered && line.rule != Rule::Performed)
+    {
+        assert_eq!(line.broken, 0, "{verdict}");
+    }
+    assert_eq!((report.errors.lost, report.errors.unmatched), (0, 0));
+}
+
+#[test]
+fn a_supplier_that_lies_is_found_out() {
+    let (_, verdict) = judge(Mode::Instant, "prepaid87", Pace::Closed { in_flight: 4 }, &[(0..=79, 1)]);
+    assert!(!verdict.holds());
+    for rule in [Rule::Approved, Rule::Cancelled] {
+        let line = verdict.line(rule).unwrap_or_else(|| panic!("{rule:?}: {verdict}"));
+        assert!(line.broken > 20 && line.examples.len() == 10, "{verdict}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ const RRNS_MIN: usize = 1 << 19;
 /// Services that a processing code can name at a supplier.
 const SERVICES: [Service; 4] =
     [Service::Voucher, Service::Recharge, Service::Activation, Service::BillPayment];
+/// First two digits of the processing code of a question for a sale's status.
+const STATUS: u64 = 30;
 /// Bytes that are no message in any dialect.
 const GARBAGE: &[u8] = b"\x07this is no message\x07";
 /// Which elements a response echoes; in the reference dialect in ascending order.
@@ -104,6 +106,7 @@ impl Script {
             }
             (2, true) => self.sale(wall_ms, &answer, turn),
             (4, true) => self.reversal(wall_ms, &answer, turn),
+            (1, true) if processing(&view) == Some(STATUS) => self.status(wall_ms, &answer, turn),
             (8, true) => answer.write(Code::APPROVED, None, &mut turn.out),
             _ => {}
         }
@@ -129,6 +132,11 @@ impl Script {
         let Some(asked) = Request::read(wall_ms, answer.view) else { return };
         let decision = self.supplier.reversal(&asked.as_asked(), &mut turn.records);
         self.answer(decision, answer, None, turn);
+    }
+
+    fn status(&self, wall_ms: u64, answer: &Answer<'_>, turn: &mut Turn) {
+        let Some(asked) = Request::read(wall_ms, answer.view) else { return };
+        self.answer(self.supplier.status(asked.rrn), answer, None, turn);
     }
 
     fn goods(&self, asked: &Request, view: &View<'_>) -> Goods {
@@ -224,8 +232,13 @@ impl Request {
 }
 
 fn service(view: &View<'_>) -> Option<Service> {
-    let code = number(view, Role::ProcessingCode)? / 10_000;
+    let code = processing(view)?;
     SERVICES.into_iter().find(|service| u64::from(service.processing()) == code)
+}
+
+/// First two digits of the processing code.
+fn processing(view: &View<'_>) -> Option<u64> {
+    Some(number(view, Role::ProcessingCode)? / 10_000)
 }
 
 fn number(view: &View<'_>, role: Role) -> Option<u64> {

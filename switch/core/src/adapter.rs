@@ -7,7 +7,7 @@
 //! the order alone, and an order can be rebuilt from journalled fields alone (S-14).
 //! Deliberately absent: transports (the shell's), matching, time-outs and repeats (the session's).
 
-use crate::catalogue::{Meaning, ReversalMeaning, Service};
+use crate::catalogue::{Meaning, ReversalMeaning, Service, StatusMeaning};
 use crate::code::Code;
 use crate::details::Details;
 use crate::ids::{FlightNo, Now, ProductId, SupplierId};
@@ -33,6 +33,8 @@ pub enum Ask {
         /// Whether it was sent before.
         repeat: bool,
     },
+    /// Say whether it was performed, and change nothing.
+    Status,
 }
 
 /// One item asked of one supplier. Boxed, recycled; it travels gate → session → gate.
@@ -44,7 +46,7 @@ pub struct Order {
     pub attempt: u8,
     /// Who is asked.
     pub supplier: SupplierId,
-    /// Sale or reversal.
+    /// Sale, reversal, or status.
     pub ask: Ask,
     /// Our STAN at this supplier (DE11), 1 to 999,999; the reversal of an unknown has its original's, that of an approved sale one of its own.
     pub stan: u32,
@@ -102,6 +104,8 @@ pub struct Answer {
     pub sale: Option<Meaning>,
     /// What it means for a reversal.
     pub reversal: Option<ReversalMeaning>,
+    /// What the supplier said about the sale when it was asked for its status, where that ended a doubt.
+    pub status: Option<StatusMeaning>,
     /// The supplier's approval code (DE38), empty where it gave none.
     pub approval: Text<6>,
     /// References, serials, texts.
@@ -116,6 +120,7 @@ impl Answer {
         self.code = Text::EMPTY;
         self.sale = None;
         self.reversal = None;
+        self.status = None;
         self.approval = Text::EMPTY;
         self.details.clear();
         self.secret.clear();
@@ -144,6 +149,8 @@ pub enum ReplyTo {
     Sale,
     /// A reversal.
     Reversal,
+    /// A question for a sale's status.
+    Status,
 }
 
 /// A reply that an adapter read. The session matches it; unmatched ones are counted.

@@ -351,6 +351,27 @@ pub enum ReversalMeaning {
     Retry,
 }
 
+/// What a supplier's answer to a question for a sale's status means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusMeaning {
+    /// It was performed.
+    Performed,
+    /// It was not. Believed only when the late window is over: until then the sale may still be on its way to the supplier (S-8).
+    NotPerformed,
+    /// Ask again.
+    Unknown,
+}
+
+/// What is done at a supplier about an unknown outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterUnknown {
+    /// It is reversed.
+    #[default]
+    Reverse,
+    /// The supplier is asked for the sale's status first, and it is reversed unless it was not performed.
+    Status,
+}
+
 /// A supplier's codes.
 #[derive(Clone, Debug, Default)]
 pub struct CodeTable {
@@ -358,6 +379,8 @@ pub struct CodeTable {
     pub sale: FxHashMap<Text<4>, Meaning>,
     /// Codes of answers to reversals.
     pub reversal: FxHashMap<Text<4>, ReversalMeaning>,
+    /// Codes of answers to questions for a status.
+    pub status: FxHashMap<Text<4>, StatusMeaning>,
 }
 
 impl CodeTable {
@@ -369,6 +392,11 @@ impl CodeTable {
     /// What `code` means for a reversal; not in the table: ask again.
     pub fn reversal(&self, code: Text<4>) -> ReversalMeaning {
         self.reversal.get(&code).copied().unwrap_or(ReversalMeaning::Retry)
+    }
+
+    /// What `code` means for a status; not in the table: ask again.
+    pub fn status(&self, code: Text<4>) -> StatusMeaning {
+        self.status.get(&code).copied().unwrap_or(StatusMeaning::Unknown)
     }
 }
 
@@ -401,6 +429,8 @@ pub struct Supplier {
     pub advice_retry_max_ms: u32,
     /// A reversal not answered for so long is parked.
     pub advice_expires_ms: u64,
+    /// What is done about an unknown outcome.
+    pub after_unknown: AfterUnknown,
     /// Whether a reversal of something unknown blocks the original at the supplier for ever (S-8).
     pub reversal_blocks_original: bool,
     /// When it is left alone for a while.

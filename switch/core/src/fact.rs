@@ -68,6 +68,8 @@ pub enum Settlement {
     Reversed = 1,
     /// The supplier does not know the original, and that ends it there (S-8).
     NotFound = 2,
+    /// The supplier said, when asked, that it had not performed it.
+    NotPerformed = 3,
 }
 
 /// A fact.
@@ -535,7 +537,7 @@ fn cause(number: u8) -> Result<Cause, Unreadable> {
 }
 
 fn settlement(number: u8) -> Result<Settlement, Unreadable> {
-    [Settlement::Reversed, Settlement::NotFound]
+    [Settlement::Reversed, Settlement::NotFound, Settlement::NotPerformed]
         .into_iter()
         .find(|settlement| *settlement as u8 == number)
         .ok_or(Unreadable)

@@ -31,8 +31,10 @@ pub const WAITING_BYTES: usize = gate::WAITING_BYTES;
 pub const BACKLOG_BYTES: usize = size_of::<(Lsn, FlightNo)>();
 /// An effect that waits for the log.
 pub const RELEASE_BYTES: usize = size_of::<(Lsn, u64, u64)>();
-/// What a session holds under a STAN, its deadlines (sale, reversal, late window) among it.
-pub const OPEN_BYTES: usize = session::OPEN_BYTES + 3 * session::DUE_BYTES;
+/// What a session holds under a STAN, its deadlines (sale, reversal, late window) among it; there may be twice as many before they are swept.
+pub const OPEN_BYTES: usize = session::OPEN_BYTES + 2 * 3 * session::DUE_BYTES;
+/// What every session may take beside that.
+pub const SESSION_BYTES: usize = session::FIXED_BYTES;
 /// Choices of routes that are remembered, all of them.
 pub const EXPLANATIONS_BYTES: usize = gate::EXPLANATIONS_BYTES;
 

@@ -364,7 +364,7 @@ impl Gate {
         match self.own(&ticket) {
             Some(entry) => self.repeat(now, ticket, entry),
             None if self.state.index.is_blocked(ticket.request.named) => {
-                self.refuse(now, ticket, Code::CANCELLED)
+                self.tell(now, ticket, Code::CANCELLED)
             }
             None => self.admit(now, ticket),
         }
@@ -372,21 +372,22 @@ impl Gate {
 
     /// A key seen before: a repeat, or other contents under the same key (S-1, S-2, S-4).
     fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: Entry) {
-        if entry.standing == Standing::Blocked {
-            return self.refuse(now, ticket, Code::CANCELLED);
+        // A reversal may have named just this message before anything of its sale was here.
+        if entry.standing == Standing::Blocked || self.state.index.is_blocked(ticket.request.named) {
+            return self.tell(now, ticket, Code::CANCELLED);
         }
         if entry.contents != ticket.request.contents {
             return self.refuse(now, ticket, Code::OTHER_CONTENTS);
         }
-        self.see(now, &ticket, &entry);
+        let seen = self.see(now, &ticket, &entry);
         match entry.standing {
-            Standing::Cancelled | Standing::Blocked => self.refuse(now, ticket, Code::CANCELLED),
+            Standing::Cancelled | Standing::Blocked => self.tell(now, ticket, Code::CANCELLED),
             Standing::InFlight => self.join(now, ticket, entry.flight),
             Standing::Approved | Standing::Answered => {
                 self.counters.repeats += 1;
                 let replayed = Fact::Replayed { at_ms: now.wall_ms, flight: entry.flight };
                 let at = if entry.secret { self.record(&replayed) } else { entry.outcome_at };
-                self.recall(at, ticket, &entry, Errand::Recall);
+                self.recall(seen.unwrap_or(at).max(at), ticket, &entry, Errand::Recall);
             }
         }
     }
@@ -399,13 +400,12 @@ impl Gate {
         self.releases.ticket(at, self.log.last(), ticket, false);
     }
 
-    /// A reversal may name its original by the transmission time of any of its repeats (S-5).
-    fn see(&mut self, now: Now, ticket: &Ticket, entry: &Entry) {
+    /// A reversal may name its original by the transmission time of any of its repeats (S-5): that must be durable before the repeat is answered.
+    fn see(&mut self, now: Now, ticket: &Ticket, entry: &Entry) -> Option<Lsn> {
         let named = ticket.request.named;
         let known = named == entry.named || self.state.index.knows_name(named);
-        if !known && self.state.index.bytes() < self.options.duplicate_bytes_max {
-            self.record(&Fact::Seen { at_ms: now.wall_ms, key: entry.key, named });
-        }
+        let room = self.state.index.bytes() < self.options.duplicate_bytes_max;
+        (!known && room).then(|| self.record(&Fact::Seen { at_ms: now.wall_ms, key: entry.key, named }))
     }
 
     fn alert(&mut self, alert: Alert) {
@@ -432,6 +432,14 @@ impl Gate {
         let outcome = self.bare_outcome(now, &ticket, code);
         answer_with(&mut ticket, &outcome);
         self.releases.now(ticket);
+    }
+
+    /// Says how something stands, with a code and without a fact. It leaves when what it says is durable: a power cut must not take that back.
+    fn tell(&mut self, now: Now, mut ticket: Box<Ticket>, code: Code) {
+        let outcome = self.bare_outcome(now, &ticket, code);
+        answer_with(&mut ticket, &outcome);
+        let last = self.state.last;
+        self.releases.ticket(last, last, ticket, false);
     }
 
     /// An outcome that is nothing but its code.
@@ -763,7 +771,7 @@ impl Gate {
     pub fn release(&mut self, written: Lsn, durable: Lsn, released: &mut Released) {
         let before = released.tickets.len();
         self.releases.release(written, durable, released);
-        let answers = released.tickets[before..].iter().filter(|ticket| ticket.errand != Errand::Original);
+        let answers = released.tickets[before..].iter().filter(|ticket| ticket.errand == Errand::Answer);
         self.counters.answers += answers.count() as u64;
     }
 }

@@ -15,6 +15,7 @@ pub mod breaker;
 pub mod catalogue;
 pub mod code;
 pub mod details;
+pub mod echo;
 pub mod fact;
 pub mod flight;
 pub mod footprint;

@@ -564,7 +564,8 @@ impl Naming {
                     given.then_some(transmission),
                 )
             }
-            None => (2, self.stan_digits, self.transmission),
+            // Where it has the original's local time its transmission time is its own, and changes with each repeat of it.
+            None => (2, self.stan_digits, self.transmission.filter(|_| self.local.is_none())),
         };
         let shared = self.sender.begin(class, &stan, keys);
         let by = Named {

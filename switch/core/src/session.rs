@@ -9,6 +9,7 @@
 
 mod advices;
 mod answered;
+mod deadlines;
 mod matching;
 mod report;
 
@@ -21,6 +22,7 @@ use crate::text::Text;
 use crate::wheel::Wheel;
 use advices::{REVERSALS_A_TURN_MAX, Reversal};
 use answered::{ANSWERED_MAX, Answered, AnsweredTable};
+use deadlines::{Due, SWEEP_MIN};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -41,25 +43,6 @@ pub struct Watch {
     pub rrn: Text<12>,
     /// Until when answers are matched, monotonic microseconds.
     pub until_us: u64,
-}
-
-/// A deadline.
-#[derive(Clone, Copy, Debug)]
-enum Due {
-    /// The attempt with that STAN, of that flight, has had its time.
-    Answer(u32, FlightNo),
-    /// The late window of that STAN, of that flight, is over.
-    Forget(u32, FlightNo),
-    /// The reversal with that STAN, of that flight, is to be sent (again).
-    Repeat(u32, FlightNo),
-    /// The reversal with that STAN, of that flight, was not answered: another one may have its place.
-    Yield(u32, FlightNo),
-    /// Reversals that wait for a link are looked through for those that have expired.
-    Expire,
-    /// More reversals may be sent than the last turn was allowed to.
-    Continue,
-    /// The adapter asked to be woken.
-    Adapter(u64),
 }
 
 /// What is open under a STAN.
@@ -88,7 +71,10 @@ struct Link {
     ready: bool,
 }
 
-/// What is held under a STAN, with its key.
+/// Bytes that every session may take, whatever its supplier: what was answered of late, and deadlines before they are swept.
+pub(crate) const FIXED_BYTES: usize =
+    ANSWERED_MAX * (size_of::<Answered>() + size_of::<Order>()) + 2 * SWEEP_MIN * DUE_BYTES;
+/// What is open under a STAN, with its key.
 pub(crate) const OPEN_BYTES: usize = size_of::<(u32, Open)>();
 /// A deadline in the wheel.
 pub(crate) const DUE_BYTES: usize = size_of::<(u64, Due)>();
@@ -116,6 +102,8 @@ pub struct Session {
     expiring: bool,
     continuing: bool,
     wheel: Wheel<Due>,
+    /// When the wheel holds so many deadlines, those that no longer matter are swept out.
+    sweep_at: usize,
     /// What fired last; kept for its room.
     due: Vec<Due>,
     answered: AnsweredTable,
@@ -158,6 +146,7 @@ impl Session {
             expiring: false,
             continuing: false,
             wheel: Wheel::new(now.mono_us),
+            sweep_at: SWEEP_MIN,
             due: Vec::new(),
             answered: AnsweredTable::default(),
             out: Out::default(),
@@ -187,20 +176,14 @@ impl Session {
         self.open.len()
     }
 
+    /// Deadlines in the wheel.
+    pub fn deadlines(&self) -> usize {
+        self.wheel.len()
+    }
+
     /// Reversals that wait to be sent.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
-    }
-
-    /// Most bytes that the tables of a supplier's session take, orders and buffers of the adapter not counted: what is open, what was answered of late.
-    pub fn bytes_max(supplier: &Supplier) -> u64 {
-        let open = u64::from(supplier.window_requests_max)
-            + u64::from(supplier.late_max)
-            + u64::from(supplier.advices_max);
-        let kept = size_of::<Answered>() + size_of::<Order>();
-        // A hash table is at most 8/7 full and doubles: at worst 16/7 of what is in it, and a byte each; a reversal waits in a queue that doubles too.
-        let slot = (size_of::<(u32, Open)>() + 1) as u64 * 16 / 7 + 2 * size_of::<(u32, FlightNo)>() as u64;
-        open * slot + (ANSWERED_MAX * kept) as u64
     }
 
     /// Matches answers to an attempt of an earlier life of the switch, once, at the start.
@@ -348,7 +331,7 @@ impl Session {
     pub fn order(&mut self, now: Now, order: Box<Order>) {
         match order.ask {
             Ask::Sale => self.ask(now, order),
-            Ask::Reversal { .. } => self.undo(now, order),
+            Ask::Reversal { .. } | Ask::Status => self.undo(now, order),
         }
     }
 
@@ -365,6 +348,7 @@ impl Session {
         self.sends.resize(self.out.sends.len(), Some(order.stan));
         self.counters.asked += 1;
         self.answered.forget(order.stan);
+        self.sweep();
         self.wheel.put(order.deadline_us, Due::Answer(order.stan, order.flight));
         self.open.insert(
             order.stan,
@@ -401,49 +385,6 @@ impl Session {
             (0..count).map(|step| (self.next_link + step) % count).find(|at| self.links[*at].ready)?;
         self.next_link = (found + 1) % count;
         Some(found as LinkNo)
-    }
-
-    /// Fires what is due.
-    pub fn tick(&mut self, now: Now) {
-        self.turn_left = REVERSALS_A_TURN_MAX;
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.due(now.mono_us, |what| due.push(what));
-        for what in due.drain(..) {
-            match what {
-                Due::Answer(stan, flight) => self.time_out(now, stan, flight),
-                Due::Forget(stan, flight) => self.forget(now, stan, flight),
-                Due::Repeat(stan, flight) => self.repeat(now, stan, flight),
-                Due::Yield(stan, flight) => self.yield_place(stan, flight),
-                Due::Expire => self.expire(now),
-                Due::Continue => self.continuing = false,
-                Due::Adapter(token) => self.hear(now, Heard::Wake(token)),
-            }
-        }
-        self.due = due;
-        self.send_reversals(now);
-    }
-
-    fn time_out(&mut self, now: Now, stan: u32, flight: FlightNo) {
-        let late_until_us = now.mono_us + self.late_window_us();
-        let Some(open) = self.open.get_mut(&stan).filter(|open| open.flight == flight) else { return };
-        let Some(mut order) = open.asked.take() else { return };
-        open.late_until_us = late_until_us;
-        order.link = Some(open.link);
-        self.wheel.put(late_until_us, Due::Forget(stan, flight));
-        self.counters.timed_out += 1;
-        self.reports.push_back(Report::TimedOut(order));
-    }
-
-    fn forget(&mut self, now: Now, stan: u32, flight: FlightNo) {
-        let over = self.open.get(&stan).is_some_and(|open| {
-            open.flight == flight
-                && open.asked.is_none()
-                && open.reversal.is_none()
-                && open.late_until_us <= now.mono_us
-        });
-        if over {
-            self.open.remove(&stan);
-        }
     }
 
     fn hear(&mut self, now: Now, heard: Heard<'_>) {

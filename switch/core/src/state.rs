@@ -332,7 +332,6 @@ impl State {
         outcome: &Outcome<'_>,
         undone: &Undone,
     ) -> Result<(), Misfit> {
-        self.forget(at_ms);
         self.last_flight = self.last_flight.max(reversal.number);
         self.index.add(Entry {
             key: reversal.key,
@@ -358,6 +357,8 @@ impl State {
                 self.take_back(at, at_ms, outcome.day, flight, *link, *taken)?;
             }
         }
+        // Not before: what was decided on may be what is forgotten now.
+        self.forget(at_ms);
         Ok(())
     }
 

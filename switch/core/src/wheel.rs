@@ -2,7 +2,7 @@
 //!
 //! Owns: `Wheel`, slots of a fixed width on a ring, each a list of what is due in it.
 //! Invariants: nothing fires early; what is put in fires once, at the first turn after it is due; firing allocates nothing once the slots have grown.
-//! Deliberately absent: cancelling. Who put a deadline in checks whether it still matters when it fires.
+//! Deliberately absent: cancelling one. Who put a deadline in checks whether it still matters when it fires, or sweeps out what does not (`retain`).
 
 /// Slots on the ring.
 const SLOTS: usize = 1024;
@@ -55,6 +55,14 @@ impl<T: Copy> Wheel<T> {
             });
         }
         self.next = self.next.max(last + 1);
+    }
+
+    /// Keeps what `keep` says.
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        for slot in &mut self.slots {
+            slot.retain(|(_, what)| keep(what));
+        }
+        self.len = self.slots.iter().map(Vec::len).sum();
     }
 
     /// When to look again, microseconds: the end of the next slot that holds anything, or none while the wheel is empty.

@@ -212,7 +212,7 @@ async fn measure(bed: &Bed, row: &Pacing, args: &BenchArgs) -> Result<Report, St
         dialect: Arc::new(Dialect::open_shipped("prepaid87").map_err(|error| error.to_string())?),
         framing: Framing::DEFAULT,
         connections: row.connections,
-        pace: row.pace,
+        pace: row.pace.clone(),
         profile,
         seed: 1,
         warm_up_ms: WARM_UP_MS,

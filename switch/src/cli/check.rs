@@ -77,8 +77,7 @@ pub fn run(args: &CheckArgs, io: &mut Io) -> Result<Exit, Failure> {
         line(io, &format!("conduit {}", conduit.name), format!("{}, {dialect}{secure}", conduit.listen));
     }
     for supplier in &settings.suppliers {
-        let links: Vec<_> =
-            supplier.links.iter().map(|link| format!("{}:{}", link.host, link.port)).collect();
+        let links: Vec<_> = supplier.links.iter().map(ToString::to_string).collect();
         let links = if links.is_empty() { String::new() } else { format!(" at {}", links.join(", ")) };
         line(io, &format!("supplier {}", supplier.code), format!("{}{links}", supplier.adapter));
     }

@@ -39,9 +39,9 @@ pub fn run(args: &LimitsArgs, io: &mut Io) -> Result<Exit, Failure> {
     }
     let (bold, end) = (io.paint.bold, io.paint.end);
     let (start, most) = (readable(sheet.start_bytes), readable(sheet.max_bytes));
-    io.line(format!("{bold}{:<46} {:>13} {start:>11} {most:>11}{end}", "sum", ""));
+    io.line(format!("{bold}{:<54} {:>13} {start:>11} {most:>11}{end}", "sum", ""));
     if let Some(bytes) = machine::memory_bytes() {
-        io.line(format!("{:<46} {:>13} {:>11} {:>11}", "memory of this machine", "", "", readable(bytes)));
+        io.line(format!("{:<54} {:>13} {:>11} {:>11}", "memory of this machine", "", "", readable(bytes)));
     }
     Ok(Exit::Done)
 }
@@ -49,13 +49,13 @@ pub fn run(args: &LimitsArgs, io: &mut Io) -> Result<Exit, Failure> {
 fn print(part: Part, sheet: &Sheet, io: &mut Io) {
     let (bold, quiet, end) = (io.paint.bold, io.paint.quiet, io.paint.end);
     let (start, most) = if part == Part::Window { ("", "") } else { ("at start", "at most") };
-    io.line(format!("{bold}{:<46} {:>13} {start:>11} {most:>11}{end}  set by", part.name(), "count"));
+    io.line(format!("{bold}{:<54} {:>13} {start:>11} {most:>11}{end}  set by", part.name(), "count"));
     for line in sheet.lines.iter().filter(|line| line.part == part) {
         let bytes = |bytes| if part == Part::Window { String::new() } else { readable(bytes) };
         let (start, most) = (bytes(line.start_bytes), bytes(line.max_bytes));
         let count = grouped(i64::try_from(line.count).unwrap_or(i64::MAX));
         io.line(format!(
-            "  {:<44} {count:>13} {start:>11} {most:>11}  {quiet}{}{end}",
+            "  {:<52} {count:>13} {start:>11} {most:>11}  {quiet}{}{end}",
             line.name, line.set_by
         ));
         if !line.when_reached.is_empty() && part != Part::Ring {
@@ -72,7 +72,7 @@ pub fn warn_of_memory(settings: &Settings, io: &Io) {
     if sheet.max_bytes <= memory_bytes {
         return;
     }
-    let largest = sheet.lines.iter().filter(|line| line.part != Part::FileCache).max_by_key(|l| l.max_bytes);
+    let largest = sheet.lines.iter().filter(|line| line.part != Part::System).max_by_key(|l| l.max_bytes);
     let Some(largest) = largest else { return };
     io.note(format!(
         "the limits add up to {}, and this machine has {}: at its limits the process would be ended by the system. The largest part is `{}`, {}, set by {}. \

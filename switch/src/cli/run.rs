@@ -53,6 +53,9 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
     for (name, address) in running.addresses() {
         io.line(format!("  conduit {name:<16} {address}"));
     }
+    for (supplier, address) in running.berths() {
+        io.line(format!("  link of {supplier:<16} {address}"));
+    }
     if let Some(admin) = running.admin() {
         io.line(format!("  pages {:<18} http://{admin}", ""));
     }
@@ -76,7 +79,7 @@ pub fn not_started(error: StartError) -> Failure {
         StartError::Journal(JournalError::Options(_))
         | StartError::Tls { .. }
         | StartError::Adapter { .. } => Exit::Usage,
-        StartError::Door(DoorError::Tls { .. }) => Exit::Usage,
+        StartError::Door(DoorError::Tls { .. } | DoorError::BerthTls { .. }) => Exit::Usage,
         StartError::Journal(JournalError::Io { .. }) | StartError::Data { .. } => Exit::Failed,
         StartError::Runs(RunsError::Io { .. }) => Exit::Failed,
         StartError::Runs(_) | StartError::Journal(_) | StartError::Key(_) | StartError::Stock(_) => {
@@ -87,7 +90,7 @@ pub fn not_started(error: StartError) -> Failure {
     };
     let failure = Failure::new(exit, &error);
     match error {
-        StartError::Door(DoorError::Listen { .. }) | StartError::Admin { .. } => {
+        StartError::Door(DoorError::Listen { .. } | DoorError::Berth { .. }) | StartError::Admin { .. } => {
             failure.help("end what listens there, or choose another address; `demo` takes --port-base")
         }
         _ => failure,

@@ -57,6 +57,9 @@ pub(super) struct Connection {
     started: Instant,
     heard: bool,
     last_traffic: Instant,
+    heard_at: Instant,
+    /// Whether an echo was asked for since.
+    echoed: bool,
     /// Since when part of a message waits for its rest.
     part_since: Option<Instant>,
     _seat: Seat,
@@ -84,6 +87,8 @@ impl Connection {
             started: now,
             heard: false,
             last_traffic: now,
+            heard_at: now,
+            echoed: false,
             part_since: None,
             _seat: seat,
         }
@@ -103,6 +108,10 @@ impl Connection {
         if self.phase == Phase::Serving {
             let now = self.shared.clock.at(instant);
             self.read(cx, now, instant)?;
+            if self.echo_due().is_some_and(|due| instant >= due) {
+                self.echoed = true;
+                self.desk.echo(now, instant);
+            }
             let was_full = !self.desk.has_room();
             // Only refusals and network management are written here; they are few.
             self.write(cx, instant)?;
@@ -165,6 +174,8 @@ impl Connection {
                 Poll::Ready(Ok(_)) => {
                     self.heard = true;
                     self.last_traffic = instant;
+                    self.heard_at = instant;
+                    self.echoed = false;
                 }
                 Poll::Ready(Err(_)) => return Err(Closed::Lost),
             }
@@ -226,6 +237,13 @@ impl Connection {
         }
     }
 
+    /// When to ask whether the client is still there: after a silence, once for each.
+    fn echo_due(&self) -> Option<Instant> {
+        let is_quiet = self.phase == Phase::Serving && self.desk.open() == 0 && self.desk.out.is_empty();
+        let asks = self.heard && !self.echoed && is_quiet;
+        after(self.heard_at, self.shared.settings.echo_ms).filter(|_| asks)
+    }
+
     /// The moment at which to look again, or why time is up.
     fn next_deadline(&mut self, now: Instant) -> Result<Option<Instant>, Closed> {
         let settings = &self.shared.settings;
@@ -248,7 +266,7 @@ impl Connection {
         ];
         match due.into_iter().flatten().min_by_key(|(at, _)| *at) {
             Some((at, why)) if now >= at => Err(why),
-            earliest => Ok(earliest.map(|(at, _)| at)),
+            earliest => Ok(earliest.map(|(at, _)| at).into_iter().chain(self.echo_due()).min()),
         }
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use switchyard_core::answer;
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::code::Code;
+use switchyard_core::echo;
 use switchyard_core::ids::Now;
 use switchyard_core::request::{self, Ignored, Management, Read, Rules};
 use switchyard_core::ticket::{Place, Ticket};
@@ -30,6 +31,9 @@ const TURN_MESSAGES: u32 = 512;
 /// Refusals of one connection in a turn: a tenth of it, so that who sends nothing but what is refused takes a tenth of what the others do (design: backpressure).
 const REFUSALS_A_TURN_MAX: u32 = TURN_MESSAGES / 10;
 
+/// Largest STAN (DE11, n6).
+const STAN_MAX: u32 = 999_999;
+
 /// One connection's messages.
 pub(super) struct Desk {
     shared: Rc<Shared>,
@@ -42,6 +46,8 @@ pub(super) struct Desk {
     signed_on: Vec<u32>,
     open: u32,
     unreadable: u32,
+    /// STAN of the last echo that was asked for.
+    stan: u32,
     pushed: bool,
     /// Refusals of this turn.
     refused: u32,
@@ -65,6 +71,7 @@ impl Desk {
             signed_on: Vec::new(),
             open: 0,
             unreadable: 0,
+            stan: 0,
             pushed: false,
             refused: 0,
             held_bytes: 0,
@@ -244,6 +251,15 @@ impl Desk {
         }
     }
 
+    /// Asks the client whether it is still there. Its answer is counted like any response that matches nothing.
+    pub(super) fn echo(&mut self, now: Now, instant: Instant) {
+        let shared = Rc::clone(&self.shared);
+        self.stan = self.stan % STAN_MAX + 1;
+        let stan = self.stan;
+        let build = |out: &mut Vec<u8>| Ok(echo::ask(&shared.dialect, stan, now, out)?);
+        self.frame(&[], instant, build);
+    }
+
     /// Answers a message here.
     fn respond(&mut self, header: &[u8], body: &[u8], code: Code, now: Now, received: Instant) {
         let shared = Rc::clone(&self.shared);
@@ -272,7 +288,7 @@ impl Desk {
         shared.put(ticket);
     }
 
-    /// Writes one response, framed. What cannot be built is not answered: any other code would be untrue, for the outcome
+    /// Writes one message, framed. What cannot be built is not answered: any other code would be untrue, for the outcome
     /// stands, and a repeat asks for it again.
     fn frame(
         &mut self,
@@ -294,7 +310,7 @@ impl Desk {
         out.truncate(begin);
         shared.counters.unanswerable.add();
         if let Some(hidden) = shared.log.borrow_mut().due(now) {
-            error!(conduit = shared.settings.name, why, hidden, "a response cannot be written");
+            error!(conduit = shared.settings.name, why, hidden, "a message cannot be written");
         }
         false
     }

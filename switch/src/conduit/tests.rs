@@ -285,6 +285,28 @@ fn silence_and_halves_of_messages_close_in_their_time() {
 }
 
 #[test]
+fn a_silent_client_is_asked_once_whether_it_is_there_and_its_answer_ends_the_silence() {
+    run(async {
+        let rig = Rig::start(ConduitSettings { echo_ms: 30, idle_ms: 2_000, ..settings() }, 64);
+        let mut client = rig.connect().await;
+        client.send(&[0, 0]).await;
+        for stan in 1..=3 {
+            let (mti, asked, _) = client.response().await;
+            assert_eq!((mti, asked), (800, stan));
+            if stan < 3 {
+                let mut answer = management(&rig::dialect(), stan, 301);
+                // The digits of 0800 become those of 0810.
+                answer[2] = b'1';
+                client.send(&framed(&answer)).await;
+            }
+        }
+        // The third is not answered, and no fourth follows.
+        assert!(client.is_closed().await);
+        rig.until(|counters| counters.closed(Closed::Idle) == 1 && counters.responses_in.value() == 2).await;
+    });
+}
+
+#[test]
 fn a_byte_now_and_then_does_not_extend_a_message() {
     run(async {
         let rig = Rig::start(ConduitSettings { frame_ms: 50, ..settings() }, 64);

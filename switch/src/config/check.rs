@@ -3,6 +3,7 @@
 //! Owns: addresses that meet, deadlines that do not nest, routes that lead nowhere.
 
 use super::faults::Faults;
+use super::forms;
 use super::table::Table;
 use crate::settings::{AdminSettings, ConduitSettings};
 use rustc_hash::FxHashSet;
@@ -25,15 +26,20 @@ pub(super) fn addresses(
     if let Some(listen) = admin.listen {
         taken.push((listen, "[admin]".into()));
     }
-    for (conduit, table) in conduits.iter().zip(root.tables("conduit")) {
-        if !table.is_set("listen") {
-            continue;
-        }
-        if let Some((_, owner)) = taken.iter().find(|(other, _)| meet(*other, conduit.listen)) {
-            let wrong = format!("`listen` is the address of {owner} already");
+    let conduits = conduits.iter().zip(root.tables("conduit"));
+    let conduits = conduits.map(|(conduit, table)| (table, format!("conduit {}", conduit.name)));
+    let links = root.tables("supplier").iter().flat_map(|supplier| {
+        let owner = format!("a link of supplier {}", supplier.text("code"));
+        supplier.tables("link").iter().map(move |table| (table, owner.clone()))
+    });
+    for (table, owner) in conduits.chain(links) {
+        let listen = table.word("listen").filter(|_| table.is_set("listen"));
+        let Some(listen) = listen.and_then(|word| forms::listen(word.text)) else { continue };
+        if let Some((_, other)) = taken.iter().find(|(other, _)| meet(*other, listen)) {
+            let wrong = format!("`listen` is the address of {other} already");
             faults.error(table.at("listen"), wrong, "give each listener a port of its own");
         }
-        taken.push((conduit.listen, format!("conduit {}", conduit.name)));
+        taken.push((listen, owner));
     }
 }
 

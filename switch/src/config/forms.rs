@@ -6,7 +6,7 @@
 use crate::settings::AddressRange;
 use iso_currency::Currency;
 use std::net::SocketAddr;
-use switchyard_core::catalogue::{Meaning, ReversalMeaning, TimeWindow};
+use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning, TimeWindow};
 use switchyard_core::code::Code;
 use switchyard_core::iso8583::Header;
 use switchyard_core::money::Minor;
@@ -124,6 +124,13 @@ pub(super) const REVERSAL_MEANING: Form = Form {
     name: "a meaning",
     range: "\"reversed\" | \"not-found\" | \"refused\" | \"retry\"",
     check: |text| reversal_meaning(text).is_some(),
+};
+
+/// What a supplier's code means for a question for a sale's status.
+pub(super) const STATUS_MEANING: Form = Form {
+    name: "a meaning",
+    range: "\"performed\" | \"not-performed\" | \"unknown\"",
+    check: |text| status_meaning(text).is_some(),
 };
 
 /// What stands between length and message.
@@ -255,6 +262,16 @@ pub(super) fn reversal_meaning(text: &str) -> Option<ReversalMeaning> {
         "not-found" => Some(ReversalMeaning::NotFound),
         "refused" => Some(ReversalMeaning::Refused),
         "retry" => Some(ReversalMeaning::Retry),
+        _ => None,
+    }
+}
+
+/// What a supplier's code means for a question for a sale's status.
+pub(super) fn status_meaning(text: &str) -> Option<StatusMeaning> {
+    match text {
+        "performed" => Some(StatusMeaning::Performed),
+        "not-performed" => Some(StatusMeaning::NotPerformed),
+        "unknown" => Some(StatusMeaning::Unknown),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! What a wrong configuration is told, as data: an edit of a small one, and the report it gets.
 
 mod files;
+mod links;
 mod references;
 
 use super::{Files, load_from};

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// Wait after an accept that failed for want of descriptors or memory.
-const ACCEPT_BACKOFF_MS: u64 = 100;
+pub(super) const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Least time between two log lines of one kind.
 const LOG_INTERVAL_MS: u64 = 1_000;
 

@@ -46,6 +46,7 @@ fn settings() -> ConduitSettings {
         first_byte_ms: 0,
         frame_ms: 0,
         idle_ms: 0,
+        echo_ms: 0,
         write_ms: 1_000,
         deadline_ms: 5_000,
     }

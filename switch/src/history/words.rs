@@ -113,6 +113,9 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
         Fact::Settled { settlement: Settlement::NotFound, .. } => {
             "over: the supplier does not know it, and will not perform it".to_owned()
         }
+        Fact::Settled { settlement: Settlement::NotPerformed, .. } => {
+            "over: the supplier says that it did not perform it".to_owned()
+        }
         Fact::Parked { code, .. } if code.is_empty() => "reversal expired: parked for an operator".to_owned(),
         Fact::Parked { code, .. } => format!("reversal refused with {code}: parked for an operator"),
         Fact::Late { code, approved: true, .. } => {

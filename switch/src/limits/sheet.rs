@@ -6,14 +6,14 @@
 
 use super::{RingSizes, connections_max};
 use crate::conduit;
-use crate::door::HANDSHAKES_MAX;
+use crate::door::{BERTH_HANDSHAKES_MAX, HANDSHAKES_MAX, RECEIVE_BYTES, SEND_BYTES};
 use crate::io;
 use crate::journal;
 use crate::link;
 use crate::machine::DESCRIPTORS_KEPT;
 use crate::ring::Ring;
 use crate::runs::RunWish;
-use crate::settings::Settings;
+use crate::settings::{LinkSettings, Settings};
 use crate::supplier::REPORTS_KEPT_MAX;
 use crate::{control, stock};
 use serde::Serialize;
@@ -51,14 +51,14 @@ pub enum Part {
     Buffer,
     /// Code and threads.
     Program,
-    /// What the system keeps of files, and takes back when it needs memory: not in the sum.
-    FileCache,
+    /// What the system holds for the process: sockets' buffers, and files that it forgets when it needs memory. Not in the sum.
+    System,
 }
 
 impl Part {
     /// All of them, in the order of the sheet.
     pub const ALL: [Self; 6] =
-        [Self::Window, Self::Ring, Self::Table, Self::Buffer, Self::Program, Self::FileCache];
+        [Self::Window, Self::Ring, Self::Table, Self::Buffer, Self::Program, Self::System];
 
     /// Its heading.
     pub fn name(self) -> &'static str {
@@ -68,7 +68,7 @@ impl Part {
             Self::Table => "tables",
             Self::Buffer => "buffers",
             Self::Program => "program",
-            Self::FileCache => "file caches, not in the sum",
+            Self::System => "sockets and file caches of the system, not in the sum",
         }
     }
 }
@@ -97,9 +97,9 @@ pub struct Line {
 pub struct Sheet {
     /// Its lines, by part.
     pub lines: Vec<Line>,
-    /// Sum at the start, without file caches.
+    /// Sum at the start, without what the system holds.
     pub start_bytes: u64,
-    /// Sum at the limits, without file caches.
+    /// Sum at the limits, without what the system holds.
     pub max_bytes: u64,
 }
 
@@ -111,9 +111,9 @@ pub fn sheet(settings: &Settings) -> Sheet {
     tables(settings, &mut lines);
     buffers(settings, &mut lines);
     program(&mut lines);
-    files(settings, &mut lines);
+    system(settings, &mut lines);
     let Lines(lines) = lines;
-    let counted = || lines.iter().filter(|line| line.part != Part::FileCache);
+    let counted = || lines.iter().filter(|line| line.part != Part::System);
     let start_bytes = counted().map(|line| line.start_bytes).sum();
     let max_bytes = counted().map(|line| line.max_bytes).fold(0, u64::saturating_add);
     Sheet { lines, start_bytes, max_bytes }
@@ -164,6 +164,13 @@ fn windows(settings: &Settings, lines: &mut Lines) {
     lines.window("descriptors kept", DESCRIPTORS_KEPT, "DESCRIPTORS_KEPT", "");
     let late = "the handshake waits for a place within handshake_ms, then it is closed";
     lines.window("TLS handshakes", HANDSHAKES_MAX as u64, "HANDSHAKES_MAX", late);
+    let berths = settings.suppliers.iter().flat_map(|supplier| &supplier.links);
+    let berths = berths.filter(|link| matches!(link, LinkSettings::Listen(_))).count() as u64;
+    if berths > 0 {
+        // Beside these one waits for the link to take or refuse it.
+        let count = berths * (BERTH_HANDSHAKES_MAX as u64 + 1);
+        lines.window("connections of suppliers that dial in", count, "BERTH_HANDSHAKES_MAX", "they wait");
+    }
     let unread = "sales stay in their sockets unread; reversals too once the kept eighth is used";
     let tickets = settings.gate.tickets_max;
     lines.window("messages under way", u64::from(tickets), "gate.tickets_max", unread);
@@ -189,6 +196,7 @@ fn windows(settings: &Settings, lines: &mut Lines) {
         lines.window(name("sales"), (window - window / 8).into(), "supplier.window_requests", elsewhere);
         lines.window(name("  kept for reversals"), (window / 8).into(), "an eighth (S-19)", "");
         lines.window(name("advices"), supplier.advices_max.into(), "supplier.advices_max", elsewhere);
+        lines.window(name("late answers awaited"), supplier.late_max.into(), "supplier.late_max", elsewhere);
     }
 }
 
@@ -267,7 +275,7 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     for supplier in wired() {
         let (count, bytes) = session(settings, supplier);
         let name = format!("session of supplier {}", supplier.code);
-        let set_by = "supplier.window_requests, supplier.advices_max, supplier.late_window_ms";
+        let set_by = "supplier.window_requests, supplier.advices_max, supplier.late_max";
         lines.grows(Part::Table, name, count as u64, bytes as u64, set_by, "another supplier, or 91 at once");
     }
     duplicates(settings, lines);
@@ -323,14 +331,13 @@ fn settled_max(supplier: &Supplier) -> usize {
 
 /// What one supplier's session may hold: entries, bytes.
 fn session(settings: &Settings, supplier: &Supplier) -> (usize, usize) {
-    let rounds = u64::from(supplier.late_window_ms) / u64::from(supplier.timeout_ms.max(1)) + 1;
-    let late = supplier.window_requests_max as usize * rounds as usize;
     let open = open_max(supplier);
-    let entries = open + late;
+    let entries = open + supplier.late_max as usize;
     let orders = open * (footprint::ORDER_BYTES + footprint::ORDER_KEPT_BYTES);
-    // Those that were answered are on their way to the gate, each as long as it may be.
+    // Those that were answered are on their way to the gate, each as long as it may be; the wheel holds three deadlines of each at most.
     let answered = REPORTS_KEPT_MAX.min(open) * 2 * frame_bytes(settings, supplier);
-    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered)
+    let fixed = footprint::SESSION_BYTES;
+    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered + fixed)
 }
 
 fn frame_bytes(settings: &Settings, supplier: &Supplier) -> usize {
@@ -411,10 +418,22 @@ fn program(lines: &mut Lines) {
     lines.fixed(Part::Program, "threads", THREADS, THREADS * THREAD_BYTES, "THREADS, THREAD_BYTES");
 }
 
-fn files(settings: &Settings, lines: &mut Lines) {
+fn system(settings: &Settings, lines: &mut Lines) {
     let journal = &settings.journal;
     // The one that is written, those prepared, and the one that was just left.
     let count = u64::from(journal.segments_prepared_min) + 2;
     let set_by = "journal.segments_prepared_min, journal.segment_bytes";
-    lines.fixed(Part::FileCache, "segments of the journal", count, count * journal.segment_bytes, set_by);
+    lines.fixed(Part::System, "segments of the journal", count, count * journal.segment_bytes, set_by);
+    let connections = connections_max(settings);
+    // The system doubles what it is asked for.
+    let sockets = connections * 2 * (RECEIVE_BYTES + SEND_BYTES) as u64;
+    let stalls = "the client's own sending stalls; its answers wait in our buffers";
+    lines.grows(
+        Part::System,
+        "sockets of connections",
+        connections,
+        sockets,
+        "RECEIVE_BYTES, SEND_BYTES",
+        stalls,
+    );
 }

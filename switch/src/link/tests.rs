@@ -1,8 +1,11 @@
 //! Links against a supplier's listener that the test plays.
 
 use super::*;
+
+mod berths;
 use crate::door::Door;
 use std::future::poll_fn;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -27,25 +30,30 @@ impl Rig {
     async fn start(write_ms: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
-        let link = LinkSettings { host: address.ip().to_string(), port: address.port(), tls: None };
-        let supplier = SupplierSettings {
-            code: "telco-a".to_owned(),
-            adapter: "iso8583-host".to_owned(),
-            adapter_settings: toml::Table::new(),
-            links: vec![link.clone()],
-            framing: Framing::DEFAULT,
-            frame_bytes_max: 1_000,
-            connect_ms: 5_000,
-            reconnect_first_ms: 1,
-            reconnect_max_ms: 20,
-            write_ms,
-            record: None,
-        };
+        let dial = DialSettings { host: address.ip().to_string(), port: address.port(), tls: None };
         let door = Door::start(&[], std::path::Path::new("/")).expect("a thread");
-        let link = Link::new(&supplier, &link, None, door.handle(), 1);
+        let link = Link::new(&supplier(write_ms), Way::Dial(dial, None), door.handle(), 1);
         Self { listener, link, _door: door }
     }
+}
 
+fn supplier(write_ms: u32) -> SupplierSettings {
+    SupplierSettings {
+        code: "telco-a".to_owned(),
+        adapter: "iso8583-host".to_owned(),
+        adapter_settings: toml::Table::new(),
+        links: Vec::new(),
+        framing: Framing::DEFAULT,
+        frame_bytes_max: 1_000,
+        connect_ms: 5_000,
+        reconnect_first_ms: 1,
+        reconnect_max_ms: 20,
+        write_ms,
+        record: None,
+    }
+}
+
+impl Rig {
     async fn event(&mut self) -> LinkEvent {
         patiently(poll_fn(|cx| {
             self.link.flush(cx);

@@ -9,7 +9,7 @@
 use super::Gate;
 use crate::code::Code;
 use crate::ids::Now;
-use crate::index::{Entry, Run, Spill};
+use crate::index::{Entry, Run, Spill, Standing};
 use crate::request::{Kind, Request};
 use crate::reversal::Named;
 use crate::seek::Seek;
@@ -51,11 +51,14 @@ impl Gate {
         named.is_some_and(by_name) || key.is_some_and(cold) || ticket.seek.found.key.is_some_and(cold)
     }
 
-    /// What the ticket names its original by: where memory knows whose name it is, by that key.
+    /// What the ticket names its original by: where memory knows whose name it is, by that key; where it only knows that the name was blocked, by the key given.
     fn names_of(&self, ticket: &Ticket) -> Named {
         let given = ticket.request.original;
-        let key = given.named.and_then(|named| self.state.index.key_of_named(named));
-        key.map_or(given, |key| Named { key: Some(key), named: None })
+        let Some(key) = given.named.and_then(|named| self.state.index.key_of_named(named)) else {
+            return given;
+        };
+        let blocked = self.in_memory(key).is_some_and(|entry| entry.standing == Standing::Blocked);
+        Named { key: given.key.filter(|_| blocked).or(Some(key)), named: None }
     }
 
     /// Sends the ticket to the keeper, to look into the runs.
@@ -89,16 +92,16 @@ impl Gate {
         self.in_memory(ticket.request.key).or(ticket.seek.found.own)
     }
 
-    /// What a reversal or an inquiry names, wherever it lies: by its key of S-5, else by that of S-1.
+    /// What a reversal or an inquiry names, wherever it lies: by its key of S-5, else by that of S-1. A sale that is there goes before one that was only blocked: an
+    /// earlier reversal may have named it by a transmission time that never arrived here.
     pub(super) fn original(&self, ticket: &Ticket) -> Option<Entry> {
-        let given = self.names_of(ticket);
-        let found = &ticket.seek.found;
-        let by_found = || self.in_memory(found.key?).or(found.original);
-        match given.named {
-            // Memory does not know the name.
-            Some(_) => by_found().or_else(|| self.in_memory(given.key?)),
-            None => given.key.and_then(|key| self.in_memory(key)).or_else(by_found),
-        }
+        let (index, given, found) = (&self.state.index, ticket.request.original, &ticket.seek.found);
+        let named = given.named.and_then(|named| index.by_named(named));
+        let named = named.and_then(|number| index.entry(number)).copied();
+        let sought = found.key.and_then(|key| self.in_memory(key)).or(found.original);
+        let by_key = given.key.and_then(|key| self.in_memory(key));
+        let there = |entry: &Entry| entry.standing != Standing::Blocked;
+        named.filter(there).or(sought.filter(there)).or(by_key).or(sought).or(named)
     }
 
     /// The oldest requests, when there are too many in memory: to be written to a run, and told of by [`Gate::spilled`] or [`Gate::not_spilled`].

@@ -7,7 +7,7 @@
 
 use super::{Alert, Gate, Waiting, answer_with, relaxed, unknown_outcome};
 use crate::adapter::{Answer, Order};
-use crate::catalogue::{Catalogue, Meaning, ReversalMeaning, Service};
+use crate::catalogue::{Catalogue, Meaning, ReversalMeaning, Service, StatusMeaning};
 use crate::code::Code;
 use crate::fact::{Cause, Fact, Proof, Settlement};
 use crate::flight::{Flight, Phase};
@@ -240,13 +240,18 @@ impl Gate {
     fn undone(&mut self, now: Now, order: Box<Order>) {
         let open = self.state.flight(order.flight).is_some_and(|flight| flight.phase == Phase::Doubt);
         if !open {
-            self.supplies[usize::from(order.supplier.0)].advice_back();
-            return self.stale(order);
+            let supplier = order.supplier;
+            self.supplies[usize::from(supplier.0)].advice_back();
+            self.stale(order);
+            return self.hand_advices(supplier);
         }
         let (at_ms, flight) = (now.wall_ms, order.flight);
         match order.answer.reversal {
             Some(ReversalMeaning::Reversed) => self.settle(at_ms, flight, Settlement::Reversed),
             Some(ReversalMeaning::NotFound) => self.settle(at_ms, flight, Settlement::NotFound),
+            None if order.answer.status == Some(StatusMeaning::NotPerformed) => {
+                self.settle(at_ms, flight, Settlement::NotPerformed);
+            }
             _ => {
                 self.record(&Fact::Parked { at_ms, flight, code: order.answer.code });
                 self.counters.parked += 1;

@@ -4,7 +4,7 @@
 //! Invariants: what is open is waited for; what became of an unknown is said here (S-13).
 //! Deliberately absent: balances, lookups and trials.
 
-use super::{Gate, answer_with};
+use super::Gate;
 use crate::code::Code;
 use crate::flight::Phase;
 use crate::ids::Now;
@@ -19,22 +19,16 @@ impl Gate {
         }
         self.counters.inquiries += 1;
         let Some(entry) = self.original(&ticket) else {
-            return self.status(now, ticket, Code::NOT_FOUND);
+            return self.tell(now, ticket, Code::NOT_FOUND);
         };
         let phase = self.state.flight(entry.flight).map(|flight| flight.phase);
         match (entry.standing, phase) {
-            (Standing::Cancelled | Standing::Blocked, _) => self.status(now, ticket, Code::CANCELLED),
+            (Standing::Cancelled | Standing::Blocked, _) => self.tell(now, ticket, Code::CANCELLED),
             (Standing::InFlight, _) => self.join(now, ticket, entry.flight),
-            (_, Some(Phase::Doubt | Phase::Parked)) => self.status(now, ticket, Code::UNKNOWN),
+            (_, Some(Phase::Doubt | Phase::Parked)) => self.tell(now, ticket, Code::UNKNOWN),
             (Standing::Approved | Standing::Answered, _) => {
                 self.recall(entry.outcome_at, ticket, &entry, Errand::Status);
             }
         }
-    }
-
-    fn status(&mut self, now: Now, mut ticket: Box<Ticket>, code: Code) {
-        let outcome = self.bare_outcome(now, &ticket, code);
-        answer_with(&mut ticket, &outcome);
-        self.releases.now(ticket);
     }
 }

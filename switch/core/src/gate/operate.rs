@@ -88,7 +88,7 @@ impl Gate {
         match *instruction {
             Instruction::Credit { network, amount } => self.credit(network, amount),
             Instruction::Debit { network, amount } => self.debit(network, amount),
-            Instruction::Terminal { terminal, blocked } => self.block(terminal, blocked),
+            Instruction::Terminal { terminal, blocked } => self.block_terminal(terminal, blocked),
             Instruction::Supplier { supplier, drained } => self.drain(supplier, drained),
             Instruction::CloseDay { network } => {
                 let next = self.day_after(now, self.network(network)?);
@@ -140,7 +140,7 @@ impl Gate {
         Ok(Act::Debited { network, amount })
     }
 
-    fn block(&self, terminal: Text<8>, blocked: bool) -> Result<Act, NotDone> {
+    fn block_terminal(&self, terminal: Text<8>, blocked: bool) -> Result<Act, NotDone> {
         let known = self.catalogue.terminal(terminal);
         let by_operator = self.state.controls().blocked().contains(&terminal);
         match known {

@@ -84,8 +84,9 @@ impl Releases {
     pub(super) fn release(&mut self, written: Lsn, durable: Lsn, released: &mut Released) {
         released.tickets.append(&mut self.now);
         released.seeks.append(&mut self.seeks);
-        drain(&mut self.strict, durable, released);
+        // An answer of a relaxed conduit leaves before that of the reversal that came after it.
         drain(&mut self.relaxed, written, released);
+        drain(&mut self.strict, durable, released);
     }
 }
 

@@ -18,7 +18,8 @@ use crate::index::{Entry, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::outcome::{Outcome, Verdict};
-use crate::reversal::{Original, Recalled, Reversal, Taken, Undone};
+use crate::request::Kind;
+use crate::reversal::{Named, Original, Recalled, Reversal, Taken, Undone};
 use crate::ticket::{Errand, Ticket};
 
 impl Gate {
@@ -37,23 +38,34 @@ impl Gate {
         }
     }
 
-    /// A ticket whose original the keeper was asked for. Meanwhile another reversal may have come first.
+    /// A ticket that comes back from the keeper. Meanwhile a reversal may have come, the very same one too.
     pub fn recalled(&mut self, now: Now, ticket: Box<Ticket>) {
-        match ticket.recalled {
+        match (ticket.errand, ticket.recalled.is_some()) {
             // Meanwhile its entry may have left memory.
-            Some(_) if self.must_seek(&ticket) => self.seek(ticket),
-            Some(_) => self.undo(now, ticket),
+            (Errand::Original, true) if self.must_seek(&ticket) => self.seek(ticket),
+            (Errand::Original, true) => self.reverse(now, ticket),
             // The journal cannot be read there: 96, and the reversal comes again.
-            None => self.refuse(now, ticket, Code::FAULT),
+            (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
+            _ if self.is_reversed(&ticket) => self.tell(now, ticket, Code::CANCELLED),
+            _ => self.releases.now(ticket),
         }
     }
 
+    /// Whether what a stored answer is about was reversed (S-4).
+    fn is_reversed(&self, ticket: &Ticket) -> bool {
+        let request = &ticket.request;
+        let entry = match request.kind {
+            Kind::Sale => self.own(ticket),
+            Kind::Inquiry => self.original(ticket),
+            Kind::Reversal | Kind::CutOver => None,
+        };
+        entry.is_some_and(|entry| entry.standing == Standing::Cancelled)
+    }
+
     fn undo(&mut self, now: Now, ticket: Box<Ticket>) {
-        let Some(entry) = self.original(&ticket) else {
-            self.counters.blocked += 1;
-            let undone = Undone::Blocked(ticket.request.original);
-            self.accept(now, ticket, undone);
-            return;
+        let there = self.original(&ticket).filter(|entry| entry.standing != Standing::Blocked);
+        let Some(entry) = there else {
+            return self.block(now, ticket);
         };
         let open = self.state.flight(entry.flight).copied();
         match (entry.standing, open) {
@@ -66,6 +78,22 @@ impl Gate {
                 self.accept(now, ticket, Undone::Nothing(Original::of(&entry)));
             }
         }
+    }
+
+    /// Nothing is there: whatever comes by one of these keys is blocked, also where an earlier reversal gave only the other one.
+    fn block(&mut self, now: Now, ticket: Box<Ticket>) {
+        let named = ticket.request.original;
+        let index = &self.state.index;
+        let rest = Named {
+            key: named.key.filter(|key| index.by_key(*key).is_none()),
+            named: named.named.filter(|named| index.by_named(*named).is_none()),
+        };
+        if rest == Named::default() {
+            self.accept(now, ticket, Undone::Again);
+            return;
+        }
+        self.counters.blocked += 1;
+        self.accept(now, ticket, Undone::Blocked(rest));
     }
 
     /// The original, or its doubt, is open: it is cancelled. What was not sent yet is not sent at all.

@@ -8,7 +8,7 @@
 
 use super::{Due, Open, Report, Session};
 use crate::adapter::{Ask, LinkNo, Order, Reply};
-use crate::catalogue::{ReversalMeaning, Supplier};
+use crate::catalogue::{AfterUnknown, ReversalMeaning, StatusMeaning, Supplier};
 use crate::ids::{FlightNo, Now};
 use crate::route::mix;
 
@@ -25,10 +25,14 @@ pub(super) struct Reversal {
     started_us: u64,
     /// The wait before the next repeat, without its jitter.
     wait_us: u64,
+    /// When it is repeated; a deadline before that is of an earlier sending.
+    repeat_us: u64,
     /// Whether it stands among those that wait to be sent.
     queued: bool,
     /// Whether it holds one of the places.
     placed: bool,
+    /// Whether the supplier is asked for the sale's status, before it is reversed.
+    pub(super) asks_status: bool,
 }
 
 /// Reversals that may be under way without an answer: the eighth that is kept for them (S-19).
@@ -58,7 +62,13 @@ impl Session {
         });
         let wait_us = u64::from(self.supplier.advice_retry_ms).max(1) * 1_000;
         let placed = open.reversal.as_ref().is_some_and(|before| before.placed);
-        open.reversal = Some(Reversal { order, started_us: now.mono_us, wait_us, queued: true, placed });
+        // A reversal under a STAN of its own is that of an approved sale: the supplier need not be asked.
+        let unknown = order.original_stan == 0 || order.original_stan == stan;
+        let asks_status =
+            unknown && self.supplier.after_unknown == AfterUnknown::Status && open.said != Some(true);
+        let started_us = now.mono_us;
+        open.reversal =
+            Some(Reversal { order, started_us, wait_us, repeat_us: 0, queued: true, placed, asks_status });
         self.waiting.push_back((stan, flight));
         self.send_reversals(now);
     }
@@ -105,22 +115,36 @@ impl Session {
         let max_us = u64::from(self.supplier.advice_retry_max_ms).max(1) * 1_000;
         let Some(open) = self.open.get_mut(&stan) else { return };
         let Some(reversal) = open.reversal.as_mut() else { return };
-        reversal.order.ask = Ask::Reversal { repeat: reversal.order.tries > 0 };
-        reversal.order.tries = reversal.order.tries.saturating_add(1);
+        // Repeats count from the first reversal: what was asked before changed nothing.
+        if reversal.asks_status {
+            reversal.order.ask = Ask::Status;
+        } else {
+            reversal.order.ask = Ask::Reversal { repeat: reversal.order.tries > 0 };
+            reversal.order.tries = reversal.order.tries.saturating_add(1);
+        }
         reversal.queued = false;
         let (flight, wait_us) = (open.flight, reversal.wait_us);
-        let seed = flight.0 ^ u64::from(reversal.order.tries) << 48;
+        // The wait tells the tries apart, those of a status too.
+        let seed = flight.0 ^ wait_us << 20;
         reversal.wait_us = (wait_us * 2).min(max_us.max(wait_us));
+        let repeat_us = now.mono_us + wait_us + jitter_us(seed, wait_us);
+        reversal.repeat_us = repeat_us;
         // A reversal that the protocol cannot express stays and is tried again: it is parked when it expires.
         if self.adapter.ask(now, &reversal.order, link, &mut self.out).is_ok() {
-            self.counters.reversals_sent += 1;
+            match reversal.order.ask {
+                Ask::Status => self.counters.status_asked += 1,
+                _ => self.counters.reversals_sent += 1,
+            }
             self.sends.resize(self.out.sends.len(), None);
             if !std::mem::replace(&mut reversal.placed, true) {
                 self.placed += 1;
             }
             self.wheel.put(now.mono_us + self.place_us, Due::Yield(stan, flight));
+        } else {
+            // A supplier that cannot be asked for a status is not.
+            reversal.asks_status = false;
         }
-        self.wheel.put(now.mono_us + wait_us + jitter_us(seed, wait_us), Due::Repeat(stan, flight));
+        self.wheel.put(repeat_us, Due::Repeat(stan, flight));
         self.collect(now);
     }
 
@@ -136,7 +160,8 @@ impl Session {
 
     pub(super) fn repeat(&mut self, now: Now, stan: u32, flight: FlightNo) {
         let Some(open) = self.open.get(&stan).filter(|open| open.flight == flight) else { return };
-        let Some(reversal) = open.reversal.as_ref().filter(|reversal| !reversal.queued) else { return };
+        let due = |reversal: &&Reversal| !reversal.queued && reversal.repeat_us <= now.mono_us;
+        let Some(reversal) = open.reversal.as_ref().filter(due) else { return };
         if self.expired(now, reversal) {
             return self.end_reversal(now, stan);
         }
@@ -208,6 +233,37 @@ impl Session {
             self.placed -= 1;
         }
         // The rest of what arrived comes first.
+        self.freed = true;
+    }
+
+    /// An answer to a question for a status: performed, it is reversed; not performed, it is over when it can no longer arrive (S-8).
+    pub(super) fn status_reply(&mut self, now: Now, reply: &Reply) {
+        let meaning = self.supplier.codes.status(reply.code);
+        let late_window_us = self.late_window_us();
+        let Some(open) = self.open.get_mut(&reply.stan) else { return };
+        let flight = open.flight;
+        let Some(reversal) = open.reversal.as_mut().filter(|reversal| reversal.asks_status) else {
+            return self.stray(reply);
+        };
+        if std::mem::take(&mut reversal.placed) {
+            self.placed -= 1;
+        }
+        let waited_us = now.mono_us.saturating_sub(reversal.started_us);
+        match meaning {
+            StatusMeaning::Performed => {
+                reversal.asks_status = false;
+                reversal.wait_us = u64::from(self.supplier.advice_retry_ms).max(1) * 1_000;
+                if !std::mem::replace(&mut reversal.queued, true) {
+                    self.waiting.push_back((reply.stan, flight));
+                }
+            }
+            StatusMeaning::NotPerformed if waited_us >= late_window_us => {
+                reversal.order.answer.code = reply.code;
+                reversal.order.answer.status = Some(meaning);
+                self.end_reversal(now, reply.stan);
+            }
+            StatusMeaning::NotPerformed | StatusMeaning::Unknown => {}
+        }
         self.freed = true;
     }
 }

@@ -15,12 +15,13 @@ impl Session {
     pub(super) fn reply(&mut self, now: Now, reply: &Reply) {
         let known = self.open.get(&reply.stan).is_some_and(|open| {
             reply.rrn.is_none_or(|rrn| rrn.is_empty() || rrn == open.rrn)
-                && (reply.to == ReplyTo::Reversal
+                && (reply.to != ReplyTo::Sale
                     || reply.transmission.is_none_or(|transmission| transmission == open.transmission))
         });
         match (known, reply.to) {
             (true, ReplyTo::Sale) => self.sale_reply(now, reply),
             (true, ReplyTo::Reversal) => self.reversal_reply(now, reply),
+            (true, ReplyTo::Status) => self.status_reply(now, reply),
             (false, _) => self.stray(reply),
         }
     }
@@ -58,6 +59,10 @@ impl Session {
         }
         self.counters.late += 1;
         self.counters.contradictory += u64::from(before.is_some());
+        // What the supplier says it performed need not be asked for.
+        if let Some(reversal) = open.reversal.as_mut().filter(|_| approved) {
+            reversal.asks_status = false;
+        }
         let (flight, attempt) = (open.flight, open.attempt);
         let mut answer = Box::<Answer>::default();
         fill(&mut answer, reply, meaning, &self.out);
@@ -74,7 +79,7 @@ impl Session {
             return;
         };
         let same = before.approved == approved || before.contradicted;
-        if reply.to == ReplyTo::Reversal || !before.sale || same {
+        if reply.to != ReplyTo::Sale || !before.sale || same {
             self.counters.duplicate += 1;
             return;
         }

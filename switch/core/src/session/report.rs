@@ -56,6 +56,8 @@ pub struct Counters {
     pub not_sent: u64,
     /// Reversals sent, repeats too.
     pub reversals_sent: u64,
+    /// Questions for a sale's status sent, repeats too.
+    pub status_asked: u64,
     /// Reversals that came to their end.
     pub undone: u64,
     /// Answers after the time-out.

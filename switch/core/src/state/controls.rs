@@ -47,17 +47,16 @@ impl State {
 
     fn settled_by_hand(&mut self, number: FlightNo, payer: Payer, to: Party) -> Result<(), Misfit> {
         let flight = self.flights.remove(&number).ok_or(Misfit::NotOpen(number))?;
-        let (network, supplier) = (Account::Network(flight.network), flight.attempt.supplier);
-        let from = match payer {
-            Payer::Nobody => return Ok(()),
-            Payer::Network => network,
-            Payer::Suspense => Account::Suspense(supplier),
-        };
-        let to = match to {
-            Party::Network => network,
-            Party::Supplier => Account::Supplier(supplier),
-        };
-        Ok(self.accounts.transfer(from, to, flight.amount)?)
+        let supplier = flight.attempt.supplier;
+        let (suspense, supplier) = (Account::Suspense(supplier), Account::Supplier(supplier));
+        match (payer, to) {
+            (Payer::Nobody, _) | (Payer::Network, Party::Network) => Ok(()),
+            (Payer::Network, Party::Supplier) => self.pay(&flight, supplier),
+            (Payer::Suspense, Party::Network) => self.pay_back(&flight, suspense),
+            (Payer::Suspense, Party::Supplier) => {
+                Ok(self.accounts.transfer(suspense, supplier, flight.amount)?)
+            }
+        }
     }
 
     pub(super) fn cut_over(&mut self, network: NetworkId, day: Day, stan: u32, transmission: [u8; 10]) {

@@ -5,7 +5,7 @@ use crate::support::books::{ALPHA, BETA, catalogue, text};
 use crate::support::message::Sale;
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Answer, Ask, Order};
-use switchyard_core::catalogue::{Meaning, ReversalMeaning};
+use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning};
 use switchyard_core::details::{Detail, put};
 use switchyard_core::flight::Phase;
 use switchyard_core::ids::FlightNo;
@@ -194,4 +194,21 @@ fn a_stan_that_is_watched_is_given_to_nobody() {
     assert_ne!(order.stan, stan);
     bench.answered(order, "00");
     assert_eq!(bench.gate.supply(alpha).map(|supply| supply.late()), Some(0));
+}
+
+#[test]
+fn a_doubt_that_the_supplier_says_was_not_performed_is_settled_without_a_reversal() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    let flight = order.flight;
+    bench.heard(alpha, Report::TimedOut(order));
+    assert_eq!(bench.answer().code, "68");
+    let mut order = bench.order();
+    order.answer.status = Some(StatusMeaning::NotPerformed);
+    bench.heard(alpha, Report::Undone(order));
+    assert_eq!(bench.gate.state().flight(flight).map(|flight| flight.phase), Some(Phase::Settled));
+    assert_eq!((bench.gate.state().accounts.reserved(), bench.gate.counters.parked), (0, 0));
+    assert_eq!(bench.asked(&topup(1)).code, "68", "final for the key (S-13)");
 }

@@ -191,11 +191,10 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
     }));
     let causes = [Cause::TimedOut, Cause::LinkLost, Cause::Crash, Cause::Unmapped];
     all.extend(causes.map(|cause| Fact::Doubt { at_ms, cause, outcome: outcome(drawn) }));
-    all.extend([Settlement::Reversed, Settlement::NotFound].map(|settlement| Fact::Settled {
-        at_ms,
-        flight: number,
-        settlement,
-    }));
+    all.extend(
+        [Settlement::Reversed, Settlement::NotFound, Settlement::NotPerformed]
+            .map(|settlement| Fact::Settled { at_ms, flight: number, settlement }),
+    );
     all
 }
 

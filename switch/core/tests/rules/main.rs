@@ -17,6 +17,8 @@ mod operating;
 mod order_of_checks;
 mod parked;
 mod positions;
+mod reversal_races;
 mod reversals;
 mod routing;
 mod sessions;
+mod window;

@@ -12,16 +12,16 @@ use switchyard_core::gate::Alert;
 use switchyard_core::ids::SupplierId;
 use switchyard_core::session::Report;
 
-fn topup(stan: u32) -> Sale {
+pub(crate) fn topup(stan: u32) -> Sale {
     Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
 }
 
-fn voucher(stan: u32) -> Sale {
+pub(crate) fn voucher(stan: u32) -> Sale {
     Sale { stan, transmission: format!("11211200{stan:02}"), ..Sale::of("VOUCHER10", 0) }
 }
 
 /// An approved sale over a wire.
-fn approved(bench: &mut Bench, sale: &Sale) -> Answer {
+pub(crate) fn approved(bench: &mut Bench, sale: &Sale) -> Answer {
     bench.ask(0, sale);
     let mut order = bench.order();
     order.link = Some(1);
@@ -29,7 +29,7 @@ fn approved(bench: &mut Bench, sale: &Sale) -> Answer {
     bench.answer()
 }
 
-fn undone(bench: &mut Bench, mut order: Box<Order>, meaning: Option<ReversalMeaning>) {
+pub(crate) fn undone(bench: &mut Bench, mut order: Box<Order>, meaning: Option<ReversalMeaning>) {
     order.answer.reversal = meaning;
     let supplier = order.supplier;
     bench.heard(supplier, Report::Undone(order));
@@ -49,7 +49,7 @@ fn suspense(bench: &Bench, at: usize) -> (SupplierId, i64) {
 }
 
 /// The answer to an accepted reversal echoes it, with 00.
-fn accepted(answer: &Answer, mti: u16) {
+pub(crate) fn accepted(answer: &Answer, mti: u16) {
     assert_eq!((answer.mti, &answer.code[..]), (mti, "00"), "{answer:?}");
     assert!(answer.element(90).is_some() && answer.element(37).is_some());
     assert!(answer.tag(b"20").is_none() && answer.element(38).is_none());

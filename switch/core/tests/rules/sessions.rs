@@ -3,7 +3,7 @@
 use crate::support::books::{supplier, text};
 use crate::support::scripted::{Line, Scripted, UNASKABLE, WELCOME};
 use switchyard_core::adapter::{Ask, Order};
-use switchyard_core::catalogue::{Meaning, ReversalMeaning, Supplier};
+use switchyard_core::catalogue::{AfterUnknown, Meaning, ReversalMeaning, StatusMeaning, Supplier};
 use switchyard_core::ids::{FlightNo, Now};
 use switchyard_core::session::{Report, Session, Watch};
 
@@ -480,4 +480,74 @@ fn what_finds_no_room_on_its_link_was_never_sent() {
     rig.pass(700);
     assert!(rig.report().is_none());
     assert!(rig.sent.pop().is_some_and(|line| line.reversal && line.repeat));
+}
+
+/// A session whose supplier is asked for a status first, and the question about a doubt.
+fn questioned() -> (Rig, Line) {
+    let mut rig = Rig::with(Supplier { after_unknown: AfterUnknown::Status, ..supplier("alpha", false) });
+    let question = rig.doubt(1);
+    assert!(question.status && !question.reversal, "{question:?}");
+    (rig, question)
+}
+
+#[test]
+fn what_was_performed_is_reversed_after_its_status() {
+    let (mut rig, question) = questioned();
+    rig.hear(&question.answer("96"));
+    rig.pass(700);
+    assert!(rig.sent.pop().is_some_and(|line| line.status), "asked again");
+    rig.hear(&question.answer("00"));
+    let reversal = rig.sent.pop().expect("the reversal went out");
+    assert!(reversal.reversal && !reversal.status && !reversal.repeat, "{reversal:?}");
+    rig.hear(&question.answer("00"));
+    rig.pass(300);
+    assert!(rig.sent.is_empty(), "the question's own repeat is void");
+    rig.hear(&reversal.answer("00"));
+    let Some(Report::Undone(order)) = rig.report() else { panic!("it is undone") };
+    assert_eq!((order.answer.reversal, order.answer.status), (Some(ReversalMeaning::Reversed), None));
+    assert_eq!((rig.session.counters.status_asked, rig.session.counters.reversals_sent), (2, 1));
+}
+
+#[test]
+fn not_performed_spares_the_reversal_when_it_can_no_longer_be_performed() {
+    let (mut rig, question) = questioned();
+    rig.hear(&question.answer("25"));
+    assert!(rig.report().is_none(), "the sale may still be on its way");
+    rig.pass(20_000);
+    rig.hear(&question.answer("25"));
+    let Some(Report::Undone(order)) = rig.report() else { panic!("it is over") };
+    assert_eq!((order.answer.reversal, order.answer.status), (None, Some(StatusMeaning::NotPerformed)));
+    assert_eq!(rig.session.counters.reversals_sent, 0);
+}
+
+#[test]
+fn a_late_approval_ends_the_questions() {
+    let (mut rig, question) = questioned();
+    rig.hear(&Line { status: false, ..question.clone() }.answer("00"));
+    assert!(late(rig.report(), true));
+    rig.pass(700);
+    assert!(rig.sent.pop().is_some_and(|line| line.reversal));
+}
+
+#[test]
+fn the_reversal_of_an_approved_sale_asks_nothing() {
+    let mut rig = Rig::with(Supplier { after_unknown: AfterUnknown::Status, ..supplier("alpha", false) });
+    let sale = rig.sale(8);
+    rig.order(Box::new(Order { ask: Ask::Reversal { repeat: false }, original_stan: 7, ..*sale }));
+    assert!(rig.sent.pop().is_some_and(|line| line.reversal));
+}
+
+#[test]
+fn deadlines_are_bounded_by_what_is_open_and_not_by_what_was_asked() {
+    let mut rig = Rig::new();
+    let silent = rig.ask(1);
+    for stan in 2..10_000 {
+        let line = rig.ask(stan);
+        rig.hear(&line.answer("00"));
+        rig.report();
+        assert!(rig.session.deadlines() <= 4_100, "{} after {stan}", rig.session.deadlines());
+    }
+    rig.pass(3_100);
+    assert!(matches!(rig.report(), Some(Report::TimedOut(order)) if order.stan == silent.stan));
+    assert_eq!(rig.session.deadlines(), 1, "the late window of the one that is open");
 }

@@ -75,7 +75,9 @@ impl Host {
         }
         let line = Line::decode(body).expect("the switch speaks the protocol");
         assert_eq!(line.code, Text::EMPTY);
-        if line.reversal {
+        if line.status {
+            self.tell(now_us, random, connection, &line)
+        } else if line.reversal {
             self.undo(now_us, random, connection, &line)
         } else {
             self.perform(now_us, random, connection, &line)
@@ -128,6 +130,21 @@ impl Host {
             _ => {}
         }
         self.send(due_us, connection, answer.encode());
+    }
+
+    /// How a sale stands.
+    fn tell(&mut self, now_us: u64, random: &mut Random, connection: u64, line: &Line) {
+        if self.mute || !self.calm && random.chance(250) {
+            return;
+        }
+        let stands = self.ledger.get(&line.rrn).is_some_and(Deed::stands);
+        let code = match random.below(100) {
+            0..20 if !self.calm => "96",
+            _ if stands => "00",
+            _ => "25",
+        };
+        let wait_us = if self.calm { 0 } else { random.between(0, 3_000_000) };
+        self.send(now_us + wait_us, connection, line.answer(code).encode());
     }
 
     fn undo(&mut self, now_us: u64, random: &mut Random, connection: u64, line: &Line) {

@@ -2,7 +2,7 @@
 
 use crate::host::{Flow, Host};
 use crate::support::scripted::{Line, Scripted};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use switchyard_core::adapter::{LinkNo, Order};
 use switchyard_core::catalogue::Supplier;
 use switchyard_core::gate::Gate;
@@ -129,7 +129,8 @@ impl Side {
         let link = &mut self.links[link];
         link.handed = link.position.min(link.handed + bytes);
         let touched = link.queue.iter().take_while(|(start, _)| *start < link.handed);
-        let sales = touched.filter_map(|(_, body)| Line::decode(body)).filter(|line| !line.reversal);
+        let sales =
+            touched.filter_map(|(_, body)| Line::decode(body)).filter(|line| !line.reversal && !line.status);
         self.touched.extend(sales.map(|line| line.rrn));
         let Some(flow) = host.flows.iter_mut().find(|flow| flow.connection == link.connection) else {
             return;
@@ -166,5 +167,8 @@ pub(crate) struct Process {
     pub(crate) began_us: u64,
     pub(crate) sides: Vec<Side>,
     pub(crate) requests: VecDeque<Box<Ticket>>,
-    pub(crate) recalls: VecDeque<Box<Ticket>>,
+    /// Tickets that are with the keeper.
+    pub(crate) recalls: Vec<Box<Ticket>>,
+    /// Flights whose reversal is at a session.
+    pub(crate) undoing: HashMap<FlightNo, SupplierId>,
 }

@@ -1,10 +1,16 @@
 //! What the log says of every flight, told apart from `State`: the checker's own books.
 
-use std::collections::HashMap;
+mod undo;
+
+pub(crate) use undo::{Found, Undo, Wanted};
+
+use std::collections::{HashMap, HashSet};
 use switchyard_core::account::Account;
+use switchyard_core::adapter::LocalEffect;
 use switchyard_core::catalogue::Service;
 use switchyard_core::fact::{Fact, Proof};
-use switchyard_core::ids::{FlightNo, NetworkId, SupplierId};
+use switchyard_core::flight::{Attempt, Flight};
+use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use switchyard_core::log::Lsn;
 use switchyard_core::operate::Act;
 use switchyard_core::outcome::Verdict;
@@ -17,9 +23,25 @@ pub(crate) enum Stand {
     Sold,
     Approved,
     Declined,
+    /// Nothing was performed, and its terminal had reversed it before that was known.
+    Cancelled,
+    /// Its outcome is unknown, or its terminal reversed it: a reversal is open at its supplier.
     Doubt,
     Settled,
     Parked,
+    /// A voucher of ours that was taken back, and credited.
+    Withdrawn,
+    /// Stored value that was taken back.
+    Unloaded,
+}
+
+/// Where the amount of a flight is while that is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Held {
+    #[default]
+    Nothing,
+    Reserved,
+    Suspense,
 }
 
 /// One try at a supplier.
@@ -27,6 +49,7 @@ pub(crate) enum Stand {
 pub(crate) struct Try {
     pub(crate) supplier: SupplierId,
     pub(crate) rrn: Text<12>,
+    pub(crate) stan: u32,
     /// Where the fact lies that allows it.
     pub(crate) at: Lsn,
 }
@@ -39,22 +62,63 @@ pub(crate) struct Story {
     pub(crate) service: Service,
     pub(crate) tries: Vec<Try>,
     pub(crate) stand: Stand,
+    /// What its terminals are told.
+    pub(crate) verdict: Option<Verdict>,
     /// Where its answer lies.
     pub(crate) answered_at: Option<Lsn>,
     /// Where the fact lies that its newest reversal needs.
     pub(crate) doubted_at: Option<Lsn>,
+    /// Where the first reversal of a terminal lies.
+    pub(crate) reversed_at: Option<Lsn>,
+    /// The STAN of its reversal.
+    pub(crate) undo_stan: u32,
+    pub(crate) held: Held,
     network: NetworkId,
     amount: i64,
-    reserved: bool,
+    terminal: Text<8>,
+    account: Text<30>,
 }
 
-/// All flights, and the positions of networks.
+impl Story {
+    fn last(&self) -> &Try {
+        self.tries.last().expect("a flight has a try")
+    }
+}
+
+/// All flights and reversals, and what the accounts hold.
 #[derive(Default)]
 pub(crate) struct Stories {
     pub(crate) flights: HashMap<FlightNo, Story>,
+    /// Reversals that were accepted.
+    pub(crate) undos: HashMap<FlightNo, Undo>,
+    /// What the reversals that were sent name, by their keys and contents.
+    pub(crate) wanted: HashMap<(u128, u64), Wanted>,
     pub(crate) posted: HashMap<NetworkId, i64>,
     pub(crate) reserved: HashMap<NetworkId, i64>,
+    pub(crate) suspense: HashMap<SupplierId, i64>,
+    pub(crate) suppliers: HashMap<SupplierId, i64>,
+    pub(crate) wallets: HashMap<Text<30>, i64>,
+    /// Vouchers taken back.
+    pub(crate) withdrawn: usize,
+    /// Credits given to a terminal on a business day.
+    pub(crate) credits: HashMap<(Text<8>, [u8; 4]), u16>,
     keys: HashMap<u128, FlightNo>,
+    /// Second keys, and the first key that each belongs to.
+    names: HashMap<u128, u128>,
+    /// Keys of either kind that a reversal blocked before anything had them, and where.
+    blocked: HashMap<u128, Lsn>,
+    /// STANs with something open, at each supplier.
+    stans: HashMap<(SupplierId, u32), FlightNo>,
+    vouchers: HashSet<(ProductId, u32, u32)>,
+    /// The contents of the reversal with that key.
+    contents: HashMap<u128, u64>,
+    /// Keys under which reversals with different contents came: their repeats cannot be told apart.
+    ambiguous: HashSet<u128>,
+}
+
+/// Moves an amount to an account of the books.
+fn add<K: std::hash::Hash + Eq>(accounts: &mut HashMap<K, i64>, key: K, amount: i64) {
+    *accounts.entry(key).or_default() += amount;
 }
 
 impl Stories {
@@ -66,71 +130,36 @@ impl Stories {
             | Fact::Day { .. }
             | Fact::Stock(_)
             | Fact::Replayed { .. }
-            | Fact::Seen { .. }
             | Fact::CutOver { .. } => {}
-            Fact::Undo { .. } => panic!("no terminal reverses yet"),
             Fact::Operated(action) => self.operated(&action.act),
+            Fact::Seen { key, named, .. } => {
+                assert!(self.keys.contains_key(key));
+                let before = self.names.insert(*named, *key);
+                assert_eq!(before, None, "a name is given twice");
+            }
+            Fact::Undo { reversal, outcome, undone, .. } => self.undo(at, reversal, outcome, undone),
             Fact::Deposit { account, amount, .. } => {
                 let Account::Network(network) = account else { panic!("only networks are paid into here") };
-                *self.posted.entry(*network).or_default() += amount.0;
+                add(&mut self.posted, *network, amount.0);
             }
             Fact::Intent { flight, .. } => {
                 self.open(at, flight, Stand::Asked);
-                *self.reserved.entry(flight.network).or_default() += flight.amount.0;
+                self.claim(flight.attempt.supplier, flight.attempt.stan, flight.number);
+                add(&mut self.reserved, flight.network, flight.amount.0);
             }
-            Fact::Sale { flight, outcome, .. } => {
+            Fact::Sale { flight, outcome, effect, .. } => {
                 assert_eq!(outcome.verdict, Verdict::Approved);
                 self.open(at, flight, Stand::Sold);
-                *self.posted.entry(flight.network).or_default() -= flight.amount.0;
+                self.sold(flight, effect);
             }
-            Fact::Moved { flight, proof, attempt, .. } => {
-                let story = self.story(*flight, &[Stand::Asked]);
-                assert!(matches!(proof, Proof::NeverSent | Proof::Refused(_)));
-                assert_eq!(usize::from(attempt.number), story.tries.len() + 1);
-                assert!(
-                    story.tries.iter().all(|before| before.supplier != attempt.supplier),
-                    "nobody is asked twice"
-                );
-                let rrn = flight.rrn(attempt.number);
-                story.tries.push(Try { supplier: attempt.supplier, rrn, at });
-            }
-            Fact::Outcome { outcome, .. } => {
-                let approved = outcome.verdict == Verdict::Approved;
-                let story = self.story(outcome.flight, &[Stand::Asked]);
-                story.stand = if approved { Stand::Approved } else { Stand::Declined };
-                story.answered_at = Some(at);
-                let (network, amount) = (story.network, story.amount);
-                if approved {
-                    *self.posted.entry(network).or_default() -= amount;
-                }
-                self.give_back(outcome.flight);
-            }
-            Fact::Doubt { outcome, .. } => {
-                assert_eq!(outcome.verdict, Verdict::Unknown);
-                let story = self.story(outcome.flight, &[Stand::Asked]);
-                story.stand = Stand::Doubt;
-                story.answered_at = Some(at);
-                story.doubted_at = Some(at);
-            }
-            Fact::Settled { flight, .. } => {
-                self.story(*flight, &[Stand::Doubt]).stand = Stand::Settled;
-                self.give_back(*flight);
-            }
-            Fact::Parked { flight, .. } => {
-                let story = self.story(*flight, &[Stand::Doubt]);
-                story.stand = Stand::Parked;
-                if story.reserved {
-                    let (network, amount) = (story.network, story.amount);
-                    *self.posted.entry(network).or_default() -= amount;
-                }
-                self.give_back(*flight);
-            }
-            Fact::Late { flight, approved, .. } => {
-                let story = self.story(*flight, &[Stand::Doubt, Stand::Settled, Stand::Parked]);
-                if *approved && story.stand == Stand::Settled {
-                    story.stand = Stand::Doubt;
-                    story.doubted_at = Some(at);
-                }
+            Fact::Moved { flight, proof, attempt, .. } => self.moved(at, *flight, *proof, attempt),
+            Fact::Outcome { outcome, .. } => self.outcome(at, outcome.flight, outcome.verdict),
+            Fact::Doubt { outcome, .. } => self.doubt(at, outcome),
+            Fact::Settled { flight, .. } => self.settled(*flight),
+            Fact::Parked { flight, .. } => self.parked(*flight),
+            Fact::Late { flight, approved, sealed, .. } => {
+                self.withdrawn += usize::from(!sealed.is_empty());
+                self.late(at, *flight, *approved);
             }
         }
     }
@@ -146,29 +175,145 @@ impl Stories {
 
     /// How many flights a supplier has in a phase.
     pub(crate) fn count(&self, supplier: SupplierId, stand: Stand) -> usize {
-        let there = |story: &&Story| {
-            story.stand == stand && story.tries.last().is_some_and(|t| t.supplier == supplier)
-        };
+        let there = |story: &&Story| story.stand == stand && story.last().supplier == supplier;
         self.flights.values().filter(there).count()
     }
 
-    fn open(&mut self, at: Lsn, flight: &switchyard_core::flight::Flight, stand: Stand) {
+    /// What of a supplier's sales waits in suspense.
+    pub(crate) fn held(&self, supplier: SupplierId) -> i64 {
+        let held = |story: &&Story| story.held == Held::Suspense && story.last().supplier == supplier;
+        self.flights.values().filter(held).map(|story| story.amount).sum()
+    }
+
+    fn open(&mut self, at: Lsn, flight: &Flight, stand: Stand) {
         let before = self.keys.insert(flight.key, flight.number);
         assert_eq!(before, None, "performed-once: a key is admitted twice");
+        let before = self.names.insert(flight.named, flight.key);
+        assert_eq!(before, None, "a second key is admitted twice");
+        let blocked = [flight.key, flight.named].map(|key| self.blocked.get(&key));
+        assert_eq!(blocked, [None, None], "performed-once: an original is admitted after its reversal (S-4)");
+        let (supplier, stan) = (flight.attempt.supplier, flight.attempt.stan);
         let rrn = flight.number.rrn(flight.attempt.number);
+        let sold = stand == Stand::Sold;
         let story = Story {
             key: flight.key,
             contents: flight.contents,
             service: flight.service().expect("a kind of service"),
-            tries: vec![Try { supplier: flight.attempt.supplier, rrn, at }],
+            tries: vec![Try { supplier, rrn, stan, at }],
             stand,
-            answered_at: (stand == Stand::Sold).then_some(at),
+            verdict: sold.then_some(Verdict::Approved),
+            answered_at: sold.then_some(at),
             doubted_at: None,
+            reversed_at: None,
+            undo_stan: stan,
+            held: if sold { Held::Nothing } else { Held::Reserved },
             network: flight.network,
             amount: flight.amount.0,
-            reserved: stand == Stand::Asked,
+            terminal: flight.terminal,
+            account: flight.account,
         };
         assert!(self.flights.insert(flight.number, story).is_none(), "a flight's number is given twice");
+    }
+
+    fn sold(&mut self, flight: &Flight, effect: &LocalEffect) {
+        add(&mut self.posted, flight.network, -flight.amount.0);
+        match effect {
+            LocalEffect::Voucher { product, batch, index } => {
+                let fresh = self.vouchers.insert((*product, *batch, *index));
+                assert!(fresh, "voucher-once: a voucher is in two sales");
+                add(&mut self.suppliers, flight.attempt.supplier, flight.amount.0);
+            }
+            LocalEffect::Load { account, amount } => {
+                assert_eq!((*account, *amount), (flight.account, flight.amount));
+                add(&mut self.wallets, *account, amount.0);
+            }
+        }
+    }
+
+    fn moved(&mut self, at: Lsn, number: FlightNo, proof: Proof, attempt: &Attempt) {
+        assert!(matches!(proof, Proof::NeverSent | Proof::Refused(_)));
+        let story = self.story(number, &[Stand::Asked]);
+        assert_eq!(story.reversed_at, None, "nobody else is asked after a reversal (S-12)");
+        assert_eq!(usize::from(attempt.number), story.tries.len() + 1);
+        assert!(
+            story.tries.iter().all(|before| before.supplier != attempt.supplier),
+            "nobody is asked twice"
+        );
+        let before = story.last().clone();
+        let rrn = number.rrn(attempt.number);
+        story.tries.push(Try { supplier: attempt.supplier, rrn, stan: attempt.stan, at });
+        story.undo_stan = attempt.stan;
+        self.free(before.supplier, before.stan, number);
+        self.claim(attempt.supplier, attempt.stan, number);
+    }
+
+    fn outcome(&mut self, at: Lsn, number: FlightNo, verdict: Verdict) {
+        let story = self.story(number, &[Stand::Asked]);
+        let reversed = story.reversed_at.is_some();
+        story.stand = match verdict {
+            Verdict::Approved => Stand::Approved,
+            Verdict::Declined => Stand::Declined,
+            Verdict::Cancelled => Stand::Cancelled,
+            Verdict::Unknown => panic!("what is unknown is a doubt"),
+        };
+        assert_eq!(reversed, verdict == Verdict::Cancelled, "a reversed sale is cancelled (S-7)");
+        (story.answered_at, story.verdict) = (Some(at), Some(verdict));
+        let (network, amount, tried) = (story.network, story.amount, story.last().clone());
+        self.release(number);
+        self.free(tried.supplier, tried.stan, number);
+        if verdict == Verdict::Approved {
+            add(&mut self.posted, network, -amount);
+            add(&mut self.suppliers, tried.supplier, amount);
+        }
+    }
+
+    fn doubt(&mut self, at: Lsn, outcome: &switchyard_core::outcome::Outcome<'_>) {
+        self.withdrawn += usize::from(!outcome.sealed.is_empty());
+        let story = self.story(outcome.flight, &[Stand::Asked]);
+        let verdict = if story.reversed_at.is_some() { Verdict::Cancelled } else { Verdict::Unknown };
+        assert_eq!(outcome.verdict, verdict);
+        story.stand = Stand::Doubt;
+        (story.answered_at, story.verdict) = (Some(at), Some(verdict));
+        story.doubted_at = Some(at);
+    }
+
+    fn settled(&mut self, number: FlightNo) {
+        let story = self.story(number, &[Stand::Doubt]);
+        story.stand = Stand::Settled;
+        let (network, amount, supplier) = (story.network, story.amount, story.last().supplier);
+        let (held, stan) = (story.held, story.undo_stan);
+        self.free(supplier, stan, number);
+        if held == Held::Suspense {
+            add(&mut self.suspense, supplier, -amount);
+            add(&mut self.posted, network, amount);
+        }
+        self.release(number);
+    }
+
+    fn parked(&mut self, number: FlightNo) {
+        let story = self.story(number, &[Stand::Doubt]);
+        story.stand = Stand::Parked;
+        let (network, amount, supplier) = (story.network, story.amount, story.last().supplier);
+        let (held, stan) = (story.held, story.undo_stan);
+        self.free(supplier, stan, number);
+        if held == Held::Reserved {
+            self.release(number);
+            add(&mut self.posted, network, -amount);
+            add(&mut self.suspense, supplier, amount);
+        }
+        if held != Held::Nothing {
+            self.story(number, &[Stand::Parked]).held = Held::Suspense;
+        }
+    }
+
+    fn late(&mut self, at: Lsn, number: FlightNo, approved: bool) {
+        let story = self.story(number, &[Stand::Doubt, Stand::Settled, Stand::Parked]);
+        if approved && story.stand == Stand::Settled {
+            story.stand = Stand::Doubt;
+            story.doubted_at = Some(at);
+            let (supplier, stan) = (story.last().supplier, story.undo_stan);
+            self.claim(supplier, stan, number);
+        }
     }
 
     fn story(&mut self, flight: FlightNo, allowed: &[Stand]) -> &mut Story {
@@ -181,10 +326,22 @@ impl Stories {
         story
     }
 
-    fn give_back(&mut self, flight: FlightNo) {
+    /// What a flight held is nowhere of its own any more; what was reserved is free.
+    fn release(&mut self, flight: FlightNo) {
         let Some(story) = self.flights.get_mut(&flight) else { return };
-        if std::mem::take(&mut story.reserved) {
-            *self.reserved.entry(story.network).or_default() -= story.amount;
+        if std::mem::take(&mut story.held) == Held::Reserved {
+            add(&mut self.reserved, story.network, -story.amount);
         }
+    }
+
+    /// A STAN is open for a flight, and for nothing else.
+    fn claim(&mut self, supplier: SupplierId, stan: u32, flight: FlightNo) {
+        let before = self.stans.insert((supplier, stan), flight);
+        assert_eq!(before, None, "STAN {stan} of {flight} is open for another one");
+    }
+
+    fn free(&mut self, supplier: SupplierId, stan: u32, flight: FlightNo) {
+        let before = self.stans.remove(&(supplier, stan));
+        assert_eq!(before, Some(flight), "STAN {stan} is not open for its flight");
     }
 }

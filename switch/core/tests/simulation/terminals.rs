@@ -1,26 +1,37 @@
 //! The terminals: what they ask, what they were told, and whether they may be told that.
 
-use crate::story::{Stand, Story};
+mod reversals;
+
+use crate::story::{Stories, Story};
 use crate::support::locals::pin_of;
 use crate::support::message::{Answer, Sale};
 use crate::support::random::Random;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::outcome::{Outcome, Verdict};
+use switchyard_core::request::Kind;
 use switchyard_core::ticket::{Place, Ticket};
 
 /// A message that waits for its answer.
 pub(crate) struct Waiting {
     pub(crate) place: Place,
     pub(crate) transmission: String,
-    pub(crate) cut_over: bool,
+}
+
+/// A sale that some terminal has in mind, and the transmission times that it was sent with.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) sale: Sale,
+    pub(crate) sent: Vec<String>,
 }
 
 /// The terminals.
 #[derive(Default)]
 pub(crate) struct Terminals {
-    /// Everything that was ever asked, to be repeated.
-    pub(crate) history: Vec<Sale>,
+    /// Everything that was ever asked, or reversed before it was, to be repeated.
+    pub(crate) history: Vec<Known>,
+    /// Reversals that were sent, to be repeated.
+    pub(crate) reversals: Vec<Sale>,
     /// By the ticket's number.
     pub(crate) open: HashMap<u64, Waiting>,
     /// What was said of each flight, first of all.
@@ -28,6 +39,12 @@ pub(crate) struct Terminals {
     /// Which flight was told for a key and its contents.
     flights: HashMap<(u128, u64), FlightNo>,
     serials: HashMap<Vec<u8>, FlightNo>,
+    /// Keys, of either kind, of originals whose reversal was answered with 00.
+    reversed: HashSet<u128>,
+    /// Answers to reversals, by the reversal's key and contents.
+    undone: HashMap<(u128, u64), (FlightNo, Answer)>,
+    /// Reversals that were answered with 00.
+    accepted: HashSet<FlightNo>,
     stans: HashMap<u32, u32>,
     tickets: u64,
     transmissions: u64,
@@ -51,8 +68,7 @@ impl Terminals {
     /// A sale never asked before.
     pub(crate) fn new_sale(&mut self, random: &mut Random, local: String) -> Sale {
         let terminal = random.between(1, 8) as u32;
-        let stan = self.stans.entry(terminal).or_default();
-        *stan += 1;
+        let stan = self.stan(&format!("T{terminal:07}"));
         let mut sale = match random.below(100) {
             0..20 => Sale::of("VOUCHER10", 0),
             20..30 => Sale::of("WALLET", 21),
@@ -77,7 +93,7 @@ impl Terminals {
             if random.chance(500) { sale.pan = card } else { sale.track = format!("{card}=2812") }
         }
         sale.amount = if random.chance(20) { 99 } else { random.between(100, 5_000) };
-        sale.stan = *stan;
+        sale.stan = stan;
         sale.local = local;
         sale.terminal = format!("T{terminal:07}");
         sale.merchant = format!("MERCHANT{:07}", terminal.div_ceil(4));
@@ -91,29 +107,65 @@ impl Terminals {
         sale
     }
 
-    /// An answer arrives at its terminal. `story` is what the log says of its flight.
-    pub(crate) fn hear(&mut self, ticket: &Ticket, answer: Answer, story: Option<&Story>) {
+    /// A STAN that its terminal never used before.
+    pub(crate) fn stan(&mut self, terminal: &str) -> u32 {
+        let terminal = terminal[1..].parse().expect("a terminal's number");
+        let stan = self.stans.entry(terminal).or_default();
+        *stan += 1;
+        *stan
+    }
+
+    /// An answer arrives at its terminal.
+    pub(crate) fn hear(&mut self, ticket: &Ticket, answer: Answer, stories: &Stories) {
         let number = u64::from_be_bytes(ticket.header[..].try_into().expect("the ticket's number"));
         let waiting = self.open.remove(&number).expect("answered-once: a ticket is answered twice");
         self.answered += 1;
         *self.codes.entry(answer.code.clone()).or_default() += 1;
-        if waiting.cut_over {
+        if ticket.request.kind == Kind::CutOver {
             assert_eq!((&answer.code[..], answer.mti), ("00", 810));
             return;
         }
         assert_eq!(answer.transmission, waiting.transmission, "DE7 is the message's own");
-        assert_eq!(answer.mti, 210);
         let outcome =
             Outcome::unpack(&mut switchyard_core::pack::Unpack(&ticket.outcome)).expect("an outcome");
         assert_eq!(answer.code.as_bytes(), outcome.code.0);
-        match story {
-            Some(story) => self.stored(ticket, answer, &outcome, story),
-            None => self.refused(ticket, &answer, &outcome),
+        match ticket.request.kind {
+            Kind::Reversal => self.hear_reversal(ticket, answer, &outcome, stories),
+            Kind::Inquiry => self.hear_inquiry(ticket, &answer, &outcome, stories),
+            _ => self.hear_sale(number, ticket, answer, &outcome, stories),
         }
     }
 
-    fn refused(&self, ticket: &Ticket, answer: &Answer, outcome: &Outcome<'_>) {
+    fn hear_sale(
+        &mut self,
+        number: u64,
+        ticket: &Ticket,
+        answer: Answer,
+        outcome: &Outcome<'_>,
+        stories: &Stories,
+    ) {
+        assert_eq!(answer.mti, 210);
+        let request = &ticket.request;
+        if self.reversed.contains(&request.key) || self.reversed.contains(&request.named) {
+            assert!(
+                matches!(&answer.code[..], "17" | "94"),
+                "after its reversal was answered ticket {number} is told {} of {} (S-4)",
+                answer.code,
+                outcome.flight
+            );
+        }
+        match stories.flights.get(&outcome.flight) {
+            Some(story) => self.stored(ticket, answer, outcome, story),
+            None => self.refused(ticket, &answer, outcome, stories),
+        }
+    }
+
+    fn refused(&self, ticket: &Ticket, answer: &Answer, outcome: &Outcome<'_>, stories: &Stories) {
         assert_eq!(outcome.verdict, Verdict::Declined);
+        if answer.code == "17" {
+            assert!(stories.reversed_at(&ticket.request).is_some(), "17, and nobody reversed it");
+            return;
+        }
         assert!(REFUSALS.contains(&&answer.code[..]), "a refusal with {}", answer.code);
         assert!(answer.tag(b"20").is_none() && answer.element(38).is_none());
         let key = (ticket.request.key, ticket.request.contents);
@@ -137,13 +189,7 @@ impl Terminals {
         if let Some(before) = self.flights.insert(key, flight) {
             assert_eq!(before, flight, "performed-once: a key has two flights");
         }
-        let fits = match outcome.verdict {
-            Verdict::Approved => matches!(story.stand, Stand::Sold | Stand::Approved),
-            Verdict::Declined => story.stand == Stand::Declined,
-            Verdict::Unknown => matches!(story.stand, Stand::Doubt | Stand::Settled | Stand::Parked),
-            Verdict::Cancelled => false,
-        };
-        assert!(fits, "{:?} is told of a flight that is {:?}", outcome.verdict, story.stand);
+        assert_eq!(Some(outcome.verdict), story.verdict, "{flight} is {:?}", story.stand);
         self.secrets(&answer, outcome, story);
         let mut same = answer;
         same.transmission.clear();
@@ -168,6 +214,11 @@ impl Terminals {
             before.is_none_or(|before| before == outcome.flight),
             "voucher-once: a voucher is told to two flights"
         );
+    }
+
+    /// Whether a terminal was told that this reversal is accepted.
+    pub(crate) fn was_told(&self, reversal: FlightNo) -> bool {
+        self.accepted.contains(&reversal)
     }
 
     /// A power cut took the answer of a flight back; whether some terminal was told it.

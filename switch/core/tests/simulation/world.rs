@@ -3,7 +3,9 @@
 mod asking;
 mod ending;
 mod gate;
+mod looking;
 mod operating;
+mod reversing;
 
 use crate::host::{Host, NETWORK_US_MAX, Sending};
 use crate::process::{LINKS, Process, Side};
@@ -14,7 +16,7 @@ use crate::support::locals::{self, Stock, Wallet};
 use crate::support::message::{DIALECTS, dialects};
 use crate::support::random::Random;
 use crate::terminals::Terminals;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use switchyard_core::fact::Fact;
 use switchyard_core::gate::{Gate, GateOptions};
@@ -34,6 +36,10 @@ const CONDUITS: [(u16, bool); 3] = [(0, false), (0, true), (1, false)];
 const WINDOW: u16 = 8;
 /// A message's answer is due so long after it came.
 const DEADLINE_US: u64 = 5_000_000;
+/// Vouchers taken back that a terminal is credited for on a business day.
+pub(crate) const CREDITS_MAX: u16 = 2;
+/// Long pauses of a run: together with everything else shorter than the window of duplicates.
+const PAUSES_MAX: u64 = 4;
 /// Steps remembered, to be shown when a run fails.
 const TRACE: usize = 60;
 
@@ -59,13 +65,16 @@ pub(crate) struct World {
     room: bool,
     trace: VecDeque<String>,
     crashes: [u64; 2],
+    pauses: u64,
+    /// Reversals that may be open at a time.
+    reversals_max: usize,
     /// What gates and sessions counted, by name.
     counted: BTreeMap<&'static str, u64>,
     steps: u64,
 }
 
 /// A process over what the disk holds.
-fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64) -> Process {
+fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64, reversals_max: usize) -> Process {
     let now = Now { mono_us: 1, wall_ms: WALL_MS + time_us / 1_000 };
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
@@ -73,8 +82,8 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64) -> Proce
         duplicate_bytes_max: usize::MAX,
         repeatable_ms: u64::MAX,
         reversible_ms: u64::MAX,
-        reversals_max: 100_000,
-        voucher_credits_max: 3,
+        reversals_max,
+        voucher_credits_max: CREDITS_MAX,
         key: keyring.key(id).expect("just put in"),
         key_id: id,
         keyring: Arc::clone(keyring),
@@ -103,7 +112,15 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64) -> Proce
         let side = sides.iter_mut().find(|side: &&mut Side| side.id == watch.supplier);
         side.expect("a supplier over a wire").session.watch(&watch);
     }
-    Process { gate, epoch, began_us: time_us, sides, requests: VecDeque::new(), recalls: VecDeque::new() }
+    Process {
+        gate,
+        epoch,
+        began_us: time_us,
+        sides,
+        requests: VecDeque::new(),
+        recalls: Vec::new(),
+        undoing: HashMap::new(),
+    }
 }
 
 impl World {
@@ -111,7 +128,9 @@ impl World {
         let keyring = Arc::new(Keyring::new());
         (1..=3).for_each(|number| locals::stock_key(&keyring, number));
         let disk = Disk::default();
-        let process = start(&disk, &keyring, 1, 0);
+        // In some runs reversals of approved sales find no room.
+        let reversals_max = if seed.is_multiple_of(8) { 12 } else { 100_000 };
+        let process = start(&disk, &keyring, 1, 0, reversals_max);
         let hosts = catalogue()
             .suppliers
             .iter()
@@ -137,6 +156,8 @@ impl World {
             room: true,
             trace: VecDeque::new(),
             crashes: [0; 2],
+            pauses: 0,
+            reversals_max,
             counted: BTreeMap::new(),
             steps: 0,
         }
@@ -162,7 +183,7 @@ impl World {
     pub(crate) fn figures(&self) -> String {
         let stands = |stand| self.stories.flights.values().filter(|story| story.stand == stand).count();
         format!(
-            "{} s, kills {}, power cuts {}, codes {:?}, sold {}, approved {}, declined {}, settled {}, parked {}, lost {}, {:?}",
+            "{} s, kills {}, power cuts {}, codes {:?}, sold {}, approved {}, declined {}, cancelled {}, settled {}, parked {}, withdrawn {}, unloaded {}, reversed {}, lost {}, {:?}",
             self.time_us / 1_000_000,
             self.crashes[0],
             self.crashes[1],
@@ -170,8 +191,12 @@ impl World {
             stands(Stand::Sold),
             stands(Stand::Approved),
             stands(Stand::Declined),
+            stands(Stand::Cancelled),
             stands(Stand::Settled),
             stands(Stand::Parked),
+            stands(Stand::Withdrawn),
+            stands(Stand::Unloaded),
+            self.stories.flights.values().filter(|story| story.reversed_at.is_some()).count(),
             self.lost,
             self.counted,
         )
@@ -189,9 +214,12 @@ impl World {
 
     fn step(&mut self) {
         match self.random.below(1_000) {
-            0..130 => self.ask_new(),
-            130..230 => self.ask_again(),
-            230..240 => self.ask_other_contents(),
+            0..110 => self.ask_new(),
+            110..180 => self.ask_again(),
+            180..185 => self.ask_other_contents(),
+            185..215 => self.reverse(),
+            215..225 => self.reverse_again(),
+            225..240 => self.inquire(),
             240..242 => self.cut_over(),
             242 => self.operate(),
             243..433 => self.gate_turn(),
@@ -203,7 +231,8 @@ impl World {
             893..943 => self.advance(),
             943..973 => self.link_up(),
             973..978 => self.link_down(),
-            978..988 => self.keep(),
+            978..987 => self.keep_some(),
+            987 => self.pause(),
             988..990 => self.room = false,
             990..997 => self.room = true,
             997 => self.crash(false),
@@ -291,6 +320,19 @@ impl World {
         }
     }
 
+    /// Nobody does anything for hours: what was settled is forgotten, and the next business day begins.
+    fn pause(&mut self) {
+        if self.pauses == PAUSES_MAX {
+            return;
+        }
+        self.pauses += 1;
+        // What is on its way arrives before: nothing is on the network for longer than the late window.
+        (0..4).for_each(|_| self.move_on(4_000_000));
+        let minutes = if self.random.chance(500) { 15 } else { self.random.between(60, 700) };
+        self.time_us += minutes * 60_000_000;
+        self.note(format_args!("{minutes} minutes go by"));
+    }
+
     fn advance(&mut self) {
         let longest = if self.random.chance(150) { 2_000_000 } else { 150_000 };
         self.time_us += self.random.between(100, longest);
@@ -350,13 +392,15 @@ impl World {
         }
         // What is left is synced before anything else happens.
         self.disk.sync(usize::MAX >> 1);
-        self.process = start(&self.disk, &self.keyring, self.process.epoch + 1, self.time_us);
+        let epoch = self.process.epoch + 1;
+        self.process = start(&self.disk, &self.keyring, epoch, self.time_us, self.reversals_max);
         self.room = true;
     }
 
     /// Tells the stories again from what is left, and notes what is lost.
     fn recount(&mut self) {
-        let before = std::mem::take(&mut self.stories);
+        let mut before = std::mem::take(&mut self.stories);
+        self.stories.wanted = std::mem::take(&mut before.wanted);
         for (at, bytes) in self.disk.facts() {
             self.stories.tell(*at, &Fact::unpack(bytes).expect("a fact reads back"));
         }
@@ -378,6 +422,9 @@ impl World {
                 self.lost += 1;
             }
         }
+        for flight in before.undos.keys().filter(|flight| !self.stories.undos.contains_key(flight)) {
+            assert!(!self.terminals.was_told(*flight), "durable-before-visible: a reversal is gone");
+        }
     }
 
     /// Adds up what this life of the switch counted.
@@ -390,6 +437,11 @@ impl World {
             ("moved", gate.moved),
             ("late", gate.late),
             ("stale", gate.stale),
+            ("reversals accepted", gate.reversals),
+            ("blocked", gate.blocked),
+            ("partial", gate.partial),
+            ("withdrawn", gate.withdrawn),
+            ("inquiries", gate.inquiries),
         ];
         for side in &self.process.sides {
             let counters = side.session.counters;
@@ -399,6 +451,7 @@ impl World {
                 ("cut", counters.cut),
                 ("not sent", counters.not_sent),
                 ("reversals", counters.reversals_sent),
+                ("status", counters.status_asked),
                 ("undone", counters.undone),
                 ("duplicate", counters.duplicate),
                 ("unmatched", counters.unmatched),

@@ -55,6 +55,8 @@ pub(crate) struct Bench {
     pub(crate) watches: Vec<Watch>,
     /// Tickets that are with the keeper.
     pub(crate) away: Vec<Box<Ticket>>,
+    /// Whether stored answers wait with the keeper until they are brought back.
+    pub(crate) keeper_waits: bool,
     /// Whether what is written is synced.
     pub(crate) syncing: bool,
     /// Messages that the connection's window holds.
@@ -108,6 +110,7 @@ impl Bench {
             answers: Vec::new(),
             watches: Vec::new(),
             away: Vec::new(),
+            keeper_waits: false,
             syncing: true,
             window: 100,
             relaxed: false,
@@ -285,7 +288,12 @@ impl Bench {
                 self.disk.keep(&mut ticket);
                 return self.away.push(ticket);
             }
-            _ => self.disk.keep(&mut ticket),
+            _ if self.keeper_waits => return self.away.push(ticket),
+            _ => {
+                self.disk.keep(&mut ticket);
+                self.gate.recalled(self.now, ticket);
+                return self.flush();
+            }
         }
         let (mut secret, mut out) = (Secret::new(), Vec::new());
         answer(&self.dialects, &ticket, &self.keyring, &mut secret, &mut out)
@@ -297,7 +305,10 @@ impl Bench {
 
     /// The keeper hands back what it was asked for.
     pub(crate) fn bring_back(&mut self) {
-        for ticket in std::mem::take(&mut self.away) {
+        for mut ticket in std::mem::take(&mut self.away) {
+            if ticket.errand != Errand::Original {
+                self.disk.keep(&mut ticket);
+            }
             self.gate.recalled(self.now, ticket);
         }
         self.flush();

@@ -46,6 +46,7 @@ pub(crate) fn supplier(code: &str, local: bool) -> Supplier {
         ("25", ReversalMeaning::NotFound),
         ("12", ReversalMeaning::Refused),
     ];
+    let status = [("00", StatusMeaning::Performed), ("25", StatusMeaning::NotPerformed)];
     Supplier {
         id: SupplierId(0),
         code: text(code),
@@ -60,11 +61,13 @@ pub(crate) fn supplier(code: &str, local: bool) -> Supplier {
         advice_retry_ms: 500,
         advice_retry_max_ms: 4_000,
         advice_expires_ms: 60_000,
+        after_unknown: AfterUnknown::Reverse,
         reversal_blocks_original: false,
         breaker: BreakerRules::default(),
         codes: CodeTable {
             sale: sale.into_iter().map(|(code, meaning)| (text(code), meaning)).collect(),
             reversal: reversal.into_iter().map(|(code, meaning)| (text(code), meaning)).collect(),
+            status: status.into_iter().map(|(code, meaning)| (text(code), meaning)).collect(),
         },
     }
 }
@@ -160,7 +163,12 @@ pub(crate) fn catalogue() -> Catalogue {
         supplier("wallet", true),
         supplier("alpha", false),
         Supplier { reversal_blocks_original: true, ..supplier("beta", false) },
-        Supplier { window_requests_max: 8, advices_max: 12, ..supplier("gamma", false) },
+        Supplier {
+            window_requests_max: 8,
+            advices_max: 12,
+            after_unknown: AfterUnknown::Status,
+            ..supplier("gamma", false)
+        },
     ];
     catalogue.index().expect("no code is there twice");
     catalogue

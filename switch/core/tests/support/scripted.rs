@@ -22,6 +22,8 @@ const WANTED: &str = "?";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) reversal: bool,
+    /// Whether it is about the sale's status.
+    pub(crate) status: bool,
     pub(crate) repeat: bool,
     pub(crate) stan: u32,
     pub(crate) transmission: [u8; 10],
@@ -37,17 +39,19 @@ impl Line {
     /// As it goes over the wire.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let transmission = String::from_utf8_lossy(&self.transmission);
-        let (reversal, repeat) = (u8::from(self.reversal), u8::from(self.repeat));
+        let repeat = u8::from(self.repeat);
+        let kind = if self.status { 2 } else { u8::from(self.reversal) };
         let (stan, rrn, amount, code, pin) = (self.stan, self.rrn, self.amount, self.code, &self.pin);
-        format!("{reversal}|{repeat}|{stan}|{transmission}|{rrn}|{amount}|{code}|{pin}").into_bytes()
+        format!("{kind}|{repeat}|{stan}|{transmission}|{rrn}|{amount}|{code}|{pin}").into_bytes()
     }
 
     /// Reads it; `None` for anything else.
     pub(crate) fn decode(body: &[u8]) -> Option<Self> {
         let parts: Vec<&str> = std::str::from_utf8(body).ok()?.split('|').collect();
-        let [reversal, repeat, stan, transmission, rrn, amount, code, pin] = parts[..] else { return None };
+        let [kind, repeat, stan, transmission, rrn, amount, code, pin] = parts[..] else { return None };
         Some(Self {
-            reversal: reversal == "1",
+            reversal: kind == "1",
+            status: kind == "2",
             repeat: repeat == "1",
             stan: stan.parse().ok()?,
             transmission: transmission.as_bytes().try_into().ok()?,
@@ -61,7 +65,8 @@ impl Line {
     /// The line of an order.
     pub(crate) fn of(order: &Order) -> Self {
         Self {
-            reversal: order.ask != Ask::Sale,
+            reversal: matches!(order.ask, Ask::Reversal { .. }),
+            status: order.ask == Ask::Status,
             repeat: order.ask == Ask::Reversal { repeat: true },
             stan: order.stan,
             transmission: order.transmission,
@@ -75,7 +80,7 @@ impl Line {
     /// The answer to it. An approved voucher has its PIN.
     pub(crate) fn answer(&self, code: &str) -> Self {
         let pin = match code {
-            "00" if !self.reversal && self.pin == WANTED => pin_of(self.rrn.as_str()),
+            "00" if !self.reversal && !self.status && self.pin == WANTED => pin_of(self.rrn.as_str()),
             _ => String::new(),
         };
         Self { code: text(code), pin, ..self.clone() }
@@ -119,7 +124,11 @@ fn reply(link: LinkNo, line: &Line, out: &mut Out) {
     }
     out.replies.push(Reply {
         link,
-        to: if line.reversal { ReplyTo::Reversal } else { ReplyTo::Sale },
+        to: match line {
+            Line { status: true, .. } => ReplyTo::Status,
+            Line { reversal: true, .. } => ReplyTo::Reversal,
+            _ => ReplyTo::Sale,
+        },
         stan: line.stan,
         transmission: Some(line.transmission),
         rrn: Some(line.rrn),

@@ -23,7 +23,7 @@ use clap::Args;
 use live::Live;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use supplier_process::SupplierProcess;
@@ -122,7 +122,7 @@ fn move_ports(settings: &mut Settings, base: u16) {
 fn reach_suppliers(settings: &mut Settings, suppliers: &SupplierProcess) {
     for supplier in &mut settings.suppliers {
         if let Some(port) = suppliers.ports().get(&supplier.code) {
-            supplier.links.iter_mut().for_each(|link| link.port = *port);
+            supplier.links.iter_mut().for_each(|link| link.dial_at(&Ipv4Addr::LOCALHOST.to_string(), *port));
         }
     }
 }

@@ -87,15 +87,13 @@ fn profile(misbehaves: bool) -> Profile {
     let mut profile = Profile::demonstration();
     let terminals = std::mem::take(&mut profile.terminals).into_iter().enumerate().skip(TERMINALS_LEFT);
     // Small amounts: the networks' money is for who tries things out.
-    for item in &mut profile.items {
-        item.amounts = *item.amounts.start()..=*item.amounts.start();
-    }
+    profile.smallest_amounts();
     profile.terminals = terminals
         .filter(|(at, _)| (at % TERMINALS_SPLIT == 0) == misbehaves)
         .map(|(_, terminal)| terminal)
         .collect();
     if misbehaves {
-        profile.endings = MISBEHAVING;
+        profile.endings = MISBEHAVING.into();
     }
     profile
 }

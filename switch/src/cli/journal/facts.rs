@@ -317,6 +317,7 @@ fn settlement(settlement: Settlement) -> &'static str {
     match settlement {
         Settlement::Reversed => "reversed",
         Settlement::NotFound => "not found",
+        Settlement::NotPerformed => "not performed",
     }
 }
 

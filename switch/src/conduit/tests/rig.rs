@@ -98,6 +98,7 @@ pub(super) fn settings() -> ConduitSettings {
         first_byte_ms: 0,
         frame_ms: 60_000,
         idle_ms: 0,
+        echo_ms: 0,
         write_ms: 60_000,
         deadline_ms: 5_000,
     }
@@ -278,10 +279,10 @@ impl Client {
     }
 }
 
-/// MTI, STAN and code of a response.
+/// MTI, STAN and code of a message; a request has no code.
 pub(super) fn fields(dialect: &Dialect, body: &[u8]) -> (u16, u64, String) {
     let view = dialect.view(body).expect("a response of the dialect");
-    let code: Text<2> = view.value(Role::ResponseCode).and_then(|value| value.text()).expect("a code");
+    let code: Text<2> = view.value(Role::ResponseCode).and_then(|value| value.text()).unwrap_or_default();
     let stan = view.value(Role::Stan).and_then(|value| value.number()).expect("a STAN");
     (view.mti().number(), stan, code.as_str().to_owned())
 }

@@ -1,7 +1,7 @@
 //! Keys of suppliers.
 
 use super::forms;
-use super::wire::{CLIENT_TLS, FRAMING};
+use super::wire::{CLIENT_TLS, FRAMING, LISTEN_TLS};
 use crate::settings::WINDOW_REQUESTS_MIN;
 use switchyard_core::schema::{Key, Kind};
 
@@ -72,6 +72,12 @@ pub(super) const SUPPLIER: &[Key] = &[
     )
     .default("259_200_000"),
     Key::new(
+        "after_unknown",
+        Kind::Choice(&["reverse", "status"]),
+        "What is done about an unknown outcome: it is reversed; or the supplier is asked for the sale's status first, and it is reversed unless it was not performed (R-33).",
+    )
+    .default("\"reverse\""),
+    Key::new(
         "reversal_blocks_original",
         Kind::Bool,
         "Whether the supplier refuses an original that arrives after its reversal. Only then does the answer not-found end a reversal (S-8).",
@@ -85,7 +91,7 @@ pub(super) const SUPPLIER: &[Key] = &[
         "Longest message, with its header and without its length; a longer one closes the link.",
     )
     .default("8_192"),
-    Key::integer("connect_ms", "ms", 100, 60_000, "Longest wait for a connection, TLS included.")
+    Key::integer("connect_ms", "ms", 100, 60_000, "Longest wait for a connection, TLS included; for a supplier that dials in, its longest handshake.")
         .default("3_000"),
     Key::integer(
         "reconnect_first_ms",
@@ -105,7 +111,7 @@ pub(super) const SUPPLIER: &[Key] = &[
     )
     .example("\"suppliers/cardco.jsonl\""),
     Key::new("settings", Kind::Adapter, "The adapter's own keys.").default("{}"),
-    Key::new("link", Kind::Tables(LINK), "Where it is reached; several links share the work. At most 32."),
+    Key::new("link", Kind::Tables(LINK), "Where it is reached, or dials in; several links share the work. At most 32."),
     Key::new("framing", Kind::Table(FRAMING), "How messages are cut out of the stream.").default("{}"),
     Key::new("breaker", Kind::Table(BREAKER), "When it is left alone for a while. Declines never count.").default("{}"),
     Key::new(
@@ -122,17 +128,56 @@ pub(super) const SUPPLIER: &[Key] = &[
     )
     .default("{}")
     .example("{ \"00\" = \"reversed\", \"25\" = \"not-found\" }"),
+    Key::new(
+        "status_codes",
+        Kind::Map(&forms::ANSWER_CODE, &Kind::Form(&forms::STATUS_MEANING)),
+        "What its response codes mean for a question for a sale's status. With a code that is not here it is asked again; not-performed is believed when the late window is over.",
+    )
+    .default("{}")
+    .example("{ \"00\" = \"performed\", \"25\" = \"not-performed\" }"),
 ];
 
 const LINK: &[Key] = &[
-    Key::new("host", Kind::Form(&forms::HOST), "Host name or IP address.")
-        .required()
+    Key::new("host", Kind::Form(&forms::HOST), "Host name or IP address that the switch dials; with port, or listen instead.")
         .example("\"127.0.0.1\""),
-    Key::integer("port", "", 1, 65_535, "TCP port.").required().example("9583"),
+    Key::integer("port", "", 1, 65_535, "TCP port that it dials.").example("9583"),
     Key::new(
         "tls",
         Kind::Table(CLIENT_TLS),
-        "TLS towards the supplier; without this table the link is plain TCP.",
+        "TLS towards the supplier; without this table a link that the switch dials is plain TCP.",
+    ),
+    Key::new(
+        "listen",
+        Kind::Form(&forms::LISTEN),
+        "Where the supplier dials in, instead of host and port (R-8); unique. One connection at a time is the link.",
+    )
+    .example("\"0.0.0.0:9700\""),
+    Key::new(
+        "allow",
+        Kind::List(&Kind::Form(&forms::ADDRESSES)),
+        "Addresses from which the supplier dials in; needed, unless listen_tls asks for a certificate.",
+    )
+    .default("[]")
+    .example("[\"192.0.2.7\"]"),
+    Key::integer(
+        "takeover_ms",
+        "ms",
+        0,
+        600_000,
+        "A new connection of the supplier takes the place of one on which nothing was heard for so long; before, it is refused.",
+    )
+    .default("5_000"),
+    Key::new(
+        "certificate_names",
+        Kind::List(&Kind::Text { max: 255 }),
+        "Names (CN or DNS) of which the certificate of a supplier that dials in must carry one; empty: any that client_ca signed.",
+    )
+    .default("[]")
+    .example("[\"host.telco-a.example\"]"),
+    Key::new(
+        "listen_tls",
+        Kind::Table(LISTEN_TLS),
+        "TLS towards a supplier that dials in; without this table the link is plain TCP.",
     ),
 ];
 

@@ -89,6 +89,14 @@ pub(super) const CONDUIT: &[Key] = &[
     )
     .default("600_000"),
     Key::integer(
+        "echo_ms",
+        "ms",
+        0,
+        86_400_000,
+        "A connection on which nothing was heard for so long is sent an echo (0800, DE70 301), once (R-6); 0: never. One that does not answer ends by idle_ms.",
+    )
+    .default("0"),
+    Key::integer(
         "write_ms",
         "ms",
         100,
@@ -184,4 +192,25 @@ pub(super) const CLIENT_TLS: &[Key] = &[
         "Name that the supplier's certificate must carry; without it, the link's host.",
     )
     .example("\"switch.telco-a.example\""),
+];
+
+pub(super) const LISTEN_TLS: &[Key] = &[
+    Key::new(
+        "certificate",
+        Kind::Path,
+        "Certificate chain that the switch shows, PEM; below the data folder unless absolute.",
+    )
+    .required()
+    .example("\"tls/switch.pem\""),
+    Key::new("key", Kind::Path, "Its private key, PEM, mode 0600; below the data folder unless absolute.")
+        .required()
+        .example("\"tls/switch.key\""),
+    Key::new(
+        "client_ca",
+        Kind::Path,
+        "Authority that signs the supplier's certificate, PEM; with it a certificate is required.",
+    )
+    .example("\"tls/telco-a-ca.pem\""),
+    Key::new("version_min", Kind::Choice(&["1.2", "1.3"]), "Oldest version of TLS that is spoken.")
+        .default("\"1.2\""),
 ];

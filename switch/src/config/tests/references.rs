@@ -112,7 +112,7 @@ fn an_adapter_over_links_needs_one() {
         r#"more.toml:23:11: error: adapter host needs at least one link
   23 | adapter = "host"
      |           ^^^^^^
-     = add a table [[supplier.link]] with host and port
+     = add a table [[supplier.link]] with host and port, or with listen
 "#,
     );
 }

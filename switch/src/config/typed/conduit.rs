@@ -44,6 +44,7 @@ pub(in super::super) fn conduits(
             first_byte_ms: table.number("first_byte_ms"),
             frame_ms: table.number("frame_ms"),
             idle_ms: table.number("idle_ms"),
+            echo_ms: table.number("echo_ms"),
             write_ms: table.number("write_ms"),
             deadline_ms: table.number("deadline_ms"),
         })

@@ -7,6 +7,7 @@
 mod conduit;
 mod csv;
 mod framing;
+mod link;
 mod network;
 mod process;
 mod product;

@@ -5,10 +5,13 @@ use super::super::forms;
 use super::super::table::Table;
 use super::below;
 use super::framing::framing;
-use crate::settings::{ClientTls, LinkSettings, SupplierSettings};
+use super::link::link;
+use crate::settings::SupplierSettings;
 use std::path::Path;
 use switchyard_core::breaker::BreakerRules;
-use switchyard_core::catalogue::{CodeTable, Meaning, ReversalMeaning, Supplier};
+use switchyard_core::catalogue::{
+    AfterUnknown, CodeTable, Meaning, ReversalMeaning, StatusMeaning, Supplier,
+};
 use switchyard_core::ids::SupplierId;
 use switchyard_core::schema::AdapterKeys;
 use switchyard_core::text::Text;
@@ -26,6 +29,7 @@ const WIRE_ONLY: &[&str] = &[
     "advice_retry_ms",
     "advice_retry_max_ms",
     "advice_expires_ms",
+    "after_unknown",
     "reversal_blocks_original",
     "frame_bytes_max",
     "connect_ms",
@@ -37,6 +41,7 @@ const WIRE_ONLY: &[&str] = &[
     "breaker",
     "codes",
     "reversal_codes",
+    "status_codes",
 ];
 
 /// `[[supplier]]` as the core needs them, in the order of the files.
@@ -69,6 +74,10 @@ fn supplier(table: &Table, adapters: &[AdapterKeys], faults: &mut Faults<'_>) ->
         advice_retry_ms: table.number("advice_retry_ms"),
         advice_retry_max_ms: table.number("advice_retry_max_ms"),
         advice_expires_ms: table.number("advice_expires_ms"),
+        after_unknown: match table.text("after_unknown") {
+            "status" => AfterUnknown::Status,
+            _ => AfterUnknown::Reverse,
+        },
         reversal_blocks_original: table.bool("reversal_blocks_original"),
         breaker: table.table("breaker").map_or_else(BreakerRules::default, breaker),
         codes: codes(table),
@@ -117,7 +126,11 @@ fn check_wire(table: &Table, adapter: &AdapterKeys, faults: &mut Faults<'_>) {
         check_linkless(table, adapter, faults);
     } else if table.tables("link").is_empty() {
         let wrong = format!("adapter {} needs at least one link", adapter.name);
-        faults.error(table.at("adapter"), wrong, "add a table [[supplier.link]] with host and port");
+        faults.error(
+            table.at("adapter"),
+            wrong,
+            "add a table [[supplier.link]] with host and port, or with listen",
+        );
     }
     if let Some(beyond) = table.tables("link").get(LINKS_MAX) {
         faults.error(beyond.at, format!("a supplier has at most {LINKS_MAX} links"), "");
@@ -143,6 +156,16 @@ fn check_codes(table: &Table, faults: &mut Faults<'_>) {
         faults.error(
             table.at("reversal_codes"),
             "no code of the supplier means reversed: no reversal would end",
+            suggestion,
+        );
+    }
+    if table.text("after_unknown") == "status"
+        && !codes.status.values().any(|meaning| *meaning == StatusMeaning::Performed)
+    {
+        let suggestion = "add to [supplier.status_codes]: \"00\" = \"performed\"";
+        faults.error(
+            table.at("after_unknown"),
+            "no code of the supplier means performed: no unknown outcome would be reversed",
             suggestion,
         );
     }
@@ -173,6 +196,11 @@ fn codes(table: &Table) -> CodeTable {
             codes.reversal.insert(code, meaning);
         }
     }
+    for (code, meaning) in table.pairs("status_codes") {
+        if let (Some(code), Some(meaning)) = (forms::code(code.text), forms::status_meaning(meaning.text)) {
+            codes.status.insert(code, meaning);
+        }
+    }
     codes
 }
 
@@ -188,7 +216,7 @@ pub(in super::super) fn suppliers(
             code: table.text("code").to_string(),
             adapter: table.text("adapter").to_string(),
             adapter_settings: table.adapter("settings"),
-            links: table.tables("link").iter().map(|link| link_settings(link, data, faults)).collect(),
+            links: table.tables("link").iter().map(|table| link(table, data, faults)).collect(),
             framing: framing(table.table("framing")),
             frame_bytes_max: table.number("frame_bytes_max"),
             connect_ms: table.number("connect_ms"),
@@ -198,27 +226,4 @@ pub(in super::super) fn suppliers(
             record: below(data, table, "record"),
         })
         .collect()
-}
-
-fn link_settings(table: &Table, data: &Path, faults: &mut Faults<'_>) -> LinkSettings {
-    let host = table.text("host");
-    LinkSettings {
-        host: host.to_string(),
-        port: table.number("port"),
-        tls: table.table("tls").map(|tls| client_tls(tls, host, data, faults)),
-    }
-}
-
-fn client_tls(table: &Table, host: &str, data: &Path, faults: &mut Faults<'_>) -> ClientTls {
-    for (one, other) in [("certificate", "key"), ("key", "certificate")] {
-        if table.is_set(one) && !table.is_set(other) {
-            faults.error(table.at(one), format!("`{one}` needs `{other}` beside it"), "");
-        }
-    }
-    ClientTls {
-        ca: below(data, table, "ca").unwrap_or_default(),
-        certificate: below(data, table, "certificate"),
-        key: below(data, table, "key"),
-        server_name: table.word("server_name").map_or(host, |word| word.text).to_string(),
-    }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::adapter::{Ask, Heard, LinkNo, Order, Out, Reply, ReplyTo, Unaskable, Wire};
 use crate::breaker::BreakerRules;
-use crate::catalogue::{CodeTable, Meaning, ReversalMeaning};
+use crate::catalogue::{AfterUnknown, CodeTable, Meaning, ReversalMeaning};
 use crate::ids::{FlightNo, SupplierId};
 use crate::session::{Report, Session};
 use crate::text::Text;
@@ -36,11 +36,13 @@ fn supplier() -> Supplier {
         advice_retry_ms: 50,
         advice_retry_max_ms: 200,
         advice_expires_ms: 600_000,
+        after_unknown: AfterUnknown::Reverse,
         reversal_blocks_original: false,
         breaker: BreakerRules { requests_min: 1_000_000, ..BreakerRules::default() },
         codes: CodeTable {
             sale: [(text("00"), Meaning::Approved)].into_iter().collect(),
             reversal: [(text("00"), ReversalMeaning::Reversed)].into_iter().collect(),
+            ..CodeTable::default()
         },
     }
 }

@@ -1,11 +1,12 @@
-//! What terminals send: new sales, repeats, other contents under a key, cut-overs.
+//! What terminals send: new sales, repeats, other contents under a key, cut-overs; and how any message gets to the gate.
 
 use super::{CONDUITS, DEADLINE_US, WALL_MS, WINDOW, World};
+use crate::story::Wanted;
 use crate::support::disk::WINDOW_MS;
 use crate::support::message::Sale;
-use crate::terminals::Waiting;
+use crate::terminals::{Known, Waiting};
 use switchyard_core::iso8583::{Build, Mti, Role};
-use switchyard_core::request::{Read, Rules, read};
+use switchyard_core::request::{Kind, Read, Rules, read};
 use switchyard_core::ticket::{Place, Ticket};
 
 impl World {
@@ -18,58 +19,87 @@ impl World {
     pub(super) fn ask_new(&mut self) {
         let local = self.local();
         let sale = self.terminals.new_sale(&mut self.random, local);
-        self.terminals.history.push(sale.clone());
+        self.terminals.history.push(Known { sale, sent: Vec::new() });
+        self.ask(self.terminals.history.len() - 1);
+    }
+
+    /// Something that was asked before, mostly of late, so that it meets what is in flight.
+    pub(super) fn pick(&mut self) -> Option<usize> {
+        let count = self.terminals.history.len();
+        let from = if self.random.chance(700) { count.saturating_sub(12) } else { 0 };
+        (count > 0).then(|| from + self.random.below(count - from))
+    }
+
+    /// Sends a sale, under a transmission time of its own or, the same message again, under one it had before.
+    fn ask(&mut self, at: usize) {
+        let known = &self.terminals.history[at];
+        let before = if self.random.chance(300) { self.random.pick(&known.sent).cloned() } else { None };
         let conduit = self.random.below(CONDUITS.len());
-        self.ask(sale, conduit);
+        if let Some(transmission) = self.send(known.sale.clone(), conduit, before) {
+            self.terminals.history[at].sent.push(transmission);
+        }
     }
 
     pub(super) fn ask_again(&mut self) {
-        // Mostly something of late, so that repeats meet what is in flight.
-        let count = self.terminals.history.len();
-        let from = if self.random.chance(700) { count.saturating_sub(12) } else { 0 };
-        let at = from + self.random.below(count - from);
-        let Some(mut sale) = self.terminals.history.get(at).cloned() else { return };
-        sale.mti = if self.random.chance(500) { 201 } else { 200 };
-        // The third-party identifiers are no part of the contents.
-        if self.random.chance(100) {
-            sale.tags.retain(|(name, _)| name != b"04");
+        let Some(at) = self.pick() else { return };
+        if self.random.chance(800) {
+            return self.ask(at);
         }
+        // The third-party identifiers are no part of the contents.
+        let mut sale = self.terminals.history[at].sale.clone();
+        sale.mti = if self.random.chance(500) { 201 } else { 200 };
+        sale.tags.retain(|(name, _)| name != b"04");
         let conduit = self.random.below(CONDUITS.len());
-        self.ask(sale, conduit);
+        if let Some(transmission) = self.send(sale, conduit, None) {
+            self.terminals.history[at].sent.push(transmission);
+        }
     }
 
     pub(super) fn ask_other_contents(&mut self) {
-        let Some(mut sale) = self.random.pick(&self.terminals.history).cloned() else { return };
+        let Some(mut sale) = self.random.pick(&self.terminals.history).map(|known| known.sale.clone()) else {
+            return;
+        };
         sale.amount = sale.amount % 5_000 + 1;
         let conduit = self.random.below(CONDUITS.len());
-        self.ask(sale, conduit);
+        self.send(sale, conduit, None);
     }
 
-    /// Sends a message, where the connection's window has room.
-    pub(super) fn ask(&mut self, mut sale: Sale, conduit: usize) {
+    /// Sends a message where the connection's window has room, under that transmission time or a new one. The one that it had.
+    pub(super) fn send(
+        &mut self,
+        mut sale: Sale,
+        conduit: usize,
+        transmission: Option<String>,
+    ) -> Option<String> {
         let (dialect, relaxed) = CONDUITS[conduit];
         let slot = self.random.below(2) as u32;
         let place = Place { conduit: conduit as u16, slot, generation: self.process.epoch };
         if self.terminals.open.values().filter(|waiting| waiting.place == place).count()
             >= usize::from(WINDOW)
         {
-            return;
+            return None;
         }
-        let (number, transmission) = self.terminals.next();
+        let (number, fresh) = self.terminals.next();
+        let transmission = transmission.unwrap_or(fresh);
         sale.transmission = transmission.clone();
         let body = sale.frame(&self.dialects[usize::from(dialect)]);
         let mut ticket = self.ticket(number, place, dialect, relaxed);
         let found = self.read(&body, &mut ticket);
         assert_eq!(found, Read::Gate, "{sale:?}");
-        if relaxed {
-            self.relaxed.insert(ticket.request.key);
+        let request = &ticket.request;
+        if request.kind == Kind::Reversal {
+            let wanted = Wanted { named: request.original, amount: request.amount.0 };
+            self.stories.wanted.insert((request.key, request.contents), wanted);
+        } else if relaxed {
+            self.relaxed.insert(request.key);
         }
         self.note(format_args!(
-            "ticket {number}: {} {} stan {} of {} over conduit {conduit}",
-            sale.mti, sale.product, sale.stan, sale.terminal
+            "ticket {number}: {} {} stan {} of {} at {transmission} naming {:?} over conduit {conduit}",
+            sale.mti, sale.product, sale.stan, sale.terminal, sale.original
         ));
-        self.terminals.open.insert(number, Waiting { place, transmission, cut_over: false });
+        self.terminals.open.insert(number, Waiting { place, transmission: transmission.clone() });
         self.process.requests.push_back(ticket);
+        Some(transmission)
     }
 
     pub(super) fn cut_over(&mut self) {
@@ -82,7 +112,7 @@ impl World {
         build.finish().expect("fits");
         let mut ticket = self.ticket(number, place, 0, false);
         assert_eq!(self.read(&body, &mut ticket), Read::Gate);
-        self.terminals.open.insert(number, Waiting { place, transmission, cut_over: true });
+        self.terminals.open.insert(number, Waiting { place, transmission });
         self.process.requests.push_back(ticket);
     }
 

@@ -5,6 +5,7 @@ use crate::process::LINKS;
 use crate::story::Stand;
 use crate::support::message::Sale;
 use switchyard_core::flight::Phase;
+use switchyard_core::session::Report;
 
 impl World {
     /// Everything moves on by so much time.
@@ -25,6 +26,9 @@ impl World {
             for side in &mut self.process.sides {
                 side.turn(now, usize::MAX);
                 for report in side.reports.drain(..) {
+                    if let Report::Undone(order) = &report {
+                        self.process.undoing.remove(&order.flight);
+                    }
                     self.process.gate.heard(now, side.id, report);
                 }
                 self.never_sent.extend(side.never_sent.drain(..));
@@ -80,7 +84,16 @@ impl World {
 
     pub(super) fn account_for_everything(&mut self) {
         assert!(self.disk.fold() == *self.process.gate.state(), "fold: the state is not the fold of its log");
-        let ends = [Stand::Sold, Stand::Approved, Stand::Declined, Stand::Settled, Stand::Parked];
+        let ends = [
+            Stand::Sold,
+            Stand::Approved,
+            Stand::Declined,
+            Stand::Cancelled,
+            Stand::Settled,
+            Stand::Parked,
+            Stand::Withdrawn,
+            Stand::Unloaded,
+        ];
         let mut owners = std::collections::HashMap::new();
         for (flight, story) in &self.stories.flights {
             assert!(ends.contains(&story.stand), "one-terminal-outcome: {flight} is {:?}", story.stand);
@@ -116,9 +129,15 @@ impl World {
             }
         }
         // Everything that was ever asked is asked again: what was told before must be told again.
-        for sale in std::mem::take(&mut self.terminals.history) {
+        for known in std::mem::take(&mut self.terminals.history) {
             let conduit = self.random.below(CONDUITS.len());
-            self.ask(Sale { mti: 201, ..sale }, conduit);
+            self.send(Sale { mti: 201, ..known.sale }, conduit, None);
+            self.move_on(1_000);
+        }
+        for reversal in std::mem::take(&mut self.terminals.reversals) {
+            let conduit = self.random.below(CONDUITS.len());
+            let transmission = reversal.local.is_empty().then(|| reversal.transmission.clone());
+            self.send(reversal, conduit, transmission);
             self.move_on(1_000);
         }
         for _ in 0..60 {

@@ -1,17 +1,19 @@
 //! The gate's turns, and everything that becomes visible through it: each thing is looked at before it leaves.
 
 use super::World;
-use crate::story::Stand;
+use crate::story::Found;
 use crate::support::message::Answer;
-use switchyard_core::account::Account;
 use switchyard_core::adapter::{Ask, Order};
 use switchyard_core::answer::answer;
 use switchyard_core::catalogue::Service;
+use switchyard_core::code::Code;
 use switchyard_core::fact::Fact;
 use switchyard_core::gate::Released;
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::pack::Unpack;
+use switchyard_core::request::Kind;
 use switchyard_core::secret::Secret;
+use switchyard_core::session::Report;
 use switchyard_core::ticket::{Errand, Ticket};
 
 impl World {
@@ -23,6 +25,9 @@ impl World {
             self.never_sent.extend(side.never_sent.drain(..));
             let items = self.random.below(6);
             for report in side.reports.drain(..items.min(side.reports.len())) {
+                if let Report::Undone(order) = &report {
+                    self.process.undoing.remove(&order.flight);
+                }
                 gate.heard(now, side.id, report);
             }
         }
@@ -58,8 +63,9 @@ impl World {
         }
         for ticket in released.tickets {
             match ticket.errand {
-                Errand::Recall => self.process.recalls.push_back(ticket),
-                _ => self.respond(ticket),
+                Errand::Recall | Errand::Status | Errand::Original => self.process.recalls.push(ticket),
+                Errand::Ask | Errand::Answer => self.respond(ticket),
+                Errand::Seek => panic!("nothing lies in a run here"),
             }
         }
     }
@@ -76,15 +82,19 @@ impl World {
         assert_eq!((tried.supplier, tried.rrn), (order.supplier, order.rrn));
         match order.ask {
             Ask::Sale => {
+                assert_eq!(story.reversed_at, None, "an original is sent after its reversal (S-7)");
                 let relaxed = self.relaxed.contains(&story.key) && story.service != Service::Voucher;
                 assert!(
                     tried.at < if relaxed { written } else { durable },
                     "durable-before-visible: a sale before its intent"
                 );
             }
-            Ask::Reversal { .. } => {
+            Ask::Reversal { .. } | Ask::Status => {
                 let needs = story.doubted_at.expect("durable-before-visible: a reversal before its doubt");
                 assert!(needs < durable, "durable-before-visible: a reversal before its doubt");
+                assert_eq!((order.stan, order.original_stan), (story.undo_stan, tried.stan));
+                let before = self.process.undoing.insert(order.flight, order.supplier);
+                assert_eq!(before, None, "one original has two reversals open at its supplier (S-7)");
             }
         }
     }
@@ -92,65 +102,72 @@ impl World {
     /// The answer of a ticket is written.
     pub(super) fn respond(&mut self, ticket: Box<Ticket>) {
         let outcome = Outcome::unpack(&mut Unpack(&ticket.outcome)).expect("an outcome");
-        let story = self.stories.flights.get(&outcome.flight);
-        if let Some(story) = story {
+        self.check_answer(&ticket, &outcome);
+        let (mut secret, mut body) = (Secret::new(), Vec::new());
+        answer(&self.dialects, &ticket, &self.keyring, &mut secret, &mut body)
+            .expect("an answer can be built");
+        let read = Answer::read(&self.dialects[usize::from(ticket.dialect)], &body);
+        let line = format!("answer {} to ticket {:?}, {}", read.code, &ticket.header[6..], outcome.flight);
+        self.terminals.hear(&ticket, read, &self.stories);
+        self.note(line);
+    }
+
+    /// `durable-before-visible`, for what goes to a terminal.
+    fn check_answer(&self, ticket: &Ticket, outcome: &Outcome<'_>) {
+        let durable = self.disk.durable();
+        let request = &ticket.request;
+        if let Some(undo) = self.stories.undos.get(&outcome.flight) {
+            assert!(
+                undo.at < durable,
+                "durable-before-visible: a reversal is answered before its fact (S-17)"
+            );
+        } else if let Some(story) = self.stories.flights.get(&outcome.flight) {
             let at =
                 story.answered_at.expect("durable-before-visible: an answer before its outcome is written");
             let secret = story.service == Service::Voucher && outcome.verdict == Verdict::Approved;
             let upto = if ticket.relaxed && !secret { self.disk.written() } else { self.disk.durable() };
             assert!(at < upto, "durable-before-visible: an answer before its outcome");
-        } else if ticket.request.kind != switchyard_core::request::Kind::CutOver {
+        } else if request.kind != Kind::CutOver {
             assert_eq!(
                 outcome.verdict,
                 Verdict::Declined,
                 "durable-before-visible: an answer before its outcome is written"
             );
         }
-        let (mut secret, mut body) = (Secret::new(), Vec::new());
-        answer(&self.dialects, &ticket, &self.keyring, &mut secret, &mut body)
-            .expect("an answer can be built");
-        let read = Answer::read(&self.dialects[usize::from(ticket.dialect)], &body);
-        let line = format!("answer {} to ticket {:?}, {}", read.code, &ticket.header[6..], outcome.flight);
-        self.terminals.hear(&ticket, read, story);
-        self.note(line);
+        if outcome.code == Code::CANCELLED && !self.stories.flights.contains_key(&outcome.flight) {
+            let reversed = match (request.kind, self.stories.find(request.original)) {
+                (Kind::Sale, _) => self.stories.reversed_at(request),
+                (_, Some(Found::Blocked(at))) => Some(at),
+                (_, Some(Found::Flight(number))) => self.stories.flights[&number].reversed_at,
+                (_, None) => None,
+            };
+            let at = reversed.expect("durable-before-visible: 17 before the reversal is written");
+            assert!(at < durable, "durable-before-visible: 17 before the reversal is durable");
+        }
     }
 
-    /// The keeper reads stored answers.
+    /// The keeper reads what some of the tickets that it has want, in any order.
+    pub(super) fn keep_some(&mut self) {
+        for _ in 0..self.random.below(4) {
+            if self.process.recalls.is_empty() {
+                return;
+            }
+            let at = self.random.below(self.process.recalls.len());
+            let ticket = self.process.recalls.remove(at);
+            self.bring_back(ticket);
+        }
+    }
+
+    /// The keeper reads everything that it was asked for.
     pub(super) fn keep(&mut self) {
-        while let Some(mut ticket) = self.process.recalls.pop_front() {
-            self.disk.keep(&mut ticket);
-            self.respond(ticket);
+        for ticket in std::mem::take(&mut self.process.recalls) {
+            self.bring_back(ticket);
         }
     }
 
-    /// What must hold at every moment.
-    pub(super) fn look(&mut self) {
-        let gate = &mut self.process.gate;
-        assert_eq!(gate.misfit(), None);
-        assert_eq!(gate.state().accounts.sum(), 0, "money-conserved");
-        if gate.log().facts() > 0 {
-            return;
-        }
-        for supplier in gate.catalogue().suppliers.iter().filter(|supplier| !supplier.local) {
-            let supply = gate.supply(supplier.id).expect("known");
-            let asked = self.stories.count(supplier.id, Stand::Asked);
-            let doubts = self.stories.count(supplier.id, Stand::Doubt);
-            let held = (supply.in_flight() as usize, supply.advices() as usize);
-            assert!(held.0 <= supply.window() as usize, "bounded: the window of {}", supplier.code);
-            // What a crash left open holds an advice credit, and none of the window.
-            assert_eq!(held, (asked, asked + doubts), "bounded: the credits of {}", supplier.code);
-        }
-        for network in &gate.catalogue().networks {
-            let balance = gate.state().accounts.balance(Account::Network(network.id));
-            let reserved = self.stories.reserved.get(&network.id).copied().unwrap_or(0);
-            let posted = self.stories.posted.get(&network.id).copied().unwrap_or(0);
-            assert_eq!(
-                (balance.posted.0, balance.reserved.0),
-                (posted, reserved),
-                "money-conserved: {}",
-                network.code
-            );
-            assert!(posted - reserved >= -network.funding.line().0, "a network sold more than it can pay");
-        }
+    fn bring_back(&mut self, mut ticket: Box<Ticket>) {
+        self.disk.keep(&mut ticket);
+        let now = self.now();
+        self.process.gate.recalled(now, ticket);
     }
 }

@@ -1,0 +1,143 @@
+//! Reversals that meet something on its way: the sync, the keeper, a power cut, a name that nobody knows yet (S-4, S-5, S-17). The simulator found each of these.
+
+use crate::reversals::{accepted, approved, topup, undone, voucher};
+use crate::support::bench::Bench;
+use crate::support::books::catalogue;
+use crate::support::message::Sale;
+use switchyard_core::catalogue::ReversalMeaning;
+use switchyard_core::session::Report;
+use switchyard_core::state::SETTLED_KEPT_MS;
+
+/// The answers so far, by the connection's slot.
+fn codes(bench: &mut Bench) -> Vec<(u32, String)> {
+    let mut codes: Vec<_> = bench.answers.drain(..).map(|(slot, answer)| (slot, answer.code)).collect();
+    codes.sort();
+    codes
+}
+
+#[test]
+fn what_a_power_cut_can_take_back_is_not_said() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    bench.ask(0, &sale);
+    bench.syncing = false;
+    bench.ask(1, &sale.reversal(2));
+    bench.ask(2, &Sale { mti: 201, ..sale.clone() });
+    bench.ask(3, &sale.inquiry(3));
+    let never = topup(4);
+    bench.ask(4, &never.reversal(5));
+    bench.ask(5, &never);
+    assert_eq!(codes(&mut bench), [], "the reversals are not durable, so nobody is told 17");
+    bench.syncing = true;
+    bench.flush();
+    let said = [(1, "00"), (2, "17"), (3, "17"), (4, "00"), (5, "17")];
+    assert_eq!(codes(&mut bench), said.map(|(slot, code)| (slot, code.to_string())));
+}
+
+#[test]
+fn a_name_is_durable_before_its_message_is_answered() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    approved(&mut bench, &sale);
+    let repeat = Sale { mti: 201, transmission: "1121130000".into(), ..sale.clone() };
+    bench.syncing = false;
+    bench.ask(0, &repeat);
+    assert_eq!(
+        codes(&mut bench),
+        [],
+        "a power cut would leave an answer under a name that no reversal finds"
+    );
+    bench.disk.cut(0);
+    bench.syncing = true;
+    bench.restart(catalogue());
+    assert_eq!(bench.asked(&repeat).code, "00");
+    bench.disk.cut(0);
+    bench.restart(catalogue());
+    accepted(&bench.reversed(&repeat.reversal(9)), 410);
+    assert_eq!(bench.asked(&sale).code, "17");
+}
+
+#[test]
+fn a_doubt_that_ended_long_ago_can_be_reversed() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    bench.ask(0, &sale);
+    let order = bench.order();
+    bench.heard(order.supplier, Report::TimedOut(order));
+    assert_eq!(bench.answer().code, "68");
+    let order = bench.order();
+    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    // Nothing was folded since that would have forgotten it: the reversal itself does.
+    bench.pass(SETTLED_KEPT_MS + 1);
+    accepted(&bench.reversed(&sale.reversal(2)), 410);
+    assert_eq!(bench.asked(&sale).code, "17");
+}
+
+#[test]
+fn an_answer_that_the_keeper_reads_is_not_given_after_the_reversal() {
+    let mut bench = Bench::new();
+    bench.keeper_waits = true;
+    let sale = voucher(1);
+    assert!(bench.asked(&sale).tag(b"20").is_some());
+    bench.ask(1, &Sale { mti: 201, ..sale.clone() });
+    bench.ask(2, &sale.inquiry(3));
+    bench.ask(3, &sale.reversal(2));
+    assert_eq!(bench.away.len(), 3);
+    // The reversal's record is read first.
+    bench.away.reverse();
+    bench.bring_back();
+    let said = [(1, "17"), (2, "17"), (3, "00")];
+    assert_eq!(codes(&mut bench), said.map(|(slot, code)| (slot, code.to_string())));
+}
+
+#[test]
+fn a_reversal_and_its_repeat_that_wait_for_the_keeper_together_are_answered_alike() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    approved(&mut bench, &sale);
+    let reversal = sale.reversal(2);
+    bench.ask(1, &reversal);
+    bench.ask(2, &Sale { mti: 401, ..reversal });
+    assert_eq!(bench.away.len(), 2);
+    bench.bring_back();
+    let [(_, first), (_, again)] = &bench.answers[..] else { panic!("{:?}", bench.answers) };
+    assert_eq!(first, again);
+    accepted(again, 410);
+    assert_eq!(bench.orders.len(), 1);
+}
+
+#[test]
+fn a_reversal_by_local_time_is_repeated_with_another_transmission_time() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    approved(&mut bench, &sale);
+    let reversal = Sale { mti: 400, transmission: "1121150000".into(), ..sale };
+    let first = bench.reversed(&reversal);
+    assert_eq!(first.code, "00");
+    let repeat = Sale { mti: 401, transmission: "1121150100".into(), ..reversal };
+    let again = bench.reversed(&repeat);
+    assert_eq!((&again.elements, &again.transmission), (&first.elements, &repeat.transmission));
+    assert_eq!(bench.orders.len(), 1);
+}
+
+#[test]
+fn a_name_that_never_arrived_hides_no_sale() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    approved(&mut bench, &sale);
+    // The first message was lost, its repeat was not; the terminal names the first one.
+    let lost = Sale { transmission: "1121110000".into(), ..sale.clone() };
+    accepted(&bench.reversed(&lost.reversal(2)), 410);
+    assert!(bench.orders.is_empty(), "nothing says that these are one");
+    assert_eq!(bench.asked(&lost).code, "17", "that message is reversed, whenever it comes");
+    let both = |original: &Sale, stan| Sale { local: original.local.clone(), ..original.reversal(stan) };
+    accepted(&bench.reversed(&both(&lost, 3)), 410);
+    assert_eq!(bench.orders.len(), 1, "the local time says it");
+    assert_eq!(bench.asked(&sale).code, "17");
+
+    let later = topup(5);
+    let lost = Sale { transmission: "1121110000".into(), ..later.clone() };
+    accepted(&bench.reversed(&lost.reversal(6)), 410);
+    accepted(&bench.reversed(&both(&lost, 7)), 410);
+    assert_eq!(bench.asked(&later).code, "17", "blocked by the name that the second reversal added");
+}
