@@ -131,10 +131,14 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// The yard did not answer in time.
-    #[error("the switch did not stop in time; what was open is resolved at the next start")]
+    #[error(
+        "the switch did not stop in time; every answer that was given stands, and what was open is resolved at the next start"
+    )]
     Late,
     /// The journal could not be closed.
-    #[error("the journal was not closed: {0}; what was open is resolved at the next start")]
+    #[error(
+        "the journal was not closed: {0}; every answer that was given stands, and what was open is resolved at the next start"
+    )]
     Journal(String),
 }
 

@@ -62,7 +62,9 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
     io.text("");
     while !signals.wait(WAIT) {}
     eprintln!("switchyard: ending in order; once more ends at once");
-    stop(running)
+    let exit = stop(running)?;
+    eprintln!("switchyard: ended in order; the journal is sealed");
+    Ok(exit)
 }
 
 /// Stops a switch in order.
@@ -92,6 +94,9 @@ pub fn not_started(error: StartError) -> Failure {
     match error {
         StartError::Door(DoorError::Listen { .. } | DoorError::Berth { .. }) | StartError::Admin { .. } => {
             failure.help("end what listens there, or choose another address; `demo` takes --port-base")
+        }
+        StartError::Journal(error @ (JournalError::Io { .. } | JournalError::NoSegment)) => {
+            failure.help(error.advice())
         }
         _ => failure,
     }
