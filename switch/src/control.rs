@@ -299,12 +299,14 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 18] = [
+const GAUGES: [&str; 20] = [
     "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
     "switchyard_conduit_tickets",
     "switchyard_gate_in_flight",
     "switchyard_gate_window_requests",
+    "switchyard_gate_window_bytes",
+    "switchyard_gate_runs",
     "switchyard_gate_written_bytes",
     "switchyard_gate_durable_bytes",
     "switchyard_gate_segments_prepared",

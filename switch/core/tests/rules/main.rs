@@ -21,3 +21,4 @@ mod reversal_races;
 mod reversals;
 mod routing;
 mod sessions;
+mod window;
