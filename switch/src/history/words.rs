@@ -110,9 +110,6 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
             format!("outcome unknown, {why}: answered 68, being reversed")
         }
         Fact::Settled { settlement: Settlement::Reversed, .. } => "reversed at the supplier".to_owned(),
-        Fact::Settled { settlement: Settlement::NotPerformed, .. } => {
-            "over: the supplier says that it did not perform it".to_owned()
-        }
         Fact::Settled { settlement: Settlement::NotFound, .. } => {
             "over: the supplier does not know it, and will not perform it".to_owned()
         }
