@@ -558,13 +558,14 @@ impl Handler<Close> for GateActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
-        let Some(journal) = self.journal.take() else { return Ok(()) };
+        // However this ends, the thread that writes checkpoints ends after it.
+        let (journal, checkpointer) = (self.journal.take(), self.checkpointer.take());
+        let Some(journal) = journal else { return Ok(()) };
         let facts = journal.facts();
         journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())?;
-        // The last checkpoint, of everything: the next start has nothing to replay. The thread ends after it.
-        let told =
-            self.checkpointer.take().and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
-        let _ = told.map(|durable| durable.send(()));
+        // The last checkpoint, of everything: the next start has nothing to replay.
+        let durable = checkpointer.and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
+        let _ = durable.map(|durable| durable.send(()));
         Ok(())
     }
 }

@@ -20,8 +20,8 @@ use switchyard_loadtest::report::{LiveCounters, Report};
 use switchyard_loadtest::supplier::{self, Mode, SupplierHost};
 use tokio_util::sync::CancellationToken;
 
-/// How long the switch may take to listen.
-const START: Duration = Duration::from_secs(30);
+/// How long a process may take to listen; a switch over a long journal without checkpoints takes its time.
+const START: Duration = Duration::from_secs(120);
 /// How long requests are sent before they are measured.
 const WARM_UP_MS: u64 = 1_000;
 /// How long answers are awaited at the end.

@@ -11,7 +11,7 @@ use switchyard_core::state::State;
 
 use super::JournalOptions;
 use super::checkpoint::{self, CheckpointFault};
-use super::error::{JournalError, io_error};
+use super::error::JournalError;
 use super::folder::{Folder, Found};
 use super::replay::{Replayed, Walk};
 use crate::keys::Kek;
@@ -41,7 +41,6 @@ impl Inspection {
     }
 
     fn of(folder: Folder) -> Result<Inspection, JournalError> {
-        std::fs::read_dir(folder.path()).map_err(io_error("list", folder.path()))?;
         let segments = folder.segments()?;
         let mut options = JournalOptions::default();
         // A header that does not read is told when the log is followed.

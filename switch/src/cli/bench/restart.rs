@@ -30,6 +30,7 @@ use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::pack::Pack;
 use switchyard_core::state::State;
 use switchyard_core::text::Text;
+use switchyard_loadtest::process::Usage;
 
 /// Records that are open at a time while the journal is written.
 const OPEN_MAX: u64 = 64;
@@ -37,6 +38,8 @@ const OPEN_MAX: u64 = 64;
 const FRAME_BYTES: usize = 160;
 /// Longest wait for the disk while the journal is written, and for a switch to end.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+const HEAD: &str = "start                       ready s  CPU s  listening s  replayed   RSS MiB  journal MiB  checkpoints MiB";
 
 /// Options of `bench restart`.
 #[derive(Clone, Debug, Args)]
@@ -72,9 +75,7 @@ pub fn run(args: &RestartArgs) -> Result<Exit, String> {
     let _suppliers = Bed::suppliers(a, b)?;
     if !args.json {
         println!("{}", written.line());
-        println!(
-            "start                              ready s  listening s  replayed  journal MiB  checkpoints MiB"
-        );
+        println!("{HEAD}");
     }
     let start = |name: &str, signal: Signal| {
         let sizes = sizes(&settings.data.join("journal"))?;
@@ -98,13 +99,18 @@ pub fn run(args: &RestartArgs) -> Result<Exit, String> {
 struct Written {
     records: u64,
     took: Duration,
+    snapshot_max: Duration,
 }
 
 impl Written {
     fn line(&self) -> String {
         let seconds = self.took.as_secs_f64();
         let rate = self.records as f64 / seconds;
-        format!("{} records written and applied in {seconds:.1} s, {rate:.0} a second", self.records)
+        let snapshot_us = self.snapshot_max.as_micros();
+        let records = self.records;
+        format!(
+            "{records} records written and applied in {seconds:.1} s, {rate:.0} a second; a snapshot took the writer {snapshot_us} µs at most"
+        )
     }
 }
 
@@ -127,6 +133,7 @@ fn write(settings: &Settings, records: u64) -> Result<Written, String> {
         keys: KeyHash::new([7; 16]),
         frame: [b'0'; FRAME_BYTES],
         wall_ms: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
+        snapshot_max: Duration::ZERO,
     };
     writer.name()?;
     let (mut at, last_checkpoint) = (0, records - facts_max);
@@ -141,13 +148,13 @@ fn write(settings: &Settings, records: u64) -> Result<Written, String> {
             writer.checkpoint(true)?;
         }
     }
-    let Writer { journal, mut log, checkpointer, .. } = writer;
+    let Writer { journal, mut log, checkpointer, snapshot_max, .. } = writer;
     drop(checkpointer);
     journal.close(&mut log, PATIENCE).map_err(|error| error.to_string())?;
     if !thread.wait(PATIENCE) {
         return Err("the checkpoint was not written in time".into());
     }
-    Ok(Written { records, took: began.elapsed() })
+    Ok(Written { records, took: began.elapsed(), snapshot_max })
 }
 
 /// Writes records as the gate would.
@@ -159,6 +166,8 @@ struct Writer {
     keys: KeyHash,
     frame: [u8; FRAME_BYTES],
     wall_ms: u64,
+    /// The longest that a snapshot took: what a checkpoint costs the gate.
+    snapshot_max: Duration,
 }
 
 impl Writer {
@@ -233,7 +242,10 @@ impl Writer {
         if !must && !self.checkpointer.is_due(facts) {
             return Ok(());
         }
-        let Some(durable) = self.checkpointer.give(facts, self.state.snapshot()) else { return Ok(()) };
+        let began = Instant::now();
+        let snapshot = self.state.snapshot();
+        self.snapshot_max = self.snapshot_max.max(began.elapsed());
+        let Some(durable) = self.checkpointer.give(facts, snapshot) else { return Ok(()) };
         while self.journal.durable() <= self.state.last {
             if let Some(failure) = self.journal.failure() {
                 return Err(failure.to_string());
@@ -271,8 +283,11 @@ fn sizes(journal: &Path) -> Result<[u64; 2], String> {
 /// A start, as the process says it and as a client sees it.
 struct Started {
     ready_s: f64,
+    /// CPU time of the process until a client saw it listen: what the start costs, whoever else is at work on the machine.
+    cpu_s: f64,
     listening_s: f64,
     replayed: u64,
+    rss_mib: u64,
 }
 
 /// Starts the switch, waits until it is ready, and ends it by a signal.
@@ -287,6 +302,7 @@ fn start(folder: &Path, conduit: SocketAddr, signal: Signal) -> Result<Started, 
     let why = |error: String| format!("{error}\n{}", std::fs::read_to_string(&log).unwrap_or_default());
     wait_until_listening(conduit, &mut switch).map_err(why)?;
     let listening_s = began.elapsed().as_secs_f64();
+    let usage = Usage::of(switch.0.id()).map_err(|error| error.to_string())?;
     let ready = ready(&mut switch).map_err(why)?;
     let pid = Pid::from_raw(i32::try_from(switch.0.id()).map_err(|error| error.to_string())?);
     kill(pid, signal).map_err(|error| error.to_string())?;
@@ -298,7 +314,7 @@ fn start(folder: &Path, conduit: SocketAddr, signal: Signal) -> Result<Started, 
         std::thread::park_timeout(Duration::from_millis(5));
     }
     let (ready_s, replayed) = ready;
-    Ok(Started { ready_s, listening_s, replayed })
+    Ok(Started { ready_s, cpu_s: usage.cpu_s, listening_s, replayed, rss_mib: usage.rss_kib >> 10 })
 }
 
 /// The seconds and the records that the switch says on its first line: `switchyard is ready, after 0.31 s (… 4 records replayed)`.
@@ -316,16 +332,16 @@ fn ready(switch: &mut Owned) -> Result<(f64, u64), String> {
 }
 
 fn print(args: &RestartArgs, name: &str, started: &Started, [journal_mib, checkpoints_mib]: [u64; 2]) {
-    let Started { ready_s, listening_s, replayed } = started;
+    let Started { ready_s, cpu_s, listening_s, replayed, rss_mib } = started;
     if args.json {
         let line = serde_json::json!({
-            "start": name, "records": args.records, "ready_s": ready_s, "listening_s": listening_s,
-            "replayed": replayed, "journal_mib": journal_mib, "checkpoints_mib": checkpoints_mib,
+            "start": name, "records": args.records, "ready_s": ready_s, "cpu_s": cpu_s, "listening_s": listening_s,
+            "replayed": replayed, "rss_mib": rss_mib, "journal_mib": journal_mib, "checkpoints_mib": checkpoints_mib,
         });
         println!("{line}");
     } else {
         println!(
-            "{name:<34} {ready_s:>7.2} {listening_s:>12.2} {replayed:>9} {journal_mib:>12} {checkpoints_mib:>16}"
+            "{name:<27} {ready_s:>7.2} {cpu_s:>6.2} {listening_s:>12.2} {replayed:>9} {rss_mib:>9} {journal_mib:>12} {checkpoints_mib:>16}"
         );
     }
 }

@@ -11,13 +11,13 @@ use switchyard_core::details::{self, Detail};
 use switchyard_core::fact::{Cause, Fact, NameKind, Proof, Settlement};
 use switchyard_core::flight::{Attempt, Flight};
 use switchyard_core::ids::{FlightNo, NetworkId};
-use switchyard_core::operate::Act;
+use switchyard_core::operate::{Act, Action, Party};
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::reversal::{Taken, Undone};
 use switchyard_core::text::Text;
 
 /// The names of facts, as `--kind` takes them.
-pub const KINDS: [&str; 16] = [
+pub const KINDS: [&str; 18] = [
     "named",
     "deposit",
     "day",
@@ -33,6 +33,8 @@ pub const KINDS: [&str; 16] = [
     "contradicted",
     "replayed",
     "undo",
+    "operated",
+    "cut-over",
     "seen",
 ];
 
@@ -129,34 +131,45 @@ impl Shown {
         }
     }
 
-    fn act(self, act: &Act, names: Names<'_>) -> Self {
+    fn action(self, action: &Action, names: Names<'_>) -> Self {
+        let by =
+            if action.by.name.is_empty() { action.by.uid.to_string() } else { action.by.name.to_string() };
+        let shown = self.with("by", by).text("reason", action.reason);
         let network = |id: NetworkId| names(NameKind::Network, id.0);
-        match act {
+        match &action.act {
             Act::Credited { network: id, amount } => {
-                self.with("act", "credited").with("network", network(*id)).with("amount_minor", amount.0)
+                shown.with("act", "credited").with("network", network(*id)).with("amount_minor", amount.0)
             }
             Act::Debited { network: id, amount } => {
-                self.with("act", "debited").with("network", network(*id)).with("amount_minor", amount.0)
+                shown.with("act", "debited").with("network", network(*id)).with("amount_minor", amount.0)
             }
-            Act::Terminal { terminal, blocked } => Self { terminal: Some(*terminal), ..self }
-                .with("act", if *blocked { "blocked" } else { "unblocked" }),
-            Act::Supplier { supplier, drained } => self
+            Act::Terminal { terminal, blocked } => {
+                let shown = Self { terminal: Some(*terminal), ..shown };
+                shown.with("act", if *blocked { "blocked" } else { "unblocked" })
+            }
+            Act::Supplier { supplier, drained } => shown
                 .with("act", if *drained { "drained" } else { "resumed" })
                 .with("supplier", names(NameKind::Supplier, supplier.0)),
-            Act::DayClosed { network: id, date, until_ms } => self
+            Act::DayClosed { network: id, date, until_ms } => shown
                 .with("act", "day closed")
                 .with("network", network(*id))
                 .with("date", *date)
                 .with("until", time(*until_ms)),
-            Act::Loaded { product, batch, count } => self
+            Act::Loaded { product, batch, count } => shown
                 .with("act", "loaded")
                 .with("product", names(NameKind::Product, product.0))
                 .text("batch", *batch)
                 .with("vouchers", *count),
             Act::Retried { flight, stan } => {
-                self.of(*flight).with("act", "retried").with("supplier_stan", format!("{stan:06}"))
+                shown.with("act", "retried").of(*flight).with("supplier_stan", format!("{stan:06}"))
             }
-            Act::Settled { flight, .. } => self.of(*flight).with("act", "settled"),
+            Act::Settled { flight, to, .. } => {
+                let to = match to {
+                    Party::Network => "network",
+                    Party::Supplier => "supplier",
+                };
+                shown.with("act", "settled").of(*flight).with("to", to)
+            }
         }
     }
 
@@ -236,10 +249,8 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
             shown.with("code", ascii(&outcome.code.0)).undone(undone, names)
         }
         Fact::Seen { at_ms, .. } => Shown::new("seen").at(*at_ms),
-        Fact::Operated(action) => {
-            Shown::new("operated").at(action.at_ms).text("by", action.by.name).act(&action.act, names)
-        }
-        Fact::CutOver { at_ms, network, date, until_ms, stan, .. } => Shown::new("cut_over")
+        Fact::Operated(action) => Shown::new("operated").at(action.at_ms).action(action, names),
+        Fact::CutOver { at_ms, network, date, until_ms, stan, .. } => Shown::new("cut-over")
             .at(*at_ms)
             .with("network", names(NameKind::Network, network.0))
             .with("date", *date)

@@ -45,7 +45,7 @@ impl Stories {
         let by_named = named.named.and_then(|named| self.names.get(&named)).and_then(|key| flight(*key));
         by_named
             .or_else(|| flight(named.key?))
-            .or_else(|| blocked(named.key).or_else(|| blocked(named.named)).map(Found::Blocked))
+            .or_else(|| blocked(named.key).into_iter().chain(blocked(named.named)).min().map(Found::Blocked))
     }
 
     /// Whether different reversals have this key.
@@ -53,13 +53,12 @@ impl Stories {
         self.ambiguous.contains(&key)
     }
 
-    /// Where the reversal lies that a request for a sale comes after.
+    /// Where the first reversal lies that a request for a sale comes after.
     pub(crate) fn reversed_at(&self, request: &Request) -> Option<Lsn> {
         let blocked = |key| self.blocked.get(&key).copied();
         let flight = self.keys.get(&request.key).and_then(|number| self.flights.get(number));
-        blocked(request.key)
-            .or_else(|| blocked(request.named))
-            .or_else(|| flight.and_then(|story| story.reversed_at))
+        let reversed = flight.and_then(|story| story.reversed_at);
+        [blocked(request.key), blocked(request.named), reversed].into_iter().flatten().min()
     }
 
     /// What of a reversal's keys no earlier one blocked.
