@@ -26,8 +26,29 @@ fn talkative(data: &Path) -> Demo {
     Demo::start_as(command, data)
 }
 
-/// Commands that show what a data folder or its switch has.
-const SHOWN: [&[&str]; 3] = [&["stock", "show"], &["stock", "show", "--json"], &["keys", "show"]];
+/// Commands that show what a data folder or its switch has, over the operators' socket where a switch runs.
+const SHOWN: [&[&str]; 9] = [
+    &["stock", "show"],
+    &["stock", "show", "--json"],
+    &["keys", "show"],
+    &["position", "show"],
+    &["advices", "list"],
+    &["transaction", "find", "--terminal", "T0000001", "--limit", "100"],
+    &["transaction", "find", "--terminal", "T0000001", "--limit", "100", "--json"],
+    &["audit"],
+    &["audit", "--json"],
+];
+
+/// What they print.
+fn shown(data: &Path) -> Vec<(String, Vec<u8>)> {
+    let show = |command: &&[&str]| {
+        let output =
+            Command::new(PROGRAM).args(*command).arg("--data").arg(data).output().expect("the program");
+        assert!(output.status.success(), "{output:?}");
+        (format!("{command:?}"), [output.stdout, output.stderr].concat())
+    };
+    SHOWN.iter().map(show).collect()
+}
 
 /// The program, whose memory this test may read. It forbids core images and debuggers, after which only root may; for others it has
 /// to allow them, which changes nothing else.
@@ -159,12 +180,7 @@ fn places(demo: &Demo, data: &Path) -> Vec<(String, Vec<u8>)> {
         places.push((page.to_owned(), demo.page(page).into_bytes()));
     }
     places.push(("standard output".to_owned(), demo.printed().into_bytes()));
-    for command in SHOWN {
-        let output =
-            Command::new(PROGRAM).args(command).arg("--data").arg(data).output().expect("the program");
-        assert!(output.status.success(), "{output:?}");
-        places.push((format!("{command:?}"), [output.stdout, output.stderr].concat()));
-    }
+    places.extend(shown(data));
     places
 }
 
@@ -262,6 +278,8 @@ fn no_secret_stays_in_the_memory_of_the_process() {
     until("reversals, which need the card number, are over", || {
         demo.positions().iter().all(|(_, _, reserved)| *reserved == 0)
     });
+    // What operators ask for is read back from the journal, in the process that is looked at.
+    assert_nowhere(&canaries, &shown(data.path()));
     assert_nowhere(&canaries, &memory(demo.pid()));
     drop(clients);
     demo.end();

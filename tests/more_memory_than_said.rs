@@ -26,7 +26,7 @@ const WATCH: Duration = Duration::from_secs(5);
 /// Limits that can be reached in seconds.
 const SMALL: [(&str, &str, &str); 12] = [
     ("switchyard.toml", "#segment_bytes = 67_108_864", "segment_bytes = 4_194_304"),
-    ("switchyard.toml", "#duplicates_max = 8_000_000", "duplicates_max = 20_000"),
+    ("switchyard.toml", "#duplicate_bytes_max = 1_073_741_824", "duplicate_bytes_max = 2_097_152"),
     ("switchyard.toml", "#reversals_max = 100_000", "reversals_max = 4_096"),
     ("switchyard.toml", "#tickets_max = 16_384", "tickets_max = 4_096"),
     ("switchyard.toml", "#output_bytes_max = 268_435_456", "output_bytes_max = 1_048_576"),

@@ -69,8 +69,14 @@ row!(
         inquiries,
         /// Flights with a ticket that waits.
         in_flight,
-        /// Requests in the duplicate window.
+        /// Tickets whose key was looked for in runs.
+        sought,
+        /// Requests of the duplicate window that are in memory.
         window_requests,
+        /// What the duplicate window takes in memory, filters of runs among it, in bytes.
+        window_bytes,
+        /// Runs of requests that memory has given to files.
+        runs,
         /// Batches written.
         batches,
         /// Position up to which the journal is written, in bytes.

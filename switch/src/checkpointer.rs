@@ -14,6 +14,9 @@ use switchyard_core::log::Lsn;
 use switchyard_core::state::Snapshot;
 use tokio::sync::oneshot;
 
+/// How far the thread steps back, 1 to 19.
+const NICENESS: i32 = 10;
+
 /// When checkpoints are made, and how long the log is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointOptions {
@@ -66,6 +69,7 @@ impl Checkpointer {
         let busy = Arc::new(AtomicBool::new(false));
         let at_work = Arc::clone(&busy);
         std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
+            step_back();
             serve(&files, options.keep, &ordered, &at_work);
             // The journal's lock goes with the files, before anybody hears of the end.
             drop(files);
@@ -82,7 +86,12 @@ impl Checkpointer {
 
     /// Whether a snapshot is wanted, `facts` having been written since the start.
     pub fn is_due(&self, facts: u64) -> bool {
-        facts.wrapping_sub(self.facts_before) >= self.facts_max && !self.busy.load(Ordering::Acquire)
+        facts.wrapping_sub(self.facts_before) >= self.facts_max && !self.is_busy()
+    }
+
+    /// Whether a checkpoint is under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Acquire)
     }
 
     /// Hands a snapshot over. Whoever holds the answer tells it when the log is durable beyond the snapshot's position.
@@ -105,6 +114,11 @@ impl CheckpointThread {
     pub fn wait(self, at_most: Duration) -> bool {
         self.ended.into_inner().is_ok_and(|ended| ended.recv_timeout(at_most).is_ok())
     }
+}
+
+/// On few cores, what nobody waits for leaves them to what somebody does. Where the system refuses, it goes on as it is.
+fn step_back() {
+    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 fn serve(files: &CheckpointFiles, keep: Duration, ordered: &Receiver<Order>, busy: &AtomicBool) {

@@ -5,6 +5,7 @@
 //! nothing more is released and the process stops.
 //! Deliberately absent: decisions (the core's).
 
+mod cold;
 mod operate;
 
 pub use operate::{
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::journal::{Journal, Room};
 use crate::keeper::KeeperWish;
 use crate::ring::{Ring, Turn};
+use crate::runs::RunWish;
 use crate::stock::{self, StockReader};
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use switchyard_core::adapter::Order;
 use switchyard_core::gate::{Explained, Gate, Released};
 use switchyard_core::ids::{ProductId, SupplierId};
+use switchyard_core::index::Run;
 use switchyard_core::log::Lsn;
 use switchyard_core::operate::{Instruction, Operator, Reason};
 use switchyard_core::session::Report;
@@ -80,7 +83,7 @@ pub struct GateRings {
     pub requests: Arc<Ring<Box<Ticket>>>,
     /// Reversals and network management of all conduits: drained first (S-19).
     pub first: Arc<Ring<Box<Ticket>>>,
-    /// Tickets for which the keeper has read a stored answer, or a reversal's original.
+    /// Tickets for which the keeper has read a stored answer or a reversal's original, or looked into the runs.
     pub originals: Arc<Ring<Box<Ticket>>>,
     /// Reports of all suppliers.
     pub reports: Arc<Ring<(SupplierId, Report)>>,
@@ -94,6 +97,10 @@ pub struct GateRings {
     pub recalls: Arc<Ring<Box<Ticket>>>,
     /// Trays to be filled.
     pub wishes: Arc<Ring<KeeperWish>>,
+    /// Runs to be written or removed.
+    pub runs: Arc<Ring<RunWish>>,
+    /// Runs that are written; none for one that could not be.
+    pub written_runs: Arc<Ring<Option<Run>>>,
 }
 
 /// The actor.
@@ -118,6 +125,8 @@ pub struct GateActor {
     room: Room,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
+    /// Before that no run is wished for: the disk refused one.
+    spill_after_us: u64,
     /// None where there are none, and after the end.
     checkpointer: Option<Checkpointer>,
     fail: fn(String),
@@ -150,6 +159,7 @@ impl GateActor {
             sealed: false,
             room: Room::Plenty,
             arrivals: Vec::new(),
+            spill_after_us: 0,
             checkpointer: None,
             fail,
         }
@@ -170,6 +180,7 @@ impl GateActor {
         self.rings.originals.register(cx.waker());
         self.rings.reports.register(cx.waker());
         self.rings.trays.register(cx.waker());
+        self.rings.written_runs.register(cx.waker());
         self.journal.iter().for_each(|journal| journal.register(cx.waker()));
         self.watch_room();
         let more = self.take_in();
@@ -190,6 +201,7 @@ impl GateActor {
     /// Drains the rings: reports, reversals, sales. Whether there may be more.
     fn take_in(&mut self) -> bool {
         let now = self.clock.now();
+        self.spill(now.mono_us);
         while let Some(filled) = self.rings.trays.pop() {
             self.fill(filled);
         }
@@ -201,7 +213,10 @@ impl GateActor {
             }
         }
         while let Some(ticket) = self.rings.originals.pop() {
-            self.gate.recalled(now, ticket);
+            match ticket.errand {
+                Errand::Seek => self.gate.sought(now, ticket),
+                _ => self.gate.recalled(now, ticket),
+            }
             if self.gate.log().is_full() {
                 return true;
             }
@@ -259,6 +274,7 @@ impl GateActor {
         }
         self.gate.release(journal.written(), durable, &mut self.released);
         journal.set_awaited(self.gate.awaits_sync() || !self.arrivals.is_empty());
+        self.send_seeks();
         if self.released.tickets.is_empty() && self.released.orders.is_empty() {
             return;
         }
@@ -372,6 +388,7 @@ impl GateActor {
         show(&row.refused, counters.refused);
         show(&row.repeats, counters.repeats);
         show(&row.joined, counters.joined);
+        show(&row.sought, counters.sought);
         show(&row.approved, counters.approved);
         show(&row.declined, counters.declined);
         show(&row.unknown, counters.unknown);
@@ -387,7 +404,10 @@ impl GateActor {
         show(&row.withdrawn, counters.withdrawn);
         show(&row.inquiries, counters.inquiries);
         show(&row.in_flight, self.gate.waiting() as u64);
-        show(&row.window_requests, self.gate.state().index.len() as u64);
+        let index = &self.gate.state().index;
+        show(&row.window_requests, index.len() as u64);
+        show(&row.window_bytes, index.bytes() as u64);
+        show(&row.runs, index.runs().len() as u64);
         show(&row.batches, self.batches);
         if let Some(journal) = &self.journal {
             show(&row.written_bytes, journal.written().0);
@@ -424,6 +444,7 @@ impl GateActor {
     fn pulse(&mut self, _: &mut Context<Self>) {
         self.watch_room();
         self.wish_all();
+        self.age();
         self.show_supplies();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
@@ -537,13 +558,14 @@ impl Handler<Close> for GateActor {
     type Result = Result<(), String>;
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
-        let Some(journal) = self.journal.take() else { return Ok(()) };
+        // However this ends, the thread that writes checkpoints ends after it.
+        let (journal, checkpointer) = (self.journal.take(), self.checkpointer.take());
+        let Some(journal) = journal else { return Ok(()) };
         let facts = journal.facts();
         journal.close(self.gate.log(), Duration::from_secs(5)).map_err(|error| error.to_string())?;
-        // The last checkpoint, of everything: the next start has nothing to replay. The thread ends after it.
-        let told =
-            self.checkpointer.take().and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
-        let _ = told.map(|durable| durable.send(()));
+        // The last checkpoint, of everything: the next start has nothing to replay.
+        let durable = checkpointer.and_then(|mut last| last.give(facts, self.gate.state().snapshot()));
+        let _ = durable.map(|durable| durable.send(()));
         Ok(())
     }
 }

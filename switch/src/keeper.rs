@@ -1,6 +1,6 @@
 //! The keeper: slow reading, beside the yard.
 //!
-//! Owns: a thread that reads stored answers and fills trays, and one that prepares segments.
+//! Owns: a thread that reads stored answers, looks into runs and fills trays, one that writes runs, and one that prepares segments.
 //! Invariants: nothing here decides or writes facts; a ticket that comes in goes out again, whatever happens.
 //! Deliberately absent: checkpoints and projections (later), and anything that a transaction of the usual kind waits for.
 
@@ -8,6 +8,7 @@ use crate::gate::{TrayFilled, TrayWish};
 use crate::journal::{JournalReader, SegmentMaker};
 use crate::keys::Kek;
 use crate::ring::Ring;
+use crate::runs::{RunFiles, RunFolder, RunWork, write_runs};
 use crate::stock::{StockError, StockReader};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -54,6 +55,8 @@ pub struct KeeperWork {
     pub keyring: Arc<Keyring>,
     /// Reads facts.
     pub reader: JournalReader,
+    /// Where runs lie.
+    pub runs: Arc<RunFolder>,
     /// Reads batch files.
     pub stock: StockReader,
     /// Tickets whose stored answer is wanted.
@@ -76,15 +79,19 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts both threads.
+    /// Starts its threads.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(work: KeeperWork, maker: SegmentMaker) -> std::io::Result<Self> {
+    pub fn start(work: KeeperWork, runs: RunWork, maker: SegmentMaker) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         let stopping = Arc::clone(&stop);
         threads.push(std::thread::Builder::new().name("keeper".into()).spawn(move || keep(work, &stopping))?);
+        let stopping = Arc::clone(&stop);
+        threads.push(
+            std::thread::Builder::new().name("runs".into()).spawn(move || write_runs(&runs, &stopping))?,
+        );
         let stopping = Arc::clone(&stop);
         threads.push(
             std::thread::Builder::new().name("segments".into()).spawn(move || prepare(maker, &stopping))?,
@@ -92,7 +99,7 @@ impl Keeper {
         Ok(Self { stop, threads })
     }
 
-    /// Ends both threads, after what they are at.
+    /// Ends its threads, after what they are at.
     pub fn stop(self) {
         self.stop.store(true, Ordering::Release);
         for thread in self.threads {
@@ -105,12 +112,16 @@ impl Keeper {
 fn keep(mut work: KeeperWork, stop: &AtomicBool) {
     let waker = own_waker();
     let mut fact = Vec::new();
+    let mut files = RunFiles::default();
     while !stop.load(Ordering::Acquire) {
         work.recalls.register(&waker);
         work.wishes.register(&waker);
         let mut worked = false;
         while let Some(ticket) = work.recalls.pop() {
-            recall(&work, ticket, &mut fact);
+            match ticket.errand {
+                Errand::Seek => seek(&work, ticket, &mut files),
+                _ => recall(&work, ticket, &mut fact),
+            }
             worked = true;
         }
         while let Some(wish) = work.wishes.pop() {
@@ -157,6 +168,15 @@ fn recall_answer(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) {
         ticket.outcome.clear();
         tracing::error!(at = ticket.intent_at.0, reason, "a stored answer cannot be read");
     }
+}
+
+/// Looks into the runs; the gate decides what follows.
+fn seek(work: &KeeperWork, mut ticket: Box<Ticket>, files: &mut RunFiles) {
+    work.runs.seek(&mut ticket.seek, files);
+    if work.originals.push(ticket).is_err() {
+        tracing::error!("the ring of originals is full");
+    }
+    work.originals.wake();
 }
 
 /// Reads the sale that a reversal names; the gate decides what becomes of it. One that cannot be read is refused there.

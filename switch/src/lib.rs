@@ -29,6 +29,7 @@ pub mod link;
 pub mod machine;
 pub mod restore;
 pub mod ring;
+pub mod runs;
 pub mod settings;
 pub mod stock;
 pub mod supplier;

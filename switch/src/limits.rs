@@ -17,6 +17,9 @@ pub const REPORTS_MAX: usize = 8_192;
 /// Trays and wishes under way.
 pub const TRAYS_MAX: usize = 1_024;
 
+/// Runs of duplicates to be written (one at a time) and removed.
+pub const RUN_WISHES_MAX: usize = 16;
+
 /// How many items each ring has room for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RingSizes {
@@ -28,6 +31,8 @@ pub struct RingSizes {
     pub reports: usize,
     /// Trays wanted, and trays filled.
     pub trays: usize,
+    /// Runs of duplicates wanted, and runs written.
+    pub runs: usize,
 }
 
 impl RingSizes {
@@ -39,6 +44,7 @@ impl RingSizes {
             orders: suppliers.iter().map(|supplier| (!supplier.local).then(|| orders(supplier))).collect(),
             reports: REPORTS_MAX,
             trays: TRAYS_MAX,
+            runs: RUN_WISHES_MAX,
         }
     }
 }

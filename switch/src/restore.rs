@@ -11,7 +11,7 @@ use switchyard_core::log::Lsn;
 use switchyard_core::seal::Keyring;
 use switchyard_core::state::State;
 
-/// The state that the folder holds. Requests leave its index after `window_ms`.
+/// The state that the folder holds, where nothing of its index lies in runs. Requests leave its index after `window_ms`.
 ///
 /// # Errors
 /// Every [`JournalError`] that says "nothing was changed"; [`JournalError::Beheaded`] when neither a checkpoint nor the beginning of the log is there.
@@ -20,12 +20,27 @@ pub fn restore(
     keyring: &Keyring,
     window_ms: u64,
 ) -> Result<(State, Replayed), JournalError> {
-    let began = Instant::now();
     let mut state = newest(opening, window_ms)?;
-    let from = state.last;
-    state.set_window_ms(window_ms);
-    let replayed = opening.replay_after(from, keyring, |at, bytes| apply(&mut state, at, bytes))?;
-    Ok((state, Replayed { took: began.elapsed(), ..replayed }))
+    let replayed = replay(opening, keyring, &mut state, |_| Ok(()))?;
+    Ok((state, replayed))
+}
+
+/// Folds what the log has after `state` into it. `room` is called after each fact, to keep the state within its bounds.
+///
+/// # Errors
+/// As [`restore`], and what `room` says.
+pub fn replay(
+    opening: &mut Opening,
+    keyring: &Keyring,
+    state: &mut State,
+    mut room: impl FnMut(&mut State) -> Result<(), String>,
+) -> Result<Replayed, JournalError> {
+    let began = Instant::now();
+    let replayed = opening.replay_after(state.last, keyring, |at, bytes| {
+        apply(state, at, bytes)?;
+        room(state)
+    })?;
+    Ok(Replayed { took: began.elapsed(), ..replayed })
 }
 
 /// Folds one fact in.
@@ -37,8 +52,17 @@ pub fn apply(state: &mut State, at: Lsn, bytes: &[u8]) -> Result<(), String> {
     state.apply(at, &fact).map_err(|error| error.to_string())
 }
 
-/// The state of the newest checkpoint that can be used; an empty one when there is none.
-fn newest(opening: &Opening, window_ms: u64) -> Result<State, JournalError> {
+/// The state of the newest checkpoint that can be used; an empty one when there is none. Its runs are not attached yet.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn newest(opening: &Opening, window_ms: u64) -> Result<State, JournalError> {
+    let mut state = newest_image(opening, window_ms)?;
+    state.set_window_ms(window_ms);
+    Ok(state)
+}
+
+fn newest_image(opening: &Opening, window_ms: u64) -> Result<State, JournalError> {
     for at in opening.checkpoints()? {
         match opening.checkpoint(at) {
             Ok(state) if state.window_ms() >= window_ms => return Ok(state),

@@ -300,8 +300,10 @@ pub struct KeySettings {
 pub struct GateSettings {
     /// How long a request's key is remembered (S-3).
     pub duplicate_window_h: u32,
-    /// Most keys remembered; full means 96, never an early eviction (S-3).
-    pub duplicates_max: u64,
+    /// Most memory for remembered keys, in bytes; full means 96, never an early eviction (S-3).
+    pub duplicate_bytes_max: u64,
+    /// How long a request is found when a reversal or an inquiry names it (S-3).
+    pub reversal_window_days: u32,
     /// Most reversals open at suppliers at a time.
     pub reversals_max: u32,
     /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
@@ -314,6 +316,21 @@ pub struct GateSettings {
     pub drain_ms: u32,
     /// Sealed vouchers held ready per product.
     pub tray_vouchers: u32,
+}
+
+/// Hours by which time zones may move a local time either way (S-3), both together.
+const ZONES_H: u64 = 28;
+
+impl GateSettings {
+    /// How long after its admission a request can be repeated, milliseconds: its local time must lie in the window, give or take time zones (S-3).
+    pub fn repeatable_ms(&self) -> u64 {
+        (u64::from(self.duplicate_window_h) + ZONES_H) * 3_600_000
+    }
+
+    /// How long after its admission a request can be reversed, milliseconds: never shorter than it can be repeated.
+    pub fn reversible_ms(&self) -> u64 {
+        (u64::from(self.reversal_window_days) * 24 * 3_600_000).max(self.repeatable_ms())
+    }
 }
 
 /// What the shell needs of a supplier.

@@ -25,8 +25,9 @@ use crate::keeper::{Keeper, KeeperWork};
 use crate::keys::{IndexKey, Kek, KeyError};
 use crate::limits::RingSizes;
 use crate::link::Way;
-use crate::restore::restore;
+use crate::restore::{newest, replay};
 use crate::ring::Ring;
+use crate::runs::{Reach, RunFolder, RunWork, RunsError};
 use crate::settings::{ConduitSettings, Settings, SupplierSettings};
 use crate::stock::{self, StockError, StockReader};
 use crate::supplier::{Leave, SupplierActor};
@@ -83,6 +84,9 @@ pub enum StartError {
     /// A conduit's address or certificates.
     #[error("{0}")]
     Door(#[from] DoorError),
+    /// The runs of the duplicate index.
+    #[error("{0}")]
+    Runs(#[from] RunsError),
     /// A supplier's certificates.
     #[error("supplier `{supplier}`: {source}")]
     Tls {
@@ -127,10 +131,14 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// The yard did not answer in time.
-    #[error("the switch did not stop in time; what was open is resolved at the next start")]
+    #[error(
+        "the switch did not stop in time; every answer that was given stands, and what was open is resolved at the next start"
+    )]
     Late,
     /// The journal could not be closed.
-    #[error("the journal was not closed: {0}; what was open is resolved at the next start")]
+    #[error(
+        "the journal was not closed: {0}; every answer that was given stands, and what was open is resolved at the next start"
+    )]
     Journal(String),
 }
 
@@ -144,6 +152,8 @@ pub struct Books {
     pub keyring: Arc<Keyring>,
     /// The key-encryption key.
     pub kek: Arc<Kek>,
+    /// What lies in files of the duplicate index.
+    pub runs: Arc<RunFolder>,
     /// What the replay found.
     pub replayed: Replayed,
 }
@@ -165,19 +175,31 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     let mut opening = Opening::new(&settings.data.join("journal"), options, Arc::clone(&kek))?;
     kek.refresh(&settings.keys, &settings.data)?;
     let keyring = Arc::new(Keyring::new());
-    let (state, replayed) = restore(&mut opening, &keyring, window_ms(settings))?;
-    Ok(Books { state, opening, keyring, kek, replayed })
-}
-
-/// How long a key stays in the index: the window, and the slack of time zones on both sides (S-3).
-pub fn window_ms(settings: &Settings) -> u64 {
-    (u64::from(settings.gate.duplicate_window_h) + 28) * 3_600_000
+    let gate = &settings.gate;
+    let mut state = newest(&opening, gate.reversible_ms())?;
+    let newest_ms = state.index.newest_ms();
+    let reach = Reach {
+        repeatable_ms: newest_ms.saturating_sub(gate.repeatable_ms()),
+        // Runs are removed by the time of requests, which is the clock's of then.
+        reversible_ms: Clock::start().now().wall_ms.saturating_sub(gate.reversible_ms()),
+    };
+    let (runs, opened) = RunFolder::open(&settings.data.join("runs"), state.index.relied(), reach)?;
+    state.index.attach(opened);
+    let mut refused = None;
+    let replayed = replay(&mut opening, &keyring, &mut state, |state| {
+        let room = runs.make_room(state, gate.duplicate_bytes_max as usize, gate.repeatable_ms());
+        room.map_err(|error| refused.insert(error).to_string())
+    });
+    match refused {
+        Some(error) => Err(error.into()),
+        None => Ok(Books { state, opening, keyring, kek, runs: Arc::new(runs), replayed: replayed? }),
+    }
 }
 
 /// How long segments are kept at least: stored answers are read from them for as long as their keys are known.
 fn keep(settings: &Settings) -> Duration {
     let days = Duration::from_secs(u64::from(settings.journal.keep_days) * 86_400);
-    days.max(Duration::from_millis(window_ms(settings)))
+    days.max(Duration::from_millis(settings.gate.reversible_ms()))
 }
 
 /// A running switch.
@@ -242,7 +264,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let epoch = KeyId::epoch(log.epoch());
     let first_refusal = FlightNo::first_refusal(log.epoch(), now.wall_ms);
     let options = GateOptions {
-        duplicates_max: settings.gate.duplicates_max as usize,
+        duplicate_bytes_max: settings.gate.duplicate_bytes_max as usize,
+        repeatable_ms: settings.gate.repeatable_ms(),
+        reversible_ms: settings.gate.reversible_ms(),
         reversals_max: settings.gate.reversals_max as usize,
         voucher_credits_max: settings.gate.voucher_credits_max,
         key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,
@@ -267,6 +291,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         kek: Arc::clone(&books.kek),
         keyring: Arc::clone(&books.keyring),
         reader,
+        runs: Arc::clone(&books.runs),
         stock,
         recalls: Arc::clone(&rings.recalls),
         originals: Arc::clone(&rings.originals),
@@ -274,7 +299,12 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         trays: Arc::clone(&rings.trays),
         dialects,
     };
-    let keeper = Keeper::start(work, maker).map_err(StartError::Thread)?;
+    let run_work = RunWork {
+        folder: books.runs,
+        wishes: Arc::clone(&rings.runs),
+        written: Arc::clone(&rings.written_runs),
+    };
+    let keeper = Keeper::start(work, run_work, maker).map_err(StartError::Thread)?;
     let options = CheckpointOptions { facts_max: settings.journal.checkpoint_facts, keep: keep(&settings) };
     let (checkpointer, checkpoints) =
         Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts)
@@ -425,6 +455,8 @@ fn rings(settings: &Settings, gate: &Gate) -> GateRings {
         orders,
         recalls: Arc::new(Ring::new(sizes.tickets)),
         wishes: Arc::new(Ring::new(sizes.trays)),
+        runs: Arc::new(Ring::new(sizes.runs)),
+        written_runs: Arc::new(Ring::new(sizes.runs)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod demo;
 pub mod hosts;
+pub mod run;
 pub mod switch;
 pub mod tls;
 

@@ -9,6 +9,7 @@
 
 mod advise;
 mod alert;
+mod cold;
 mod contradict;
 mod day;
 mod explain;
@@ -55,8 +56,12 @@ use std::sync::Arc;
 /// What the gate is told once.
 #[derive(Clone, Debug)]
 pub struct GateOptions {
-    /// Requests that the window may hold; full means 96, never an eviction (S-3).
-    pub duplicates_max: usize,
+    /// Bytes that the index may take in memory, filters of runs among them; full means 96, never an eviction (S-3).
+    pub duplicate_bytes_max: usize,
+    /// How long after its admission a request can be repeated: the window, and the slack of time zones on both sides (S-3), milliseconds.
+    pub repeatable_ms: u64,
+    /// How long after its admission a request can be reversed (S-3), milliseconds.
+    pub reversible_ms: u64,
     /// Reversals that may be open at a time, over all suppliers; beyond it those of approved sales get 96 and come again.
     pub reversals_max: usize,
     /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
@@ -84,6 +89,8 @@ pub struct GateCounters {
     pub repeats: u64,
     /// Repeats that joined a flight.
     pub joined: u64,
+    /// Tickets whose key was looked for in runs.
+    pub sought: u64,
     /// Flights approved.
     pub approved: u64,
     /// Flights declined.
@@ -337,6 +344,14 @@ impl Gate {
     /// Takes a ticket in.
     pub fn ask(&mut self, now: Now, ticket: Box<Ticket>) {
         self.counters.tickets += 1;
+        self.make_room();
+        self.look_up(now, ticket);
+    }
+
+    fn look_up(&mut self, now: Now, ticket: Box<Ticket>) {
+        if self.must_seek(&ticket) {
+            return self.seek(ticket);
+        }
         match ticket.request.kind {
             Kind::CutOver => self.cut_over(now, ticket),
             Kind::Sale => self.sale(now, ticket),
@@ -346,7 +361,7 @@ impl Gate {
     }
 
     fn sale(&mut self, now: Now, ticket: Box<Ticket>) {
-        match self.state.index.by_key(ticket.request.key) {
+        match self.own(&ticket) {
             Some(entry) => self.repeat(now, ticket, entry),
             None if self.state.index.is_blocked(ticket.request.named) => {
                 self.tell(now, ticket, Code::CANCELLED)
@@ -356,10 +371,7 @@ impl Gate {
     }
 
     /// A key seen before: a repeat, or other contents under the same key (S-1, S-2, S-4).
-    fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: u32) {
-        let Some(entry) = self.state.index.entry(entry).copied() else {
-            return self.refuse(now, ticket, Code::FAULT);
-        };
+    fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: Entry) {
         // A reversal may have named just this message before anything of its sale was here.
         if entry.standing == Standing::Blocked || self.state.index.is_blocked(ticket.request.named) {
             return self.tell(now, ticket, Code::CANCELLED);
@@ -391,8 +403,8 @@ impl Gate {
     /// A reversal may name its original by the transmission time of any of its repeats (S-5): that must be durable before the repeat is answered.
     fn see(&mut self, now: Now, ticket: &Ticket, entry: &Entry) -> Option<Lsn> {
         let named = ticket.request.named;
-        let known = named == entry.named || self.state.index.by_named(named).is_some();
-        let room = self.state.index.len() < self.options.duplicates_max;
+        let known = named == entry.named || self.state.index.knows_name(named);
+        let room = self.state.index.bytes() < self.options.duplicate_bytes_max;
         (!known && room).then(|| self.record(&Fact::Seen { at_ms: now.wall_ms, key: entry.key, named }))
     }
 
@@ -449,7 +461,10 @@ impl Gate {
         if let Some(code) = ticket.request.refusal {
             return self.refuse(now, ticket, code);
         }
-        if is_too_old(now, &ticket) || !self.room || self.state.index.len() >= self.options.duplicates_max {
+        if is_too_old(now, &ticket)
+            || !self.room
+            || self.state.index.bytes() >= self.options.duplicate_bytes_max
+        {
             return self.refuse(now, ticket, Code::FAULT);
         }
         let catalogue = ticket.catalogue.clone().unwrap_or_default();

@@ -1,17 +1,27 @@
 //! The index of requests: both keys of every request in the window, and where its records lie (S-1 to S-5).
 //!
-//! Owns: one entry of fixed size a request, in order of admission, and two tables from key to entry.
+//! Owns: one entry of fixed size a request, in order of admission, and two tables from key to entry; and, for what does not fit in memory, what is known of the
+//! runs that hold the older entries.
 //! Invariants: an entry is found by both its keys for as long as it is there; entries leave in the order in which they came, only when they are over and older than
-//! the window; a full index refuses, it never evicts (S-3).
-//! Deliberately absent: frames and answers (the journal has them, at `intent_at` and `outcome_at`), and the part of the window that does not fit in memory.
+//! the window, or lie in a run; what memory says of a key is newer than what a run says; a full index refuses, it never evicts (S-3).
+//! Deliberately absent: frames and answers (the journal has them, at `intent_at` and `outcome_at`), and the files of runs.
 
+pub mod filter;
+mod hour;
 mod image;
+pub mod run;
+mod runs;
+mod spill;
 
+pub use hour::{Hour, Hours};
 pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
+pub use run::{RunHead, RunMark};
+pub use runs::{Run, Runs};
+pub use spill::{ENTRY_MEMORY_BYTES, RUN_WRITING_BYTES, Spill, spill_entries_max};
 
 use crate::ids::FlightNo;
 use crate::log::Lsn;
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -95,6 +105,16 @@ pub struct Index {
     left: usize,
     by_key: Vec<HashTable<EntryNo>>,
     by_named: Vec<HashTable<EntryNo>>,
+    /// Oldest chunks that lie in a run, and leave.
+    leaving: usize,
+    /// Chunks after these that are being written to a run.
+    handed: usize,
+    /// Oldest further keys that lie in a run, and those after them that are being written to one.
+    leaving_seen: usize,
+    handed_seen: usize,
+    /// Whether an entry ever took another's place.
+    renewed: bool,
+    runs: Runs,
     /// Further keys of S-5, of repeats with a transmission time of their own, and the key of S-1 that each belongs to.
     seen: FxHashMap<u128, u128>,
     /// The same, oldest first: when it was seen, Unix milliseconds.
@@ -111,6 +131,12 @@ impl Default for Index {
             left: 0,
             by_key: vec![HashTable::new(); SHARDS],
             by_named: vec![HashTable::new(); SHARDS],
+            leaving: 0,
+            handed: 0,
+            leaving_seen: 0,
+            handed_seen: 0,
+            renewed: false,
+            runs: Runs::default(),
             seen: FxHashMap::default(),
             seen_since: VecDeque::new(),
             blocked: 0,
@@ -122,8 +148,18 @@ fn shard(key: u128) -> usize {
     (key >> 120) as usize % SHARDS
 }
 
+/// Puts a number under its key, in place of the one that was there.
+fn put(table: &mut HashTable<EntryNo>, key: u128, number: EntryNo, key_of: impl Fn(&EntryNo) -> u128) {
+    match table.entry(key as u64, |known| key_of(known) == key, |known| key_of(known) as u64) {
+        hash_table::Entry::Occupied(mut known) => *known.get_mut() = number,
+        hash_table::Entry::Vacant(place) => {
+            place.insert(number);
+        }
+    }
+}
+
 impl Index {
-    /// How many entries there are.
+    /// How many entries there are in memory.
     pub fn len(&self) -> usize {
         let last = self.chunks.back().map_or(0, |chunk| chunk.len());
         (self.chunks.len() * CHUNK_ENTRIES).saturating_sub(CHUNK_ENTRIES - last).saturating_sub(self.left)
@@ -134,15 +170,23 @@ impl Index {
         self.len() == 0
     }
 
+    /// The runs with what is not in memory.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
     /// The entry of that number.
     pub fn entry(&self, number: EntryNo) -> Option<&Entry> {
         let place = number.wrapping_sub(self.first) as usize;
         self.chunks.get(place / CHUNK_ENTRIES)?.get(place % CHUNK_ENTRIES)
     }
 
-    /// The entry of that number, to be changed; its keys must stay.
+    /// The entry of that number, or what took its place, to be changed; its keys must stay.
     pub fn entry_mut(&mut self, number: EntryNo) -> Option<&mut Entry> {
-        let place = number.wrapping_sub(self.first) as usize;
+        let mut place = number.wrapping_sub(self.first) as usize;
+        if self.renewed || self.is_handed(place) {
+            place = self.renew(number)?.wrapping_sub(self.first) as usize;
+        }
         own(self.chunks.get_mut(place / CHUNK_ENTRIES)?).get_mut(place % CHUNK_ENTRIES)
     }
 
@@ -164,6 +208,17 @@ impl Index {
         self.blocked > 0 && self.by_own_named(named).is_some_and(blocked)
     }
 
+    /// Whether a request is known by that key of S-5, wherever it lies.
+    pub fn knows_name(&self, named: u128) -> bool {
+        self.by_own_named(named).is_some() || self.seen.contains_key(&named)
+    }
+
+    /// The key of S-1 that a key of S-5 belongs to, as far as memory knows.
+    pub fn key_of_named(&self, named: u128) -> Option<u128> {
+        let own = self.by_own_named(named).and_then(|number| self.entry(number));
+        own.map(|entry| entry.key).or_else(|| self.seen.get(&named).copied())
+    }
+
     /// A repeat of the request with `key` had the key of S-5 `named`: a reversal may name it by that too.
     pub fn see(&mut self, at_ms: u64, key: u128, named: u128) {
         if self.seen.insert(named, key).is_none() {
@@ -171,12 +226,14 @@ impl Index {
         }
     }
 
-    /// Marks the request of `entry` cancelled. An entry that is not here (any more) comes back as given.
+    /// Marks the request of `entry` cancelled. Wherever its entry lay, it is as given then.
     pub fn cancel(&mut self, entry: &Entry) {
+        let cancelled = Entry { standing: Standing::Cancelled, ..*entry };
         match self.by_key(entry.key).and_then(|number| self.entry_mut(number)) {
-            Some(known) => known.standing = Standing::Cancelled,
+            // Its names still lead to it.
+            Some(known) => *known = Entry { named: known.named, ..cancelled },
             None => {
-                self.add(Entry { standing: Standing::Cancelled, ..*entry });
+                self.add(cancelled);
             }
         }
     }
@@ -187,7 +244,7 @@ impl Index {
             .copied()
     }
 
-    /// Adds an entry. An older one under the same second key is no longer found by it.
+    /// Adds an entry. An older one under the same key is no longer found by it.
     pub fn add(&mut self, entry: Entry) -> EntryNo {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
             self.chunks.push_back(Arc::new(Vec::with_capacity(CHUNK_ENTRIES)));
@@ -197,45 +254,53 @@ impl Index {
         let number = self.first.wrapping_add((chunks * CHUNK_ENTRIES + chunk.len()) as u32);
         own(chunk).push(entry);
         self.blocked += usize::from(entry.standing == Standing::Blocked);
-        self.forget_named(entry.named);
         let Self { chunks, first, by_key, by_named, .. } = self;
         let at = |number: &EntryNo| {
             let place = number.wrapping_sub(*first) as usize;
             chunks.get(place / CHUNK_ENTRIES).and_then(|chunk| chunk.get(place % CHUNK_ENTRIES))
         };
-        by_key[shard(entry.key)]
-            .insert_unique(entry.key as u64, number, |number| at(number).map_or(0, |entry| entry.key as u64));
-        by_named[shard(entry.named)].insert_unique(entry.named as u64, number, |number| {
-            at(number).map_or(0, |entry| entry.named as u64)
+        put(&mut by_key[shard(entry.key)], entry.key, number, |number| {
+            at(number).map_or(0, |entry| entry.key)
+        });
+        put(&mut by_named[shard(entry.named)], entry.named, number, |number| {
+            at(number).map_or(0, |entry| entry.named)
         });
         number
     }
 
-    fn forget_named(&mut self, named: u128) {
-        let Some(number) = self.by_own_named(named) else { return };
-        if let Ok(found) = self.by_named[shard(named)].find_entry(named as u64, |known| *known == number) {
-            found.remove();
-        }
-    }
-
     /// Lets entries go that are over and were admitted before `before_ms`, oldest first, up to the first that must stay.
     pub fn expire(&mut self, before_ms: u64) {
-        while let Some((_, named)) = self.seen_since.pop_front_if(|(since_ms, _)| *since_ms < before_ms) {
-            self.seen.remove(&named);
+        while self.seen_since.front().is_some_and(|(since_ms, _)| *since_ms < before_ms) {
+            self.forget_oldest_seen();
         }
         while let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() {
             if entry.admitted_ms >= before_ms || entry.standing == Standing::InFlight {
                 return;
             }
-            let number = self.first.wrapping_add(self.left as u32);
-            self.blocked -= usize::from(entry.standing == Standing::Blocked);
-            self.remove(number, &entry);
-            self.left += 1;
-            if self.left == CHUNK_ENTRIES {
-                self.chunks.pop_front();
-                self.first = self.first.wrapping_add(CHUNK_ENTRIES as u32);
-                self.left = 0;
-            }
+            self.remove_oldest();
+        }
+    }
+
+    fn forget_oldest_seen(&mut self) {
+        let Some((_, named)) = self.seen_since.pop_front() else { return };
+        self.seen.remove(&named);
+        let count = if self.leaving_seen > 0 { &mut self.leaving_seen } else { &mut self.handed_seen };
+        *count = count.saturating_sub(1);
+    }
+
+    /// The oldest entry leaves.
+    fn remove_oldest(&mut self) {
+        let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() else { return };
+        let number = self.first.wrapping_add(self.left as u32);
+        self.blocked -= usize::from(entry.standing == Standing::Blocked);
+        self.remove(number, &entry);
+        self.left += 1;
+        if self.left == CHUNK_ENTRIES {
+            self.chunks.pop_front();
+            self.first = self.first.wrapping_add(CHUNK_ENTRIES as u32);
+            self.left = 0;
+            let count = if self.leaving > 0 { &mut self.leaving } else { &mut self.handed };
+            *count = count.saturating_sub(1);
         }
     }
 
@@ -258,10 +323,33 @@ impl Index {
     }
 }
 
-/// Two indexes are equal when they hold the same entries in the same order; their tables follow from that.
+/// Two indexes are equal when they hold the same entries in the same order; their tables follow from that. Where an entry lies is no part of it: with runs, what
+/// both have in memory must be the same under each key, and what only one has there, the other must have given to a run.
 impl PartialEq for Index {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().eq(other.iter()) && self.seen == other.seen
+        let is_plain = |index: &Self| index.runs.is_empty() && !index.renewed;
+        if is_plain(self) && is_plain(other) {
+            return self.len() == other.len() && self.iter().eq(other.iter()) && self.seen == other.seen;
+        }
+        self.agrees_with(other) && other.agrees_with(self)
+    }
+}
+
+impl Index {
+    fn oldest_ms(&self) -> u64 {
+        self.iter().next().map_or(u64::MAX, |entry| entry.admitted_ms)
+    }
+
+    fn agrees_with(&self, other: &Self) -> bool {
+        self.iter().all(|entry| {
+            let newest = |index: &Self| index.by_key(entry.key).and_then(|at| index.entry(at)).copied();
+            // What took another's place expires later than that would have.
+            let absent = || !other.runs.is_empty() || entry.admitted_ms < other.oldest_ms();
+            newest(other).map_or_else(absent, |theirs| newest(self) == Some(theirs))
+        }) && self
+            .seen
+            .iter()
+            .all(|(named, key)| other.seen.get(named).map_or(!other.runs.is_empty(), |theirs| theirs == key))
     }
 }
 

@@ -35,6 +35,7 @@ pub mod route;
 pub mod schema;
 pub mod seal;
 pub mod secret;
+pub mod seek;
 pub mod session;
 pub mod shelf;
 pub mod stamp;

@@ -8,6 +8,7 @@
 use crate::catalogue::{AccountRule, AccountSource, Catalogue, Product};
 use crate::code::Code;
 use crate::ids::Now;
+use crate::index::Hour;
 use crate::iso8583::{Build, Dialect, Role, Tag, Value, View};
 use crate::keyhash::{Digest, KeyHash};
 use crate::money::Minor;
@@ -496,13 +497,13 @@ impl Sender {
 
 fn key(mut shared: Digest, local: &[u8; 10]) -> u128 {
     shared.add(local);
-    shared.end()
+    Hour::of_local(local).put_in(shared.end())
 }
 
 fn named(mut shared: Digest, transmission: &[u8; 10]) -> u128 {
     shared.add(b"DE7");
     shared.add(transmission);
-    shared.end()
+    Hour::of_transmission(transmission).put_in(shared.end())
 }
 
 /// DE12 and DE13 digits: hhmmssMMDD.

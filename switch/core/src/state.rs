@@ -15,7 +15,7 @@ use crate::adapter::{LinkNo, LocalEffect};
 use crate::fact::{Fact, NameKind};
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
-use crate::index::{Entry, Index, Standing};
+use crate::index::{Entry, Index, Spill, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::operate::Controls;
@@ -95,7 +95,7 @@ pub struct State {
 }
 
 impl State {
-    /// A state without facts. Requests leave the index `window_ms` after they were admitted.
+    /// A state without facts. Requests leave the index `window_ms` after they were admitted: when they can neither be repeated nor reversed any more (S-3).
     pub fn new(window_ms: u64) -> Self {
         Self { window_ms, ..Self::default() }
     }
@@ -155,6 +155,17 @@ impl State {
         self.last_flight
     }
 
+    /// The oldest requests, to be written to a run, when the index takes more than its share of `bytes_max` in memory; none where nothing is to be done. Requests
+    /// that wait for their outcome stay. Only where entries lie changes, so the state stays the fold of the log.
+    pub fn spill(&mut self, bytes_max: usize) -> Option<Spill> {
+        let open = || {
+            let asked = self.flights.values().filter(|flight| flight.phase == Phase::Asked);
+            asked.min_by_key(|flight| flight.number).map(|flight| flight.entry)
+        };
+        let open = if self.index.is_crowded(bytes_max) { open() } else { return None };
+        self.index.spill(bytes_max, open, self.last)
+    }
+
     /// Folds one fact in. `at` is its position.
     ///
     /// # Errors
@@ -188,7 +199,7 @@ impl State {
             Fact::Contradicted { undo, .. } => {
                 if let Some(undo) = undo {
                     self.last_flight = self.last_flight.max(undo.number);
-                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, ..*undo });
+                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, intent_at: at, ..*undo });
                 }
                 Ok(())
             }

@@ -10,6 +10,7 @@ use crate::iso8583::{Layout, Mti};
 use crate::request::Request;
 use crate::reversal::Recalled;
 use crate::secret::Secret;
+use crate::seek::Seek;
 use std::sync::Arc;
 
 /// Where an answer goes: a connection of a conduit. A stale generation means that it was closed.
@@ -37,6 +38,8 @@ pub enum Errand {
     Status,
     /// The keeper reads the stored sale that a reversal names, and hands the ticket back to the gate with `recalled`.
     Original,
+    /// The keeper looks for `seek` in the runs, and gives the ticket back to the gate.
+    Seek,
 }
 
 /// One message. Boxed and recycled: at rest its buffers are empty and keep their room.
@@ -80,6 +83,8 @@ pub struct Ticket {
     pub outcome_at: crate::log::Lsn,
     /// What the keeper found of the sale that a reversal names; none where it cannot be read.
     pub recalled: Option<Box<Recalled>>,
+    /// What the keeper looks for, for `Errand::Seek`, and what it found.
+    pub seek: Seek,
     /// The snapshot that it was admitted with.
     pub catalogue: Option<Arc<Catalogue>>,
 }
@@ -100,6 +105,9 @@ impl Ticket {
         self.pan.clear();
         self.outcome.clear();
         self.errand = Errand::Ask;
+        if self.seek.upto > 0 {
+            self.seek = Seek::default();
+        }
         self.recalled = None;
         self.catalogue = None;
     }

@@ -4,8 +4,10 @@
 //! Invariants: it ends by itself, and ends what it started; its data lie in a temporary folder that goes with it; CPU time is the switch process's alone.
 //! Deliberately absent: verdicts. Figures of one machine compare with each other, by ratios, in one run.
 
+mod restart;
+
 use super::exit::Exit;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,8 +20,8 @@ use switchyard_loadtest::report::{LiveCounters, Report};
 use switchyard_loadtest::supplier::{self, Mode, SupplierHost};
 use tokio_util::sync::CancellationToken;
 
-/// How long the switch may take to listen.
-const START: Duration = Duration::from_secs(30);
+/// How long a process may take to listen; a switch over a long journal without checkpoints takes its time.
+const START: Duration = Duration::from_secs(120);
 /// How long requests are sent before they are measured.
 const WARM_UP_MS: u64 = 1_000;
 /// How long answers are awaited at the end.
@@ -27,7 +29,11 @@ const DRAIN_MS: u64 = 6_000;
 
 /// Options of `bench`.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchArgs {
+    /// Another measurement.
+    #[command(subcommand)]
+    what: Option<BenchCommand>,
     /// Connections x requests in flight on each; several after commas.
     #[arg(long, value_name = "CxW,...", value_delimiter = ',', default_value = "1x1,8x16,32x64", value_parser = shape)]
     shapes: Vec<(u32, usize)>,
@@ -52,6 +58,19 @@ pub struct BenchArgs {
     /// Only the part of the suppliers; the bench starts it itself.
     #[arg(long, hide = true, num_args = 2, value_names = ["A", "B"])]
     suppliers: Vec<SocketAddr>,
+}
+
+/// Other measurements.
+#[derive(Clone, Debug, Subcommand)]
+enum BenchCommand {
+    /// Measure how long a start takes over a long journal: after a kill, after a stop in order, and without checkpoints.
+    ///
+    /// The journal is written through the same log, state and checkpoints that the switch uses, on the shipped configuration; all requests are in the window. The
+    /// times depend on whether the system still holds the files in memory; it does here.
+    #[command(after_help = "Examples:\n  \
+        switchyard bench restart                                    # 10 million records; 4 GB of disk\n  \
+        switchyard bench restart --records 1000000 --folder /var/tmp --json")]
+    Restart(restart::RestartArgs),
 }
 
 /// Which durabilities are measured (S-17).
@@ -84,6 +103,9 @@ fn weight(text: &str) -> Result<(String, u32), String> {
 /// # Errors
 /// What could not be started or measured, for people.
 pub fn run(args: &BenchArgs) -> Result<Exit, String> {
+    if let Some(BenchCommand::Restart(args)) = &args.what {
+        return restart::run(args);
+    }
     if let [a, b] = args.suppliers[..] {
         return serve_suppliers(a, b).map(|()| Exit::Done);
     }
@@ -239,28 +261,31 @@ impl Bed {
         let [conduit, a, b] = [free_port()?, free_port()?, free_port()?];
         configure(&folder.0, relaxed, conduit, a, b)?;
         let own = std::env::current_exe().map_err(|error| error.to_string())?;
-        let spawn = |command: &mut Command| {
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .map(Owned)
-                .map_err(|error| error.to_string())
-        };
-        let suppliers =
-            spawn(Command::new(&own).arg("bench").arg("--suppliers").arg(a.to_string()).arg(b.to_string()))?;
-        let mut suppliers = suppliers;
-        listens(a, &mut suppliers)?;
+        let suppliers = Self::suppliers(a, b)?;
         let log = std::fs::File::create(folder.0.join("switch.log")).map_err(|error| error.to_string())?;
-        let mut switch = spawn(
-            Command::new(&own).arg("run").arg("--config").arg(folder.0.join("switchyard.toml")).stderr(log),
-        )?;
-        if let Err(error) = listens(conduit, &mut switch) {
+        let mut command = Command::new(&own);
+        command.arg("run").arg("--config").arg(folder.0.join("switchyard.toml"));
+        let mut switch = spawn(command.stdout(Stdio::null()).stderr(log))?;
+        if let Err(error) = wait_until_listening(conduit, &mut switch) {
             let log = std::fs::read_to_string(folder.0.join("switch.log")).unwrap_or_default();
             return Err(format!("{error}\n{log}"));
         }
         Ok(Self { switch, _suppliers: suppliers, _folder: folder, conduit })
     }
+
+    /// The suppliers' process, listening.
+    fn suppliers(a: SocketAddr, b: SocketAddr) -> Result<Owned, String> {
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(own);
+        command.arg("bench").arg("--suppliers").arg(a.to_string()).arg(b.to_string());
+        let mut suppliers = spawn(command.stdout(Stdio::null()))?;
+        wait_until_listening(a, &mut suppliers)?;
+        Ok(suppliers)
+    }
+}
+
+fn spawn(command: &mut Command) -> Result<Owned, String> {
+    command.stdin(Stdio::null()).spawn().map(Owned).map_err(|error| error.to_string())
 }
 
 fn free_port() -> Result<SocketAddr, String> {
@@ -269,7 +294,7 @@ fn free_port() -> Result<SocketAddr, String> {
 }
 
 /// Waits until the process listens there.
-fn listens(address: SocketAddr, process: &mut Owned) -> Result<(), String> {
+fn wait_until_listening(address: SocketAddr, process: &mut Owned) -> Result<(), String> {
     let until = Instant::now() + START;
     while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
         if let Ok(Some(status)) = process.0.try_wait() {

@@ -45,7 +45,9 @@ impl OfflineBooks {
         let key_id = KeyId::epoch(log.epoch());
         let key = books.keyring.key(key_id).ok_or(StartError::OwnKey)?;
         let options = GateOptions {
-            duplicates_max: usize::MAX / 9,
+            duplicate_bytes_max: settings.gate.duplicate_bytes_max as usize,
+            repeatable_ms: settings.gate.repeatable_ms(),
+            reversible_ms: settings.gate.reversible_ms(),
             reversals_max: usize::MAX,
             voucher_credits_max: 0,
             key,

@@ -67,7 +67,9 @@ impl Exit {
             }
             Self::Usage => "the command line, the configuration or an input file is wrong",
             Self::Unknown => "send: the outcome is unknown (68), or no answer came in time",
-            Self::Unreachable => "send: nobody listens there, or TLS refused",
+            Self::Unreachable => {
+                "send: nobody listens there, or TLS refused; an operator's command: no switch runs there"
+            }
             Self::Data => "the data folder is in use by another process, damaged, or sealed with another key",
             Self::Failed => "the system refused something: an address in use, a full disk, no permission",
             Self::Stopped => {

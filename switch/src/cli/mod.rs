@@ -14,6 +14,7 @@ pub mod exit;
 pub mod fields;
 pub mod hexdump;
 pub mod input;
+pub mod journal;
 pub mod keys;
 pub mod limits;
 pub mod logging;
@@ -129,11 +130,15 @@ pub enum Command {
     /// Measure what a transaction costs on this machine: CPU time, throughput, latencies, memory.
     #[command(after_help = "Examples:\n  \
         switchyard bench                                    # about five minutes; use a release build\n  \
-        switchyard bench --shapes 8x16 --runs 1 --json      # one line of the table")]
+        switchyard bench --shapes 8x16 --runs 1 --json      # one line of the table\n  \
+        switchyard bench restart --records 1000000          # how long a start takes")]
     Bench(bench::BenchArgs),
     /// Load vouchers into the stock, and see what is there.
     #[command(subcommand)]
     Stock(stock::StockCommand),
+    /// Look at a journal: what happened, and whether it is sound.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
     /// See positions of retail networks, pay in, take out.
     #[command(subcommand)]
     Position(operators::PositionCommand),
@@ -264,6 +269,7 @@ fn run(command: &Command, io: &mut Io) -> Result<Exit, Failure> {
         Command::Decode(args) => decode::run(args, io),
         Command::Bench(args) => bench::run(args).map_err(Failure::system),
         Command::Stock(command) => operate::run(command, io),
+        Command::Journal(command) => journal::run(command, io),
         Command::Position(command) => operate::operate(OperatorCommand::Position(command.clone()), io),
         Command::Advices(command) => operate::operate(OperatorCommand::Advices(command.clone()), io),
         Command::Terminal(command) => operate::operate(OperatorCommand::Terminal(command.clone()), io),

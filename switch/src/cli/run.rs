@@ -10,6 +10,7 @@ use super::logging;
 use super::signals::Signals;
 use crate::door::DoorError;
 use crate::journal::JournalError;
+use crate::runs::RunsError;
 use crate::topology::{self, Running, StartError};
 use clap::Args;
 use std::path::PathBuf;
@@ -44,7 +45,11 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
     logging::to_standard_error(args.log_json, &io.error_paint)?;
     let signals = Signals::listen()?;
     let running = topology::start(settings).map_err(not_started)?;
-    io.line(format!("switchyard is ready, after {:.2} s", running.ready_after.as_secs_f64()));
+    io.line(format!(
+        "switchyard is ready, after {:.2} s ({} records replayed)",
+        running.ready_after.as_secs_f64(),
+        running.replayed.facts
+    ));
     for (name, address) in running.addresses() {
         io.line(format!("  conduit {name:<16} {address}"));
     }
@@ -57,7 +62,9 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
     io.text("");
     while !signals.wait(WAIT) {}
     eprintln!("switchyard: ending in order; once more ends at once");
-    stop(running)
+    let exit = stop(running)?;
+    eprintln!("switchyard: ended in order; the journal is sealed");
+    Ok(exit)
 }
 
 /// Stops a switch in order.
@@ -76,7 +83,10 @@ pub fn not_started(error: StartError) -> Failure {
         | StartError::Adapter { .. } => Exit::Usage,
         StartError::Door(DoorError::Tls { .. } | DoorError::BerthTls { .. }) => Exit::Usage,
         StartError::Journal(JournalError::Io { .. }) | StartError::Data { .. } => Exit::Failed,
-        StartError::Journal(_) | StartError::Key(_) | StartError::Stock(_) => Exit::Data,
+        StartError::Runs(RunsError::Io { .. }) => Exit::Failed,
+        StartError::Runs(_) | StartError::Journal(_) | StartError::Key(_) | StartError::Stock(_) => {
+            Exit::Data
+        }
         StartError::Door(_) | StartError::Admin { .. } | StartError::Socket { .. } => Exit::Failed,
         StartError::Thread(_) | StartError::OwnKey => Exit::Failed,
     };
@@ -84,6 +94,9 @@ pub fn not_started(error: StartError) -> Failure {
     match error {
         StartError::Door(DoorError::Listen { .. } | DoorError::Berth { .. }) | StartError::Admin { .. } => {
             failure.help("end what listens there, or choose another address; `demo` takes --port-base")
+        }
+        StartError::Journal(error @ (JournalError::Io { .. } | JournalError::NoSegment)) => {
+            failure.help(error.advice())
         }
         _ => failure,
     }

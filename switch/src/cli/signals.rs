@@ -51,6 +51,6 @@ async fn wait(mut interrupt: Signal, mut terminate: Signal, first: impl FnOnce()
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    eprintln!("switchyard: ended at once; the next start recovers");
+    eprintln!("switchyard: ended at once; every answer that was given stands, the next start recovers");
     std::process::exit(Exit::Aborted.code().into());
 }

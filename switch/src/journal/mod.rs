@@ -26,6 +26,7 @@
 mod checkpoint;
 mod error;
 mod folder;
+mod inspect;
 mod opening;
 mod reader;
 mod replay;
@@ -54,6 +55,7 @@ use self::sync::{Entered, Shared};
 
 pub use self::checkpoint::{CHECKPOINTS_KEPT, CheckpointFault, CheckpointFiles};
 pub use self::error::JournalError;
+pub use self::inspect::Inspection;
 pub use self::opening::Opening;
 pub use self::reader::JournalReader;
 pub(crate) use self::replay::KEY_PURPOSE;

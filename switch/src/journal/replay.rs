@@ -146,19 +146,7 @@ impl<'a> Walk<'a> {
         each: &mut impl FnMut(Lsn, &[u8]) -> Result<(), String>,
     ) -> Result<(Replayed, LogEnd), JournalError> {
         let began = Instant::now();
-        self.replayed.end =
-            Lsn(segments.first().map_or(0, |first| first.number * self.options.segment_bytes));
-        let mut stop = Stop { at: self.replayed.end, what: "a segment is missing", plain: true };
-        for found in segments {
-            if let Some(beyond) = self.enter(found)? {
-                // The fault is where the log first looks wrong, not where it can then not be resumed.
-                if stop.plain && !beyond.plain {
-                    stop = beyond;
-                }
-                break;
-            }
-            stop = self.follow(found, each)?;
-        }
+        let stop = self.follow_all(segments, each)?;
         let epoch_max = self.search_behind(segments, &stop)?;
         if !self.met {
             return Err(JournalError::Astray { folder: folder_of(segments), at: self.after });
@@ -173,6 +161,39 @@ impl<'a> Walk<'a> {
             durable_upto: self.replayed.durable_upto,
         };
         Ok((self.replayed, end))
+    }
+
+    /// Reads what there is to read of these segments, whoever writes to them meanwhile, and nothing behind it. Answers where something is there that does not belong to
+    /// the log, and what; a batch that is being written may look so.
+    pub(super) fn read(
+        mut self,
+        segments: &[Found],
+        each: &mut impl FnMut(Lsn, &[u8]) -> Result<(), String>,
+    ) -> Result<Option<(Lsn, &'static str)>, JournalError> {
+        let stop = self.follow_all(segments, each)?;
+        Ok((!stop.plain).then_some((stop.at, stop.what)))
+    }
+
+    /// Follows the log through these segments.
+    fn follow_all(
+        &mut self,
+        segments: &[Found],
+        each: &mut impl FnMut(Lsn, &[u8]) -> Result<(), String>,
+    ) -> Result<Stop, JournalError> {
+        self.replayed.end =
+            Lsn(segments.first().map_or(0, |first| first.number * self.options.segment_bytes));
+        let mut stop = Stop { at: self.replayed.end, what: "a segment is missing", plain: true };
+        for found in segments {
+            if let Some(beyond) = self.enter(found)? {
+                // The fault is where the log first looks wrong, not where it can then not be resumed.
+                if stop.plain && !beyond.plain {
+                    stop = beyond;
+                }
+                break;
+            }
+            stop = self.follow(found, each)?;
+        }
+        Ok(stop)
     }
 
     /// Checks the header of the next segment and takes its key; why the log does not go on there, if it does

@@ -12,6 +12,7 @@ use crate::journal;
 use crate::link;
 use crate::machine::DESCRIPTORS_KEPT;
 use crate::ring::Ring;
+use crate::runs::RunWish;
 use crate::settings::{LinkSettings, Settings};
 use crate::supplier::REPORTS_KEPT_MAX;
 use crate::{control, stock};
@@ -19,6 +20,7 @@ use serde::Serialize;
 use switchyard_core::adapter::Order;
 use switchyard_core::catalogue::{Merchant, Product, Supplier, Terminal};
 use switchyard_core::footprint::{self, table_bytes};
+use switchyard_core::index::{ENTRY_MEMORY_BYTES, RUN_WRITING_BYTES, Run, spill_entries_max};
 use switchyard_core::log::BATCH_BYTES_MAX;
 use switchyard_core::session::Report;
 use switchyard_core::state::SETTLED_KEPT_MS;
@@ -223,6 +225,8 @@ fn rings(settings: &Settings, lines: &mut Lines) {
     ring("reports of suppliers".into(), sizes.reports, reports, "REPORTS_MAX; full: sessions keep theirs");
     let trays = 2 * Ring::<[usize; 8]>::bytes(sizes.trays) as u64;
     ring("trays wanted, trays filled".into(), sizes.trays, trays, "TRAYS_MAX");
+    let runs = (Ring::<RunWish>::bytes(sizes.runs) + Ring::<Option<Run>>::bytes(sizes.runs)) as u64;
+    ring("runs wanted, runs written".into(), sizes.runs, runs, "RUN_WISHES_MAX");
 }
 
 fn tables(settings: &Settings, lines: &mut Lines) {
@@ -294,15 +298,23 @@ fn tables(settings: &Settings, lines: &mut Lines) {
 }
 
 fn duplicates(settings: &Settings, lines: &mut Lines) {
-    let requests = settings.gate.duplicates_max;
-    let bytes = footprint::index_bytes(usize::try_from(requests).unwrap_or(usize::MAX)) as u64;
+    let bytes = settings.gate.duplicate_bytes_max;
     lines.grows(
         Part::Table,
         "requests of the window",
-        requests,
+        bytes / ENTRY_MEMORY_BYTES as u64,
         bytes,
-        "gate.duplicates_max",
-        "96, never an early eviction (S-3)",
+        "gate.duplicate_bytes_max",
+        "the oldest go to files; 96, never an early eviction (S-3)",
+    );
+    let entries = spill_entries_max(usize::try_from(bytes).unwrap_or(usize::MAX));
+    lines.grows(
+        Part::Buffer,
+        "requests being sorted into a run",
+        entries as u64,
+        (entries * RUN_WRITING_BYTES) as u64,
+        "gate.duplicate_bytes_max",
+        "one run at a time",
     );
 }
 

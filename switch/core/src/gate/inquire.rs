@@ -18,7 +18,7 @@ impl Gate {
             return self.refuse(now, ticket, code);
         }
         self.counters.inquiries += 1;
-        let Some(entry) = self.original(ticket.request.original) else {
+        let Some(entry) = self.original(&ticket) else {
             return self.refuse(now, ticket, Code::NOT_FOUND);
         };
         let phase = self.state.flight(entry.flight).map(|flight| flight.phase);

@@ -21,6 +21,8 @@ enum Effect {
 pub struct Released {
     /// To their conduits, or to the keeper first (as their errand says).
     pub tickets: Vec<Box<Ticket>>,
+    /// To the keeper, and back to the gate (`Errand::Seek`).
+    pub seeks: Vec<Box<Ticket>>,
     /// To their suppliers.
     pub orders: Vec<Box<Order>>,
 }
@@ -31,12 +33,18 @@ pub struct Releases {
     strict: VecDeque<(Lsn, Effect)>,
     relaxed: VecDeque<(Lsn, Effect)>,
     now: Vec<Box<Ticket>>,
+    seeks: Vec<Box<Ticket>>,
 }
 
 impl Releases {
     /// A ticket that waits for nothing: a refusal that performed nothing.
     pub(super) fn now(&mut self, ticket: Box<Ticket>) {
         self.now.push(ticket);
+    }
+
+    /// A ticket that waits for nothing and is answered later: its key is looked for.
+    pub(super) fn seek(&mut self, ticket: Box<Ticket>) {
+        self.seeks.push(ticket);
     }
 
     /// A ticket that needs `at`. `last` is the newest position: what needs an older one may wait for it too, so that the queue stays in order.
@@ -75,6 +83,7 @@ impl Releases {
 
     pub(super) fn release(&mut self, written: Lsn, durable: Lsn, released: &mut Released) {
         released.tickets.append(&mut self.now);
+        released.seeks.append(&mut self.seeks);
         // An answer of a relaxed conduit leaves before that of the reversal that came after it.
         drain(&mut self.relaxed, written, released);
         drain(&mut self.strict, durable, released);

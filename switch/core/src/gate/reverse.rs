@@ -25,15 +25,13 @@ use crate::ticket::{Errand, Ticket};
 impl Gate {
     /// A reversal: its own repeat gets its stored answer, anything else undoes what it names.
     pub(super) fn reverse(&mut self, now: Now, ticket: Box<Ticket>) {
-        let own = self.state.index.by_key(ticket.request.key);
-        let own = own.and_then(|number| self.state.index.entry(number)).copied();
-        match own {
+        match self.own(&ticket) {
             Some(entry) if entry.contents == ticket.request.contents && entry.standing.has_answer() => {
                 self.counters.repeats += 1;
                 self.recall(entry.outcome_at, ticket, &entry, Errand::Recall);
             }
             // Reversals have a reserve of an eighth in the window (S-19).
-            _ if self.state.index.len() >= self.options.duplicates_max / 8 * 9 => {
+            _ if self.state.index.bytes() / 9 >= self.options.duplicate_bytes_max / 8 => {
                 self.refuse(now, ticket, Code::FAULT);
             }
             _ => self.undo(now, ticket),
@@ -43,6 +41,8 @@ impl Gate {
     /// A ticket that comes back from the keeper. Meanwhile a reversal may have come, the very same one too.
     pub fn recalled(&mut self, now: Now, ticket: Box<Ticket>) {
         match (ticket.errand, ticket.recalled.is_some()) {
+            // Meanwhile its entry may have left memory.
+            (Errand::Original, true) if self.must_seek(&ticket) => self.seek(ticket),
             (Errand::Original, true) => self.reverse(now, ticket),
             // The journal cannot be read there: 96, and the reversal comes again.
             (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
@@ -55,21 +55,17 @@ impl Gate {
     fn is_reversed(&self, ticket: &Ticket) -> bool {
         let request = &ticket.request;
         let entry = match request.kind {
-            Kind::Sale => {
-                let number = self.state.index.by_key(request.key);
-                number.and_then(|number| self.state.index.entry(number)).copied()
-            }
-            Kind::Inquiry => self.original(request.original),
+            Kind::Sale => self.own(ticket),
+            Kind::Inquiry => self.original(ticket),
             Kind::Reversal | Kind::CutOver => None,
         };
         entry.is_some_and(|entry| entry.standing == Standing::Cancelled)
     }
 
     fn undo(&mut self, now: Now, ticket: Box<Ticket>) {
-        let named = ticket.request.original;
-        let there = self.original(named).filter(|entry| entry.standing != Standing::Blocked);
+        let there = self.original(&ticket).filter(|entry| entry.standing != Standing::Blocked);
         let Some(entry) = there else {
-            return self.block(now, ticket, named);
+            return self.block(now, ticket);
         };
         let open = self.state.flight(entry.flight).copied();
         match (entry.standing, open) {
@@ -85,7 +81,8 @@ impl Gate {
     }
 
     /// Nothing is there: whatever comes by one of these keys is blocked, also where an earlier reversal gave only the other one.
-    fn block(&mut self, now: Now, ticket: Box<Ticket>, named: Named) {
+    fn block(&mut self, now: Now, ticket: Box<Ticket>) {
+        let named = ticket.request.original;
         let index = &self.state.index;
         let rest = Named {
             key: named.key.filter(|key| index.by_key(*key).is_none()),
@@ -97,17 +94,6 @@ impl Gate {
         }
         self.counters.blocked += 1;
         self.accept(now, ticket, Undone::Blocked(rest));
-    }
-
-    /// What a reversal or an inquiry names: by its key of S-5, else by that of S-1. A sale that is there goes before one that was only blocked: an earlier reversal
-    /// may have named it by a transmission time that never arrived here.
-    pub(super) fn original(&self, named: Named) -> Option<Entry> {
-        let index = &self.state.index;
-        let by_named = named.named.and_then(|named| index.by_named(named));
-        let by_named = by_named.and_then(|number| index.entry(number)).copied();
-        let there = by_named.filter(|entry| entry.standing != Standing::Blocked);
-        let by_key = || index.entry(named.key.and_then(|key| index.by_key(key))?).copied();
-        there.or_else(by_key).or(by_named)
     }
 
     /// The original, or its doubt, is open: it is cancelled. What was not sent yet is not sent at all.

@@ -4,7 +4,7 @@
 //! Invariants: an entry packs to `ENTRY_BYTES`, whatever it holds; entries keep their numbers, which open flights name.
 //! Deliberately absent: the tables. They follow from the entries, and are made again.
 
-use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, SHARDS, Standing, shard};
+use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, RunMark, Runs, SHARDS, Standing, shard};
 use crate::log::Lsn;
 use crate::pack::{self, Pack, Unpack, Unreadable};
 use hashbrown::HashTable;
@@ -61,9 +61,10 @@ impl Index {
     /// The entries as they stand, for a checkpoint: costs a count for each chunk, whatever is in it, and later a copy of each chunk that changes while the
     /// snapshot lives. The few further names are copied.
     pub fn snapshot(&self) -> IndexSnapshot {
-        let Self { chunks, first, left, by_key: _, by_named: _, seen, seen_since, blocked: _ } = self;
+        // What leaves memory at this moment is in it all the same: it is in a run too, which does no harm.
+        let Self { chunks, first, left, seen, seen_since, .. } = self;
         let seen = seen_since.iter().map(|(since_ms, named)| (*since_ms, *named, seen[named])).collect();
-        IndexSnapshot { chunks: chunks.clone(), first: *first, left: *left, seen }
+        IndexSnapshot { chunks: chunks.clone(), first: *first, left: *left, seen, runs: self.runs.marks() }
     }
 }
 
@@ -74,6 +75,7 @@ pub struct IndexSnapshot {
     first: EntryNo,
     left: usize,
     seen: Vec<Seen>,
+    runs: Vec<RunMark>,
 }
 
 /// When a further key of S-5 was seen, Unix milliseconds; it; and the key of S-1 that it belongs to.
@@ -85,7 +87,12 @@ impl IndexSnapshot {
         self.first.wrapping_add(self.left as u32)
     }
 
-    /// Appends everything but the entries: how many there are, the first one's number, further names.
+    /// The oldest position of the log that entries in runs name; none where there are no runs.
+    pub fn runs_need_from(&self) -> Option<Lsn> {
+        self.runs.iter().map(|run| run.needs_from).min()
+    }
+
+    /// Appends everything but the entries: how many there are, the first one's number, further names, the runs that hold the rest.
     pub fn pack_head(&self, out: &mut Vec<u8>) {
         (self.len() as u64).pack(out);
         self.first().pack(out);
@@ -94,6 +101,7 @@ impl IndexSnapshot {
             named.pack(out);
             key.pack(out);
         });
+        pack::list(out, self.runs.iter(), |run, out| run.pack(out));
     }
 
     /// How many there are.
@@ -129,7 +137,9 @@ impl Refill {
     pub fn unpack_head(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
         let (expected, first) = (from.u64()?, from.u32()?);
         let seen: Vec<Seen> = from.list(|from| Ok((from.u64()?, from.u128()?, from.u128()?)))?;
+        let runs = Runs::relying_on(from.list(RunMark::unpack)?);
         let index = Index {
+            runs,
             first,
             seen: seen.iter().map(|(_, named, key)| (*named, *key)).collect(),
             seen_since: seen.iter().map(|(since_ms, named, _)| (*since_ms, *named)).collect(),
@@ -159,33 +169,37 @@ impl Refill {
 
     /// The index.
     pub fn end(mut self) -> Index {
-        self.index.by_key = self.tables(|entry| entry.key);
-        self.index.by_named = self.tables(|entry| entry.named);
+        let mut sorted = vec![Vec::new(); SHARDS];
+        self.index.by_key = self.tables(&mut sorted, |entry| entry.key);
+        self.index.by_named = self.tables(&mut sorted, |entry| entry.named);
         self.index
     }
 
     /// The tables of one key. Of entries under the same one the newest is found.
-    fn tables(&self, key: impl Fn(&Entry) -> u128) -> Vec<HashTable<EntryNo>> {
-        let mut shards: Vec<Vec<(u64, EntryNo)>> = vec![Vec::new(); SHARDS];
-        let average = self.index.len() / SHARDS;
-        shards.iter_mut().for_each(|shard| shard.reserve(average + average / 8));
+    fn tables(
+        &self,
+        sorted: &mut [Vec<(u64, EntryNo)>],
+        key: impl Fn(&Entry) -> u128,
+    ) -> Vec<HashTable<EntryNo>> {
+        sorted.iter_mut().for_each(Vec::clear);
         for (place, entry) in self.index.iter().enumerate() {
             let key = key(entry);
-            shards[shard(key)].push((key as u64, self.index.first.wrapping_add(place as u32)));
+            sorted[shard(key)].push((key as u64, self.index.first.wrapping_add(place as u32)));
         }
-        shards.into_iter().map(|shard| self.table(shard, &key)).collect()
+        sorted.iter().map(|of_shard| self.table(of_shard, &key)).collect()
     }
 
-    fn table(&self, shard: Vec<(u64, EntryNo)>, key: impl Fn(&Entry) -> u128) -> HashTable<EntryNo> {
-        let mut table = HashTable::with_capacity(shard.len());
+    fn table(&self, of_shard: &[(u64, EntryNo)], key: impl Fn(&Entry) -> u128) -> HashTable<EntryNo> {
+        // With room for a quarter more: what comes soon after a start does not make every table grow at once.
+        let mut table = HashTable::with_capacity(of_shard.len() + of_shard.len() / 4);
         let key_of = |number: EntryNo| self.index.entry(number).map_or(0, &key);
-        for (hash, number) in shard {
+        for (hash, number) in of_shard {
             // Entries are looked at only where a few bits of the hash agree: they lie far from each other.
-            let same = |known: &EntryNo| key_of(*known) == key_of(number);
-            match table.entry(hash, same, |known| key_of(*known) as u64) {
-                Slot::Occupied(mut older) => *older.get_mut() = number,
+            let same = |known: &EntryNo| key_of(*known) == key_of(*number);
+            match table.entry(*hash, same, |known| key_of(*known) as u64) {
+                Slot::Occupied(mut older) => *older.get_mut() = *number,
                 Slot::Vacant(free) => {
-                    free.insert(number);
+                    free.insert(*number);
                 }
             }
         }

@@ -197,7 +197,8 @@ impl Snapshot {
         let flights = self.small.flights.values().map(|flight| flight.intent_at);
         // Requests come into the index in the order of their positions.
         let oldest = self.index.iter().next().map(|entry| entry.intent_at);
-        flights.chain(oldest).min().unwrap_or(self.small.last).min(self.small.last)
+        let positions = flights.chain(oldest).chain(self.index.runs_need_from());
+        positions.min().unwrap_or(self.small.last).min(self.small.last)
     }
 
     /// The oldest epoch of the log whose key a card number of an open flight is sealed with; none where there is no such number.

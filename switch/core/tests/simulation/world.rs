@@ -79,7 +79,9 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64, reversal
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let options = GateOptions {
-        duplicates_max: 1_000_000,
+        duplicate_bytes_max: usize::MAX,
+        repeatable_ms: u64::MAX,
+        reversible_ms: u64::MAX,
         reversals_max,
         voucher_credits_max: CREDITS_MAX,
         key: keyring.key(id).expect("just put in"),

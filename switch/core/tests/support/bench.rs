@@ -11,6 +11,7 @@ use switchyard_core::catalogue::{Catalogue, Meaning, Supplier};
 use switchyard_core::code::Code;
 use switchyard_core::gate::{Gate, GateOptions, Released};
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
+use switchyard_core::index::ENTRY_MEMORY_BYTES;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::log::Log;
@@ -75,7 +76,9 @@ fn gate(disk: &Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, n
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let key = keyring.key(id).expect("just put in");
     let options = GateOptions {
-        duplicates_max: INDEX_MAX,
+        duplicate_bytes_max: INDEX_MAX * ENTRY_MEMORY_BYTES,
+        repeatable_ms: WINDOW_MS,
+        reversible_ms: WINDOW_MS,
         reversals_max: 1_000,
         voucher_credits_max: 3,
         key,

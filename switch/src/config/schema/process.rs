@@ -86,13 +86,21 @@ pub(super) const GATE: &[Key] = &[
     )
     .default("72"),
     Key::integer(
-        "duplicates_max",
-        "requests",
-        1_000,
-        1_000_000_000,
-        "Most keys remembered, 16 bytes each. Full means 96, never an early eviction (S-3).",
+        "duplicate_bytes_max",
+        "bytes",
+        1024 * 1024,
+        1024 * 1024 * 1024 * 1024,
+        "Most memory for remembered keys: 104 bytes a request. Beyond half of it the oldest go to files and take 2 bytes each while they can be repeated. Full means 96, never an early eviction (S-3).",
     )
-    .default("8_000_000"),
+    .default("1_073_741_824"),
+    Key::integer(
+        "reversal_window_days",
+        "days",
+        30,
+        400,
+        "How long a request is found when a reversal or an inquiry names it (S-3).",
+    )
+    .default("30"),
     Key::integer(
         "reversals_max",
         "reversals",

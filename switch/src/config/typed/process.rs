@@ -50,7 +50,8 @@ pub(in super::super) fn keys(table: &Table, data: &Path) -> KeySettings {
 pub(in super::super) fn gate(table: &Table) -> GateSettings {
     GateSettings {
         duplicate_window_h: table.number("duplicate_window_h"),
-        duplicates_max: table.number("duplicates_max"),
+        duplicate_bytes_max: table.number("duplicate_bytes_max"),
+        reversal_window_days: table.number("reversal_window_days"),
         reversals_max: table.number("reversals_max"),
         voucher_credits_max: table.number("voucher_credits_max"),
         tickets_max: table.number("tickets_max"),

@@ -65,6 +65,7 @@ impl World {
             match ticket.errand {
                 Errand::Recall | Errand::Status | Errand::Original => self.process.recalls.push(ticket),
                 Errand::Ask | Errand::Answer => self.respond(ticket),
+                Errand::Seek => panic!("nothing lies in a run here"),
             }
         }
     }

@@ -1,0 +1,171 @@
+//! How entries leave memory for a run, and stay part of the index.
+//!
+//! Owns: which entries are with whoever writes runs, and which lie in a run already.
+//! Invariants: an entry leaves memory only when it lies in a run that is on disk; one that was handed over is not changed any more, a newer one takes its place;
+//! entries that are open stay.
+//! Deliberately absent: writing (the shell's). Where an entry lies is no business of the log, so none of this is in `State::apply`.
+
+use super::run::RunMark;
+use super::runs::Run;
+use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, Standing};
+use crate::log::Lsn;
+
+/// What an entry takes in memory, its places in both tables among it: a place is five bytes, and a table is between seven sixteenths and seven eighths full.
+pub const ENTRY_MEMORY_BYTES: usize = size_of::<Entry>() + 24;
+/// What a further second key takes: a place in a table, which is as full as those, and one in the order in which they came.
+const SEEN_MEMORY_BYTES: usize = 128;
+
+/// Most chunks that one run gets: about a million entries.
+const SPILL_CHUNKS_MAX: usize = 1_024;
+
+/// What an entry takes beside itself while it is written to a run: a reference, its place by key, its name before and while names are sorted, its bits of the filter.
+pub const RUN_WRITING_BYTES: usize =
+    size_of::<&Entry>() + 2 * size_of::<u32>() + 2 * size_of::<(u128, u128)>() + 2;
+
+/// Most entries that one run gets, where the index may take `bytes_max`: an eighth of that.
+pub fn spill_entries_max(bytes_max: usize) -> usize {
+    (bytes_max / 8 / (CHUNK_ENTRIES * ENTRY_MEMORY_BYTES)).clamp(1, SPILL_CHUNKS_MAX) * CHUNK_ENTRIES
+}
+
+/// Entries on their way to a run.
+#[derive(Debug)]
+pub struct Spill {
+    /// The number of the run that they become.
+    pub number: u32,
+    /// The end of the log that they are the fold of.
+    pub at: Lsn,
+    chunks: Vec<Chunk>,
+    left: usize,
+    /// Further second keys that were seen up to then, and the key that each belongs to.
+    pub seen: Vec<(u128, u128)>,
+}
+
+impl Spill {
+    /// The entries, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
+    }
+}
+
+impl Index {
+    /// What entries, filters and heads take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.memory_bytes() + self.runs.bytes()
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.len() * ENTRY_MEMORY_BYTES + self.seen_since.len() * SEEN_MEMORY_BYTES
+    }
+
+    /// Whether entries take more than half of what filters leave of `bytes_max`: the other half is for what comes while a run is written. Not while one is being
+    /// written, or while its entries leave.
+    pub fn is_crowded(&self, bytes_max: usize) -> bool {
+        let room = bytes_max.saturating_sub(self.runs.bytes()) / 2;
+        self.handed + self.leaving == 0 && self.memory_bytes() > room
+    }
+
+    /// When the newest entry was admitted, Unix milliseconds; 0 without entries.
+    pub fn newest_ms(&self) -> u64 {
+        self.chunks.back().and_then(|chunk| chunk.last()).map_or(0, |entry| entry.admitted_ms)
+    }
+
+    /// The oldest entries, for a run, where the index is crowded. Those from number `open` on stay, where there is one.
+    pub fn spill(&mut self, bytes_max: usize, open: Option<EntryNo>, at: Lsn) -> Option<Spill> {
+        if !self.is_crowded(bytes_max) {
+            return None;
+        }
+        let wanted = spill_entries_max(bytes_max) / CHUNK_ENTRIES;
+        let over = open.map_or(usize::MAX, |open| open.wrapping_sub(self.first) as usize / CHUNK_ENTRIES);
+        // The last chunk is being filled.
+        let count = wanted.min(over).min(self.chunks.len().saturating_sub(1));
+        if count == 0 {
+            return None;
+        }
+        self.handed = count;
+        let chunks: Vec<Chunk> = self.chunks.iter().take(count).cloned().collect();
+        // They are in order of time; what was seen while these entries came goes with them.
+        let upto_ms = chunks.last().and_then(|chunk| chunk.last()).map_or(0, |entry| entry.admitted_ms);
+        let seen = self.seen_since.iter().take_while(|(since_ms, _)| *since_ms <= upto_ms);
+        let seen: Vec<_> = seen.filter_map(|(_, named)| Some((*named, *self.seen.get(named)?))).collect();
+        self.handed_seen = seen.len();
+        Some(Spill { number: self.runs.next_number(), at, chunks, left: self.left, seen })
+    }
+
+    /// The run of the last spill is on disk: its entries may leave.
+    pub fn spilled(&mut self, run: Run) {
+        self.runs.add(run);
+        (self.leaving, self.handed) = (self.handed, 0);
+        (self.leaving_seen, self.handed_seen) = (self.handed_seen, 0);
+    }
+
+    /// The run of the last spill could not be written: its entries stay, to be spilled again.
+    pub fn not_spilled(&mut self) {
+        (self.handed, self.handed_seen) = (0, 0);
+    }
+
+    /// Whether something in memory lies in a run.
+    pub fn has_leavers(&self) -> bool {
+        self.leaving + self.leaving_seen > 0
+    }
+
+    /// Lets up to `count` entries leave memory that lie in a run. Little by little, so that it stops nobody for long. What blocks an original that may still come,
+    /// admitted since `comes_ms`, stays: an original is new, so nobody would look for it in a run by its second key.
+    pub fn leave(&mut self, count: usize, comes_ms: u64) {
+        for _ in 0..count {
+            if !self.has_leavers() {
+                return;
+            }
+            if self.leaving_seen > 0 {
+                self.forget_oldest_seen();
+            }
+            if self.leaving == 0 {
+                continue;
+            }
+            let oldest = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied();
+            if let Some(entry) = oldest.filter(|entry| self.still_blocks(entry, comes_ms)) {
+                self.add(entry);
+            }
+            self.remove_oldest();
+        }
+    }
+
+    fn still_blocks(&self, entry: &Entry, comes_ms: u64) -> bool {
+        let is_newest = || self.by_key(entry.key) == Some(self.first.wrapping_add(self.left as u32));
+        entry.standing == Standing::Blocked && entry.admitted_ms >= comes_ms && is_newest()
+    }
+
+    /// The runs that a checkpoint relied on, and that are not attached yet.
+    pub fn relied(&self) -> &[RunMark] {
+        self.runs.relied()
+    }
+
+    /// The runs that were relied on, opened; those that are missing were too old.
+    pub fn attach(&mut self, runs: Vec<Run>) {
+        self.runs.attach(runs);
+    }
+
+    /// Lets go what is too old to be repeated (filters), and the oldest run when it is too old to be reversed: its number.
+    pub fn age(&mut self, repeatable_ms: u64, reversible_ms: u64) -> Option<u32> {
+        self.runs.age(repeatable_ms, reversible_ms)
+    }
+
+    /// Whether the entry of that place was handed over, and must stay as it is.
+    pub(super) fn is_handed(&self, place: usize) -> bool {
+        place < (self.handed + self.leaving) * CHUNK_ENTRIES
+    }
+
+    /// The number of the entry that may be changed in place of this one: itself, the one that took its place, or a newer one that takes it now.
+    pub(super) fn renew(&mut self, number: EntryNo) -> Option<EntryNo> {
+        let entry = *self.entry(number)?;
+        let newest = self.by_key(entry.key)?;
+        if !self.is_handed(newest.wrapping_sub(self.first) as usize) {
+            return Some(newest);
+        }
+        self.renewed = true;
+        let entry = *self.entry(newest)?;
+        Some(self.add(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! The gate's side of runs: entries handed over, tickets sent to look into them.
+//!
+//! Owns: when a run is wished for, and when again after the disk refused one.
+//! Invariants: at most one run is being written; a ticket that is sent to look comes back.
+//! Deliberately absent: which entries, and what a found one means (the core's).
+
+use super::GateActor;
+use crate::runs::RunWish;
+use switchyard_core::index::Run;
+use switchyard_core::ticket::Ticket;
+
+/// How long after a run could not be written it is tried again.
+const AGAIN_US: u64 = 1_000_000;
+
+impl GateActor {
+    /// Takes runs that were written, and wishes for one when memory is crowded.
+    pub(super) fn spill(&mut self, now_us: u64) {
+        while let Some(written) = self.rings.written_runs.pop() {
+            self.written(written, now_us);
+        }
+        if now_us < self.spill_after_us {
+            return;
+        }
+        let Some(spill) = self.gate.spill() else { return };
+        if self.rings.runs.push(RunWish::Write(spill)).is_err() {
+            // Removals fill the ring only when hundreds of runs grew too old at once.
+            self.written(None, now_us);
+        }
+        self.rings.runs.wake();
+    }
+
+    fn written(&mut self, run: Option<Run>, now_us: u64) {
+        match run {
+            Some(run) => self.gate.spilled(run),
+            None => {
+                self.gate.not_spilled();
+                self.spill_after_us = now_us + AGAIN_US;
+            }
+        }
+    }
+
+    /// Once a second: lets go of what is too old to be asked for.
+    pub(super) fn age(&mut self) {
+        while self.rings.runs.len() < self.rings.runs.capacity() / 2 {
+            let Some(number) = self.gate.age() else { return };
+            let _ = self.rings.runs.push(RunWish::Remove(number));
+            self.rings.runs.wake();
+        }
+    }
+
+    /// Sends tickets to the keeper whose key may lie in a run.
+    pub(super) fn send_seeks(&mut self) {
+        if self.released.seeks.is_empty() {
+            return;
+        }
+        for ticket in self.released.seeks.drain(..) {
+            let ticket: Box<Ticket> = ticket;
+            if self.rings.recalls.push(ticket).is_err() {
+                // The ring has room for every ticket there is, so this is a bug; nothing was performed, and a repeat is a new attempt.
+                tracing::error!("the ring of recalls is full");
+            }
+        }
+        self.rings.recalls.wake();
+    }
+}
