@@ -19,7 +19,7 @@ impl Gate {
         }
         self.counters.inquiries += 1;
         let Some(entry) = self.original(&ticket) else {
-            return self.tell(now, ticket, Code::NOT_FOUND);
+            return self.refuse(now, ticket, Code::NOT_FOUND);
         };
         let phase = self.state.flight(entry.flight).map(|flight| flight.phase);
         match (entry.standing, phase) {
