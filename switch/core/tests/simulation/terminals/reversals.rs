@@ -82,10 +82,8 @@ impl Terminals {
                 "what was answered is not found"
             ),
             "17" => assert!(
-                story.is_none_or(|story| {
-                    story.reversed_at.is_some()
-                        || matches!(verdict, Some(Verdict::Unknown | Verdict::Cancelled))
-                }),
+                stories.undone_at(named).is_some()
+                    || matches!(verdict, Some(Verdict::Unknown | Verdict::Cancelled)),
                 "17, and nobody reversed it"
             ),
             "68" => assert_eq!(verdict, Some(Verdict::Unknown)),

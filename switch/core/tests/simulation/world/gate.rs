@@ -1,7 +1,6 @@
 //! The gate's turns, and everything that becomes visible through it: each thing is looked at before it leaves.
 
 use super::World;
-use crate::story::Found;
 use crate::support::message::Answer;
 use switchyard_core::adapter::{Ask, Order};
 use switchyard_core::answer::answer;
@@ -135,11 +134,9 @@ impl World {
             );
         }
         if outcome.code == Code::CANCELLED && !self.stories.flights.contains_key(&outcome.flight) {
-            let reversed = match (request.kind, self.stories.find(request.original)) {
-                (Kind::Sale, _) => self.stories.reversed_at(request),
-                (_, Some(Found::Blocked(at))) => Some(at),
-                (_, Some(Found::Flight(number))) => self.stories.flights[&number].reversed_at,
-                (_, None) => None,
+            let reversed = match request.kind {
+                Kind::Sale => self.stories.reversed_at(request),
+                _ => self.stories.undone_at(request.original),
             };
             let at = reversed.expect("durable-before-visible: 17 before the reversal is written");
             assert!(at < durable, "durable-before-visible: 17 before the reversal is durable");
