@@ -67,10 +67,11 @@ impl Terminals {
             _ => None,
         };
         let story = flight.map(|number| &stories.flights[&number]);
-        // A sale that is there is what it names; else whatever was blocked.
+        // A sale that is there is what it names; else whatever was blocked. A name that never arrived is not known, even where a reversal gave it beside the right key.
         let keys = match story {
             Some(story) => [Some(story.key), None],
-            None => [named.key, named.named],
+            None if stories.undone_at(named).is_some() => [named.key, named.named],
+            None => [None, None],
         };
         if keys.into_iter().flatten().any(|key| self.reversed.contains(&key)) {
             assert_eq!(answer.code, "17", "an inquiry after the reversal was answered (S-4)");
