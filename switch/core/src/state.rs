@@ -15,7 +15,7 @@ use crate::adapter::{LinkNo, LocalEffect};
 use crate::fact::{Fact, NameKind};
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
-use crate::index::{Entry, Index, Spill, Standing};
+use crate::index::{Entry, EntryPlace, Index, Spill, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::operate::Controls;
@@ -160,7 +160,7 @@ impl State {
     pub fn spill(&mut self, bytes_max: usize) -> Option<Spill> {
         let open = || {
             let asked = self.flights.values().filter(|flight| flight.phase == Phase::Asked);
-            asked.min_by_key(|flight| flight.number).map(|flight| flight.entry)
+            asked.min_by_key(|flight| flight.number).map(|flight| flight.entry.0)
         };
         let open = if self.index.is_crowded(bytes_max) { open() } else { return None };
         self.index.spill(bytes_max, open, self.last)
@@ -266,6 +266,7 @@ impl State {
         self.reserve(flight)?;
         self.stans.insert(flight.attempt.supplier, flight.attempt.stan);
         let entry = self.enter(at, flight, Standing::InFlight, false);
+        let entry = EntryPlace(entry);
         let flight = Flight { entry, intent_at: at, phase: Phase::Asked, held: Held::Reserved, ..*flight };
         self.flights.insert(flight.number, flight);
         Ok(())
@@ -292,7 +293,7 @@ impl State {
 
     /// A reversal that was accepted meanwhile stays the last word on its original (S-4).
     fn answered(&mut self, flight: &Flight, at: Lsn, outcome: &Outcome<'_>) {
-        if let Some(entry) = self.index.entry_mut(flight.entry) {
+        if let Some(entry) = self.index.entry_mut(flight.entry.0) {
             entry.outcome_at = at;
             entry.secret = !outcome.sealed.is_empty();
             if entry.standing != Standing::Cancelled {
