@@ -211,6 +211,10 @@ impl State {
                 self.index.see(*at_ms, *key, *named);
                 Ok(())
             }
+            Fact::Blocked { at_ms, key, named } => {
+                self.index.add(blocked(at, *at_ms, FlightNo::default(), *key, *named));
+                Ok(())
+            }
             Fact::Operated(action) => self.operated(action),
             Fact::CutOver { network, date, until_ms, stan, transmission, .. } => {
                 self.cut_over(*network, Day { date: *date, until_ms: *until_ms }, *stan, *transmission);
@@ -366,17 +370,8 @@ impl State {
     /// An original that was never seen gets an entry, so that it is found when it comes.
     fn block(&mut self, at: Lsn, at_ms: u64, reversal: &Reversal, named: Named) {
         // A key that the reversal does not give is one that nothing else has.
-        self.index.add(Entry {
-            key: named.key.unwrap_or(!reversal.key),
-            named: named.named.unwrap_or(!reversal.named),
-            contents: 0,
-            flight: reversal.number,
-            admitted_ms: at_ms,
-            intent_at: at,
-            outcome_at: at,
-            standing: Standing::Blocked,
-            secret: false,
-        });
+        let (key, named) = (named.key.unwrap_or(!reversal.key), named.named.unwrap_or(!reversal.named));
+        self.index.add(blocked(at, at_ms, reversal.number, key, named));
     }
 
     /// Takes an approved sale back (S-10, S-15).
@@ -525,6 +520,21 @@ impl State {
 fn payers(flight: &Flight) -> impl Iterator<Item = Account> {
     let merchant = flight.merchant_pays.then_some(Account::Merchant(flight.merchant));
     std::iter::once(Account::Network(flight.network)).chain(merchant)
+}
+
+/// An entry that blocks what comes under its keys.
+fn blocked(at: Lsn, at_ms: u64, by: FlightNo, key: u128, named: u128) -> Entry {
+    Entry {
+        key,
+        named,
+        contents: 0,
+        flight: by,
+        admitted_ms: at_ms,
+        intent_at: at,
+        outcome_at: at,
+        standing: Standing::Blocked,
+        secret: false,
+    }
 }
 
 fn standing(verdict: Verdict) -> Standing {

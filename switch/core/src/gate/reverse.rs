@@ -30,11 +30,21 @@ impl Gate {
                 self.counters.repeats += 1;
                 self.recall(entry.outcome_at, ticket, &entry, Errand::Recall);
             }
-            // Reversals have a reserve of an eighth in the window (S-19).
-            _ if self.state.index.bytes() / 9 >= self.options.duplicate_bytes_max / 8 => {
-                self.refuse(now, ticket, Code::FAULT);
-            }
+            _ if self.is_reserve_full() => self.refuse(now, ticket, Code::FAULT),
             _ => self.undo(now, ticket),
+        }
+    }
+
+    /// Whether the reserve of an eighth of the window that reversals have is full too (S-19).
+    fn is_reserve_full(&self) -> bool {
+        self.state.index.bytes() / 9 >= self.options.duplicate_bytes_max / 8
+    }
+
+    /// An original came under the name that a reversal had blocked. Its repeats have other names, so its key is blocked from now on (S-4).
+    pub(super) fn block_key(&mut self, now: Now, ticket: &Ticket) {
+        if !self.is_reserve_full() {
+            let (key, named) = (ticket.request.key, ticket.request.named);
+            self.record(&Fact::Blocked { at_ms: now.wall_ms, key, named });
         }
     }
 

@@ -168,3 +168,19 @@ fn a_reversal_that_waits_for_the_keeper_takes_back_what_it_names_when_it_returns
     let suspense = bench.gate.state().accounts.balance(Account::Suspense(supplier)).posted.0;
     assert_eq!(suspense, 3_000, "each of the two is taken back once");
 }
+
+#[test]
+fn a_repeat_of_what_a_reversal_had_named_before_it_came_is_not_sold() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    accepted(&bench.reversed(&sale.reversal(2)), 410);
+    assert_eq!(bench.asked(&sale).code, "17");
+    // By its transmission time alone nobody would know it.
+    let repeat = Sale { mti: 201, transmission: "1121120100".into(), ..sale };
+    for _ in 0..2 {
+        bench.ask(0, &repeat);
+        assert!(bench.orders.is_empty(), "performed after its reversal was answered (S-4)");
+        assert_eq!(bench.answer().code, "17");
+        bench.restart(catalogue());
+    }
+}

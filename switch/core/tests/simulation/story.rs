@@ -138,6 +138,10 @@ impl Stories {
                 // A name that left memory is seen again.
                 assert!(before.is_none_or(|before| before == *key), "a name is given to two sales");
             }
+            Fact::Blocked { key, named, .. } => {
+                assert!(self.blocked.contains_key(named) && !self.keys.contains_key(key));
+                assert_eq!(self.blocked.insert(*key, at), None, "a key is blocked twice");
+            }
             Fact::Undo { reversal, outcome, undone, .. } => self.undo(at, reversal, outcome, undone),
             Fact::Deposit { account, amount, .. } => {
                 let Account::Network(network) = account else { panic!("only networks are paid into here") };
