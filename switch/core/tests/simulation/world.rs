@@ -12,7 +12,7 @@ use crate::host::{Host, NETWORK_US_MAX, Sending};
 use crate::keeper::{self, Keeper};
 use crate::process::{LINKS, Process, Side};
 use crate::story::{Stand, Stories};
-use crate::support::books::{self, catalogue};
+use crate::support::books;
 use crate::support::disk::Disk;
 use crate::support::locals::{self, Stock, Wallet};
 use crate::support::message::{DIALECTS, dialects};
@@ -20,6 +20,7 @@ use crate::support::random::Random;
 use crate::terminals::Terminals;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use switchyard_core::catalogue::{Catalogue, Funding};
 use switchyard_core::fact::Fact;
 use switchyard_core::gate::{Gate, GateOptions};
 use switchyard_core::ids::Now;
@@ -77,6 +78,13 @@ pub(crate) struct World {
     /// What gates and sessions counted, by name.
     counted: BTreeMap<&'static str, u64>,
     steps: u64,
+}
+
+/// The usual catalogue, where the first network's only merchant pays too, from less than its network has.
+fn catalogue() -> Catalogue {
+    let mut catalogue = books::catalogue();
+    catalogue.merchants[0].funding = Some(Funding::Prefunded { opening: Minor(100_000) });
+    catalogue
 }
 
 /// A process over what the disk holds.
