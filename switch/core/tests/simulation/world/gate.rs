@@ -34,6 +34,7 @@ impl World {
             let Some(ticket) = self.process.requests.pop_front() else { break };
             gate.ask(now, ticket);
         }
+        self.spill();
         // Sometimes the turn's effects must wait for a later write.
         if self.random.chance(900) {
             self.write();
@@ -64,9 +65,10 @@ impl World {
             match ticket.errand {
                 Errand::Recall | Errand::Status | Errand::Original => self.process.recalls.push(ticket),
                 Errand::Ask | Errand::Answer => self.respond(ticket),
-                Errand::Seek => panic!("nothing lies in a run here"),
+                Errand::Seek => panic!("what is sought is released apart"),
             }
         }
+        self.process.recalls.append(&mut released.seeks);
     }
 
     /// `durable-before-visible`, for what goes to a supplier.
@@ -163,8 +165,12 @@ impl World {
     }
 
     fn bring_back(&mut self, mut ticket: Box<Ticket>) {
-        self.disk.keep(&mut ticket);
         let now = self.now();
+        if ticket.errand == Errand::Seek {
+            self.process.keeper.look(&mut ticket.seek);
+            return self.process.gate.sought(now, ticket);
+        }
+        self.disk.keep(&mut ticket);
         self.process.gate.recalled(now, ticket);
     }
 }
