@@ -219,7 +219,7 @@ impl Log {
         }
         let lsn = self.next();
         let frame = self.length;
-        self.buffer.resize(frame + FRAME_BYTES, 0);
+        self.buffer.extend_from_slice(&[0; FRAME_BYTES]);
         encode(&mut self.buffer);
         self.close_frame(lsn, frame);
         self.length = self.buffer.len();
@@ -257,7 +257,8 @@ impl Log {
         self.buffer[frame..frame + 2].copy_from_slice(&length.to_le_bytes());
         self.buffer[frame + 2..frame + 4].copy_from_slice(&(!length).to_le_bytes());
         self.buffer[frame + 4..body].copy_from_slice(&crc.to_le_bytes());
-        self.buffer.resize(self.buffer.len().next_multiple_of(ALIGN), 0);
+        let end = self.buffer.len();
+        self.buffer.extend_from_slice(&[0; ALIGN][..end.next_multiple_of(ALIGN) - end]);
     }
 
     fn seal(&mut self, durable_upto: Lsn) -> Batch<'_> {

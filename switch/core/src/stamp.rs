@@ -11,6 +11,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 const HOUR_MS: u64 = 3_600_000;
+/// Half of the shortest year, rounded down.
+const HALF_YEAR_MS: u64 = 182 * 24 * HOUR_MS;
 
 /// `wall_ms` in UTC.
 pub fn utc(wall_ms: u64) -> DateTime {
@@ -71,7 +73,11 @@ fn nearest(local: &[u8; 10], wall_ms: u64) -> Option<u64> {
         let at = TimeZone::UTC.to_timestamp(at).ok()?;
         u64::try_from(at.as_millisecond()).ok()
     };
-    [year, year - 1, year + 1].into_iter().filter_map(in_year).min_by_key(|at_ms| at_ms.abs_diff(wall_ms))
+    // The usual one needs no other to compare with: in another year it would be further away.
+    let this = in_year(year).filter(|at_ms| at_ms.abs_diff(wall_ms) < HALF_YEAR_MS);
+    this.or_else(|| {
+        [year, year - 1, year + 1].into_iter().filter_map(in_year).min_by_key(|at_ms| at_ms.abs_diff(wall_ms))
+    })
 }
 
 /// The business day that holds `wall_ms`: it ends at the next cut-over and has the date of the calendar day in which most of it lies before that end.

@@ -25,12 +25,10 @@ impl<const N: usize> Text<N> {
     /// The text of these bytes; `None` if they are more than `N` or not ASCII.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut text = Self::EMPTY;
-        if !bytes.is_ascii() {
-            return None;
-        }
         text.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
         text.length = bytes.len() as u8;
-        Some(text)
+        // All of it, zeros too: the length is known to the compiler, so this is a few wide operations.
+        text.bytes.iter().fold(0, |all, byte| all | byte).is_ascii().then_some(text)
     }
 
     /// The text's bytes, all ASCII.

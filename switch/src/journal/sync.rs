@@ -49,7 +49,7 @@ pub(super) struct Shared {
     facts: CachePadded<AtomicU64>,
     durable: CachePadded<AtomicU64>,
     /// The thread is to be woken once so many facts were written: 0 when it is idle, never (the greatest
-    /// number) while it works.
+    /// number) while it works, or pauses and nobody waits.
     wake_at: CachePadded<AtomicU64>,
     /// Whether somebody waits for what is written to be durable.
     awaited: AtomicBool,
@@ -180,6 +180,8 @@ impl SyncThread {
             let wake_at = match self.next(due, facts_synced) {
                 Next::Sync => return true,
                 Next::End => return false,
+                // Nobody waits: whoever begins to wait wakes the thread, and facts do not.
+                Next::Pause(_) if !self.shared.awaited.load(SeqCst) => u64::MAX,
                 Next::Pause(_) => facts_synced + self.facts_min,
                 Next::Idle => 0,
             };

@@ -16,6 +16,10 @@ use super::view::{View, place_of, take_element};
 
 const BITMAP_COUNT: usize = 3;
 const BITMAP_BYTES: usize = 8;
+/// Room for all bitmaps, each byte written as two digits at most.
+const NO_BITMAPS: [u8; BITMAP_COUNT * BITMAP_BYTES * 2] = [0; BITMAP_COUNT * BITMAP_BYTES * 2];
+/// Room for the longest length prefix.
+const NO_PREFIX: [u8; 4] = [0; 4];
 /// Decimal digits of the greatest 64-bit number.
 const NUMBER_DIGITS: usize = 20;
 
@@ -65,8 +69,7 @@ impl<'d, 'o> Build<'d, 'o> {
     fn with_bitmaps(dialect: &'d Dialect, mti: Mti, bitmaps: u8, out: &'o mut Vec<u8>) -> Self {
         let start = out.len();
         write_mti(dialect.mti, mti, out);
-        let head = out.len() + usize::from(bitmaps) * dialect.bitmap.bytes(BITMAP_BYTES);
-        out.resize(head, 0);
+        out.extend_from_slice(&NO_BITMAPS[..usize::from(bitmaps) * dialect.bitmap.bytes(BITMAP_BYTES)]);
         let present = [0; BITMAP_COUNT];
         Self { dialect, out, start, bitmaps, present, last: 0, open: Open::Nothing, error: None }
     }
@@ -100,7 +103,12 @@ impl<'d, 'o> Build<'d, 'o> {
 
     /// Puts the element with this number from its canonical form: ASCII characters, for `b` its bytes.
     pub fn element(&mut self, de: u8, ascii: &[u8]) -> &mut Self {
-        self.put(de, Source::Slice(ascii))
+        if self.error.is_none()
+            && let Err(rule) = self.put_ascii(de, ascii)
+        {
+            self.fail(Some(de), None, rule);
+        }
+        self
     }
 
     /// Puts a value read elsewhere: its bytes as they are where both dialects write it alike, else written anew.
@@ -111,26 +119,24 @@ impl<'d, 'o> Build<'d, 'o> {
     /// Puts the element with this role as a message has it, or nothing where it has none. Within one dialect its bytes are taken over as they are: the view has
     /// checked them.
     pub fn echo(&mut self, view: &View<'_>, role: Role) -> &mut Self {
-        let (Some(de), Some(from)) = (self.dialect.de(role), view.dialect().de(role)) else { return self };
         if !std::ptr::eq(self.dialect, view.dialect()) {
-            return match view.element(from) {
-                Some(value) => self.copy(de, &value),
-                None => self,
-            };
+            return self.echo_anew(view, role);
         }
-        let Some(extent) = view.extent(de) else { return self };
-        if self.error.is_some() {
-            return self;
-        }
-        if let Err(rule) = self.may_put(de) {
+        if let Some(de) = self.dialect.de(role)
+            && let Some(extent) = view.extent(de)
+            && self.error.is_none()
+            && let Err(rule) = self.put_extent(de, extent)
+        {
             self.fail(Some(de), None, rule);
-            return self;
         }
-        self.make_bitmap(de);
-        let at = self.out.len();
-        self.out.extend_from_slice(extent);
-        self.settle(de, at);
         self
+    }
+
+    fn echo_anew(&mut self, view: &View<'_>, role: Role) -> &mut Self {
+        match (self.dialect.de(role), view.value(role)) {
+            (Some(de), Some(value)) => self.copy(de, &value),
+            _ => self,
+        }
     }
 
     /// Opens an element that holds tags, to be filled by [`Build::tag`] and its like.
@@ -156,7 +162,7 @@ impl<'d, 'o> Build<'d, 'o> {
         }
         self.make_bitmap(de);
         let at = self.out.len();
-        self.out.resize(at + field.prefix.width(), 0);
+        self.out.extend_from_slice(&NO_PREFIX[..field.prefix.width()]);
         Ok(at)
     }
 
@@ -304,18 +310,42 @@ impl<'d, 'o> Build<'d, 'o> {
         self
     }
 
-    fn try_put(&mut self, de: u8, source: Source<'_>) -> Result<(), BuildRule> {
+    /// The usual case by hand: this is on the path of every message.
+    #[inline]
+    fn put_ascii(&mut self, de: u8, ascii: &[u8]) -> Result<(), BuildRule> {
         let field = self.may_put(de)?;
+        if field.nested != Nested::Plain || !field.takes_as_is(ascii) {
+            return self.put_slowly(de, field, Source::Slice(ascii));
+        }
         self.make_bitmap(de);
         let at = self.out.len();
-        match source {
-            // The usual case by hand: this is on the path of every message.
-            Source::Slice(ascii) if field.takes_as_is(ascii) => {
-                field.prefix.write_ascii(ascii.len(), self.out);
-                self.out.extend_from_slice(ascii);
-            }
-            _ => write_field(field, source, self.out).map_err(BuildRule::Format)?,
-        }
+        field.prefix.write_ascii(ascii.len(), self.out);
+        self.out.extend_from_slice(ascii);
+        self.settle(de, at);
+        Ok(())
+    }
+
+    /// Puts what was checked as it lies in a message of the same dialect.
+    #[inline]
+    fn put_extent(&mut self, de: u8, extent: &[u8]) -> Result<(), BuildRule> {
+        self.may_put(de)?;
+        self.make_bitmap(de);
+        let at = self.out.len();
+        self.out.extend_from_slice(extent);
+        self.settle(de, at);
+        Ok(())
+    }
+
+    fn try_put(&mut self, de: u8, source: Source<'_>) -> Result<(), BuildRule> {
+        let field = self.may_put(de)?;
+        self.put_slowly(de, field, source)
+    }
+
+    #[inline(never)]
+    fn put_slowly(&mut self, de: u8, field: &Field, source: Source<'_>) -> Result<(), BuildRule> {
+        self.make_bitmap(de);
+        let at = self.out.len();
+        write_field(field, source, self.out).map_err(BuildRule::Format)?;
         if field.nested != Nested::Plain {
             self.check_nested(field, at)?;
         }
@@ -356,7 +386,12 @@ impl<'d, 'o> Build<'d, 'o> {
             self.fail(Some(de), self.dialect.tag_meaning(name), rule);
             return self;
         }
-        self.out.extend(name.into_iter().chain(tag_length(source.len())).map(|b| in_charset(encoding, b)));
+        let ([first, second], [hundreds, tens, ones]) = (name, tag_length(source.len()));
+        let header = [first, second, hundreds, tens, ones];
+        self.out.extend_from_slice(&match encoding {
+            Encoding::Ascii => header,
+            _ => header.map(|byte| in_charset(encoding, byte)),
+        });
         match source {
             Source::Slice(ascii) if encoding == Encoding::Ascii => self.out.extend_from_slice(ascii),
             Source::Value(value) if value.encoding() == encoding => self.out.extend_from_slice(value.raw()),
@@ -366,7 +401,7 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Whether the element may be put now; gives its field.
-    #[inline]
+    #[inline(always)]
     fn may_put(&self, de: u8) -> Result<&'d Field, BuildRule> {
         if !matches!(self.open, Open::Nothing) {
             return Err(BuildRule::StillOpen);
@@ -381,7 +416,7 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Makes room for the bitmap that this element's bit lies in.
-    #[inline]
+    #[inline(always)]
     fn make_bitmap(&mut self, de: u8) {
         let needed = place_of(de).0 as u8 + 1;
         if needed > self.bitmaps {
@@ -389,6 +424,7 @@ impl<'d, 'o> Build<'d, 'o> {
         }
     }
 
+    #[inline(never)]
     fn insert_bitmaps(&mut self, needed: u8) {
         let width = self.dialect.bitmap.bytes(BITMAP_BYTES);
         let more = usize::from(needed - self.bitmaps) * width;
@@ -406,16 +442,18 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Takes the element written at `at`, the end of the message, into it: moves it before those with higher numbers.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, de: u8, at: usize) {
         if de < self.last {
             self.move_into_place(de, at);
+        } else {
+            self.last = de;
         }
-        self.last = self.last.max(de);
         let (word, bit) = place_of(de);
         self.present[word] |= 1 << 63 >> bit;
     }
 
+    #[inline(never)]
     fn move_into_place(&mut self, de: u8, at: usize) {
         let place = self.place_before(de);
         let length = self.out.len() - at;

@@ -111,7 +111,7 @@ impl Dialect {
 
     /// Role of the element with this number.
     pub fn role(&self, de: u8) -> Option<Role> {
-        self.element(de)?.role
+        self.field(de)?.role
     }
 
     /// How the dialect writes this tag.
@@ -267,6 +267,7 @@ fn add_element(
         pad: element.pad.unwrap_or(Pad::standard(format.content)),
         nested,
         filler: spec.filler.unwrap_or(0),
+        role: element.role,
     });
     dialect.elements[usize::from(number)] = Some(Element {
         name: name.clone(),

@@ -157,12 +157,46 @@ pub(super) fn write_mti(encoding: Encoding, mti: Mti, out: &mut Vec<u8>) {
 }
 
 pub(super) fn write_bitmap(encoding: Encoding, bitmap: u64, bytes: &mut [u8]) {
-    let binary = bitmap.to_be_bytes();
-    if encoding == Encoding::Binary {
-        return bytes.copy_from_slice(&binary);
+    match encoding {
+        Encoding::Binary => bytes.copy_from_slice(&bitmap.to_be_bytes()),
+        _ => {
+            let (high, low) = bytes.split_at_mut(8);
+            high.copy_from_slice(&hex_digits((bitmap >> 32) as u32));
+            low.copy_from_slice(&hex_digits(bitmap as u32));
+            if encoding == Encoding::EbcdicHex {
+                bytes.iter_mut().for_each(|byte| *byte = to_ebcdic(*byte));
+            }
+        }
     }
-    let digits = binary.iter().flat_map(|b| [hex_digit(b >> 4), hex_digit(*b)]);
-    for (byte, digit) in bytes.iter_mut().zip(digits) {
-        *byte = in_charset(encoding, digit);
+}
+
+/// The eight hex digits of a number, all at once: its nibbles spread over bytes, then 7 more for each that passes 9.
+fn hex_digits(number: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let spread = u64::from(number);
+    let spread = (spread << 16 | spread) & 0x0000_FFFF_0000_FFFF;
+    let spread = (spread << 8 | spread) & 0x00FF_00FF_00FF_00FF;
+    let nibbles = (spread << 4 | spread) & (ONES * 0x0F);
+    let letters = (nibbles + ONES * 6) >> 4 & ONES;
+    (nibbles + ONES * u64::from(b'0') + letters * 7).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bitmaps_are_hex_digits() {
+        for (bitmap, hex) in [
+            (0x0123_4567_89AB_CDEF, b"0123456789ABCDEF"),
+            (u64::MAX, b"FFFFFFFFFFFFFFFF"),
+            (0x9A09_A09A_0000_0001, b"9A09A09A00000001"),
+        ] {
+            let mut written = [0; 16];
+            write_bitmap(Encoding::Hex, bitmap, &mut written);
+            assert_eq!(&written, hex);
+            write_bitmap(Encoding::EbcdicHex, bitmap, &mut written);
+            assert_eq!(written, hex.map(to_ebcdic));
+        }
     }
 }

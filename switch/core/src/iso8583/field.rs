@@ -6,7 +6,7 @@
 
 use super::charset::{Content, from_ebcdic, hex_value};
 use super::error::Rule;
-use super::role::words;
+use super::role::{Role, words};
 use super::value::Value;
 
 words! {
@@ -33,7 +33,15 @@ words! {
 
 impl Encoding {
     /// Bytes on the wire of so many units.
+    #[inline(always)]
     pub(super) const fn bytes(self, units: usize) -> usize {
+        match self {
+            Encoding::Ascii => units,
+            _ => self.bytes_packed(units),
+        }
+    }
+
+    const fn bytes_packed(self, units: usize) -> usize {
         match self {
             Encoding::Ascii | Encoding::Ebcdic | Encoding::Binary => units,
             Encoding::Bcd | Encoding::BcdLeft => units.div_ceil(2),
@@ -270,6 +278,8 @@ pub(super) struct Field {
     pub(super) nested: Nested,
     /// Nibble after an odd number of left-justified digits: 0 or 15.
     pub(super) filler: u8,
+    /// What it means to the switch, if anything.
+    pub(super) role: Option<Role>,
 }
 
 impl Field {

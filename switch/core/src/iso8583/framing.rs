@@ -17,6 +17,8 @@ use super::charset::{hex_digit, hex_value};
 pub const HEADER_BYTES_MAX: usize = 32;
 /// Bytes of a TPDU (NAC) header: an identifier, then destination and source address of two bytes each.
 const TPDU_BYTES: usize = 5;
+/// Room for the longest length, before it is known.
+const NO_LENGTH: [u8; 4] = [0; 4];
 /// The TPDU of a message that answers none: identifier 60, addresses of zero.
 const TPDU_OWN: [u8; TPDU_BYTES] = [0x60, 0, 0, 0, 0];
 
@@ -251,7 +253,7 @@ impl Framing {
     /// that is answered, empty when none is.
     pub fn open(&self, request_header: &[u8], out: &mut Vec<u8>) -> FrameMark {
         let mark = FrameMark { at: out.len() };
-        out.resize(mark.at + self.length.width(), 0);
+        out.extend_from_slice(&NO_LENGTH[..self.length.width()]);
         let mirrors = self.header_mode == HeaderMode::Mirror && request_header.len() == self.header.len();
         match &self.header {
             Header::None => {}

@@ -34,6 +34,11 @@ impl<'a> Value<'a> {
         self.bytes
     }
 
+    /// Whether the canonical form is the bytes as they lie in the message.
+    pub fn lies_canonical(&self) -> bool {
+        matches!(self.encoding, Encoding::Ascii | Encoding::Binary)
+    }
+
     /// Length in characters or digits; in bytes for `b`.
     pub fn len(&self) -> usize {
         usize::from(self.units)
