@@ -375,6 +375,9 @@ impl Gate {
     fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: Entry) {
         // A reversal may have named just this message before anything of its sale was here.
         if entry.standing == Standing::Blocked || self.state.index.is_blocked(ticket.request.named) {
+            if entry.standing == Standing::Approved {
+                self.alert(Alert::Standing { flight: entry.flight });
+            }
             return self.tell(now, ticket, Code::CANCELLED);
         }
         if entry.contents != ticket.request.contents {
