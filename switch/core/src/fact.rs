@@ -234,6 +234,15 @@ pub enum Fact<'a> {
         /// The repeat's key of S-5, hashed.
         named: u128,
     },
+    /// An original came under a key of S-5 that a reversal had blocked before; its key of S-1 is blocked too, for its repeats have transmission times of their own (S-4).
+    Blocked {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// Its key of S-1, hashed.
+        key: u128,
+        /// Its key of S-5, hashed.
+        named: u128,
+    },
     /// An operator did something.
     Operated(Action),
     /// A network closed its business day by a message (201), and the next one began.
@@ -397,6 +406,12 @@ impl Pack for Fact<'_> {
                 key.pack(out);
                 named.pack(out);
             }
+            Self::Blocked { at_ms, key, named } => {
+                out.push(16);
+                at_ms.pack(out);
+                key.pack(out);
+                named.pack(out);
+            }
             Self::Operated(action) => action.pack(out),
             Self::CutOver { at_ms, network, date, until_ms, stan, transmission } => {
                 out.push(28);
@@ -503,6 +518,7 @@ impl<'a> Fact<'a> {
                 undone: Undone::unpack(from)?,
             },
             15 => Self::Seen { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
+            16 => Self::Blocked { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
             Act::NUMBER_FIRST..=Act::NUMBER_LAST => Self::Operated(Action::unpack(number, from)?),
             28 => Self::CutOver {
                 at_ms: from.u64()?,

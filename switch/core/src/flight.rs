@@ -8,7 +8,7 @@
 use crate::adapter::LinkNo;
 use crate::catalogue::Service;
 use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
-use crate::index::EntryNo;
+use crate::index::EntryPlace;
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::pack::{Pack, Unpack, Unreadable};
@@ -197,7 +197,7 @@ pub struct Flight {
     /// The STAN of its reversal at the supplier; 0: the attempt's own, which is still kept for it. Not packed.
     pub reversal_stan: u32,
     /// Its entry in the index. Not packed: given when the fact is applied.
-    pub entry: EntryNo,
+    pub entry: EntryPlace,
     /// Where the fact lies that opened it. Not packed: given when the fact is applied.
     pub intent_at: Lsn,
 }
@@ -250,7 +250,7 @@ impl Flight {
         self.link.is_some().pack(out);
         self.link.unwrap_or_default().pack(out);
         self.reversal_stan.pack(out);
-        self.entry.pack(out);
+        self.entry.0.pack(out);
         self.intent_at.0.pack(out);
     }
 
@@ -266,7 +266,7 @@ impl Flight {
             cancelled: from.flag()?,
             link: link(from)?,
             reversal_stan: from.u32()?,
-            entry: from.u32()?,
+            entry: EntryPlace(from.u32()?),
             intent_at: Lsn(from.u64()?),
             ..flight
         })

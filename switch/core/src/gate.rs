@@ -364,6 +364,7 @@ impl Gate {
         match self.own(&ticket) {
             Some(entry) => self.repeat(now, ticket, entry),
             None if self.state.index.is_blocked(ticket.request.named) => {
+                self.block_key(now, &ticket);
                 self.tell(now, ticket, Code::CANCELLED)
             }
             None => self.admit(now, ticket),
@@ -374,6 +375,9 @@ impl Gate {
     fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: Entry) {
         // A reversal may have named just this message before anything of its sale was here.
         if entry.standing == Standing::Blocked || self.state.index.is_blocked(ticket.request.named) {
+            if entry.standing == Standing::Approved {
+                self.alert(Alert::Standing { flight: entry.flight });
+            }
             return self.tell(now, ticket, Code::CANCELLED);
         }
         if entry.contents != ticket.request.contents {
@@ -404,7 +408,8 @@ impl Gate {
     fn see(&mut self, now: Now, ticket: &Ticket, entry: &Entry) -> Option<Lsn> {
         let named = ticket.request.named;
         let known = named == entry.named || self.state.index.knows_name(named);
-        let room = self.state.index.bytes() < self.options.duplicate_bytes_max;
+        // Where it is full, a name may take half of the reversals' reserve: a reversal that does not find its original leaves a sale that nobody wants.
+        let room = self.state.index.bytes() / 17 < self.options.duplicate_bytes_max / 16;
         (!known && room).then(|| self.record(&Fact::Seen { at_ms: now.wall_ms, key: entry.key, named }))
     }
 

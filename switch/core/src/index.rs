@@ -75,6 +75,16 @@ pub struct Entry {
 /// Number of an entry: counts up, wraps after 2^32, of which far fewer are ever there at once.
 pub type EntryNo = u32;
 
+/// Where a flight's request lies in the index. Any two are equal: where an entry lies is no part of the state, and differs where entries were given to runs.
+#[derive(Clone, Copy, Debug, Default, Eq)]
+pub struct EntryPlace(pub EntryNo);
+
+impl PartialEq for EntryPlace {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// Entries a chunk: the index grows by so many at a time, so that growing never copies what is there. A chunk that a snapshot shares is copied
 /// before it is changed, so a chunk is also what the first change after a snapshot costs.
 const CHUNK_ENTRIES: usize = 1024;

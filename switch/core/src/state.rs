@@ -15,7 +15,7 @@ use crate::adapter::{LinkNo, LocalEffect};
 use crate::fact::{Fact, NameKind};
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
-use crate::index::{Entry, Index, Spill, Standing};
+use crate::index::{Entry, EntryPlace, Index, Spill, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::operate::Controls;
@@ -160,7 +160,7 @@ impl State {
     pub fn spill(&mut self, bytes_max: usize) -> Option<Spill> {
         let open = || {
             let asked = self.flights.values().filter(|flight| flight.phase == Phase::Asked);
-            asked.min_by_key(|flight| flight.number).map(|flight| flight.entry)
+            asked.min_by_key(|flight| flight.number).map(|flight| flight.entry.0)
         };
         let open = if self.index.is_crowded(bytes_max) { open() } else { return None };
         self.index.spill(bytes_max, open, self.last)
@@ -209,6 +209,10 @@ impl State {
             }
             Fact::Seen { at_ms, key, named } => {
                 self.index.see(*at_ms, *key, *named);
+                Ok(())
+            }
+            Fact::Blocked { at_ms, key, named } => {
+                self.index.add(blocked(at, *at_ms, FlightNo::default(), *key, *named));
                 Ok(())
             }
             Fact::Operated(action) => self.operated(action),
@@ -266,6 +270,7 @@ impl State {
         self.reserve(flight)?;
         self.stans.insert(flight.attempt.supplier, flight.attempt.stan);
         let entry = self.enter(at, flight, Standing::InFlight, false);
+        let entry = EntryPlace(entry);
         let flight = Flight { entry, intent_at: at, phase: Phase::Asked, held: Held::Reserved, ..*flight };
         self.flights.insert(flight.number, flight);
         Ok(())
@@ -292,7 +297,7 @@ impl State {
 
     /// A reversal that was accepted meanwhile stays the last word on its original (S-4).
     fn answered(&mut self, flight: &Flight, at: Lsn, outcome: &Outcome<'_>) {
-        if let Some(entry) = self.index.entry_mut(flight.entry) {
+        if let Some(entry) = self.index.entry_mut(flight.entry.0) {
             entry.outcome_at = at;
             entry.secret = !outcome.sealed.is_empty();
             if entry.standing != Standing::Cancelled {
@@ -365,17 +370,8 @@ impl State {
     /// An original that was never seen gets an entry, so that it is found when it comes.
     fn block(&mut self, at: Lsn, at_ms: u64, reversal: &Reversal, named: Named) {
         // A key that the reversal does not give is one that nothing else has.
-        self.index.add(Entry {
-            key: named.key.unwrap_or(!reversal.key),
-            named: named.named.unwrap_or(!reversal.named),
-            contents: 0,
-            flight: reversal.number,
-            admitted_ms: at_ms,
-            intent_at: at,
-            outcome_at: at,
-            standing: Standing::Blocked,
-            secret: false,
-        });
+        let (key, named) = (named.key.unwrap_or(!reversal.key), named.named.unwrap_or(!reversal.named));
+        self.index.add(blocked(at, at_ms, reversal.number, key, named));
     }
 
     /// Takes an approved sale back (S-10, S-15).
@@ -524,6 +520,21 @@ impl State {
 fn payers(flight: &Flight) -> impl Iterator<Item = Account> {
     let merchant = flight.merchant_pays.then_some(Account::Merchant(flight.merchant));
     std::iter::once(Account::Network(flight.network)).chain(merchant)
+}
+
+/// An entry that blocks what comes under its keys.
+fn blocked(at: Lsn, at_ms: u64, by: FlightNo, key: u128, named: u128) -> Entry {
+    Entry {
+        key,
+        named,
+        contents: 0,
+        flight: by,
+        admitted_ms: at_ms,
+        intent_at: at,
+        outcome_at: at,
+        standing: Standing::Blocked,
+        secret: false,
+    }
 }
 
 fn standing(verdict: Verdict) -> Standing {

@@ -115,6 +115,7 @@ pub enum Command {
         switchyard send TOPUP --account 0612345685        # a silent supplier: 68, exit code 3\n  \
         switchyard send ENERGY --tls --to localhost:8584 --ca data/demo/tls/ca.pem\n  \
         switchyard send TOPUP --set 49=840                # wrong currency: 12, exit code 1\n  \
+        switchyard send --reverse --stan 4711 --time 2026-11-21T23:00:59      # take a sale back\n  \
         switchyard send --echo --dialect prepaid87-binbitmap --to 127.0.0.1:8585")]
     Send(Box<send::SendArgs>),
     /// Show what is in an ISO 8583 message.

@@ -165,6 +165,7 @@ fn at_ms(fact: &Fact<'_>) -> Option<u64> {
         | Fact::Undo { at_ms, .. }
         | Fact::Contradicted { at_ms, .. }
         | Fact::Seen { at_ms, .. }
+        | Fact::Blocked { at_ms, .. }
         | Fact::CutOver { at_ms, .. } => Some(*at_ms),
         Fact::Operated(action) => Some(action.at_ms),
     }
@@ -178,6 +179,7 @@ fn flight(fact: &Fact<'_>) -> Option<FlightNo> {
         | Fact::Day { .. }
         | Fact::Stock(_)
         | Fact::Seen { .. }
+        | Fact::Blocked { .. }
         | Fact::CutOver { .. } => None,
         Fact::Undo { undone, .. } => undone.flight(),
         Fact::Intent { flight, .. } | Fact::Sale { flight, .. } => Some(flight.number),

@@ -134,6 +134,7 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
         | Fact::Day { .. }
         | Fact::Stock(_)
         | Fact::Seen { .. }
+        | Fact::Blocked { .. }
         | Fact::CutOver { .. } => String::new(),
     }
 }

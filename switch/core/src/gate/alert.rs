@@ -33,6 +33,11 @@ pub enum Alert {
         /// The sale.
         flight: FlightNo,
     },
+    /// A reversal named a sale by a transmission time under which the sale had not come yet: the sale stands at its supplier until an operator sees to it.
+    Standing {
+        /// The sale.
+        flight: FlightNo,
+    },
     /// The table of open reversals is full: reversals of approved sales get 96 until suppliers answer.
     ReversalsFull,
 }
@@ -59,6 +64,10 @@ impl fmt::Display for Alert {
                     "{flight}: the value to take back is no longer on its account; an operator settles it"
                 )
             }
+            Self::Standing { flight } => write!(
+                f,
+                "{flight}: a reversal had named it by the time of a repeat that came only now; it stands at its supplier, reverse it there"
+            ),
             Self::ReversalsFull => f.write_str(
                 "too many reversals are open; reversals of approved sales get 96 until suppliers answer",
             ),

@@ -253,9 +253,7 @@ impl Gate {
                 self.settle(at_ms, flight, Settlement::NotPerformed);
             }
             _ => {
-                self.record(&Fact::Parked { at_ms, flight, code: order.answer.code });
-                self.counters.parked += 1;
-                self.alert(Alert::Parked { flight });
+                self.park(at_ms, flight, order.answer.code);
             }
         }
         let supplier = order.supplier;
@@ -263,6 +261,12 @@ impl Gate {
         self.supplies[usize::from(supplier.0)].advice_back();
         self.recycle(order);
         self.hand_advices(supplier);
+    }
+
+    pub(super) fn park(&mut self, at_ms: u64, flight: FlightNo, code: Text<4>) {
+        self.record(&Fact::Parked { at_ms, flight, code });
+        self.counters.parked += 1;
+        self.alert(Alert::Parked { flight });
     }
 
     fn settle(&mut self, at_ms: u64, flight: FlightNo, settlement: Settlement) {

@@ -9,6 +9,7 @@ use crate::fact::{Cause, Fact};
 use crate::flight::{Flight, Phase};
 use crate::ids::Now;
 use crate::log::Log;
+use crate::text::Text;
 
 /// What recovery found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,11 @@ impl Gate {
                 recovered.doubted += 1;
             }
             let supplier = flight.attempt.supplier;
+            // Nobody is there who could send it: an operator settles it, or has it sent again when the supplier is back (S-9).
+            if self.catalogue.supplier_of(supplier).is_none() {
+                self.park(now.wall_ms, flight.number, Text::EMPTY);
+                continue;
+            }
             self.supplies[usize::from(supplier.0)].reopened(flight.undo_stan());
             self.advise(at, supplier, flight.number);
             recovered.reversals += 1;

@@ -30,15 +30,25 @@ impl Gate {
                 self.counters.repeats += 1;
                 self.recall(entry.outcome_at, ticket, &entry, Errand::Recall);
             }
-            // Reversals have a reserve of an eighth in the window (S-19).
-            _ if self.state.index.bytes() / 9 >= self.options.duplicate_bytes_max / 8 => {
-                self.refuse(now, ticket, Code::FAULT);
-            }
+            _ if self.is_reserve_full() => self.refuse(now, ticket, Code::FAULT),
             _ => self.undo(now, ticket),
         }
     }
 
-    /// A ticket that comes back from the keeper. Meanwhile a reversal may have come, the very same one too.
+    /// Whether the reserve of an eighth of the window that reversals have is full too (S-19).
+    fn is_reserve_full(&self) -> bool {
+        self.state.index.bytes() / 9 >= self.options.duplicate_bytes_max / 8
+    }
+
+    /// An original came under the name that a reversal had blocked. Its repeats have other names, so its key is blocked from now on (S-4).
+    pub(super) fn block_key(&mut self, now: Now, ticket: &Ticket) {
+        if !self.is_reserve_full() {
+            let (key, named) = (ticket.request.key, ticket.request.named);
+            self.record(&Fact::Blocked { at_ms: now.wall_ms, key, named });
+        }
+    }
+
+    /// A ticket that comes back from the keeper. Meanwhile a reversal may have come, the very same one too, or another sale that it names.
     pub fn recalled(&mut self, now: Now, ticket: Box<Ticket>) {
         match (ticket.errand, ticket.recalled.is_some()) {
             // Meanwhile its entry may have left memory.
@@ -47,6 +57,8 @@ impl Gate {
             // The journal cannot be read there: 96, and the reversal comes again.
             (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
             _ if self.is_reversed(&ticket) => self.tell(now, ticket, Code::CANCELLED),
+            // Its entry may have left memory meanwhile, cancelled perhaps.
+            _ if self.must_seek(&ticket) => self.seek(ticket),
             _ => self.releases.now(ticket),
         }
     }
@@ -112,7 +124,9 @@ impl Gate {
 
     /// An approved sale: read from the journal first, then taken back.
     fn take_back(&mut self, now: Now, mut ticket: Box<Ticket>, entry: &Entry) {
-        let Some(recalled) = ticket.recalled.take() else {
+        // What was read while this ticket was away may be another sale than the one that it names by now.
+        let recalled = ticket.recalled.take().filter(|recalled| recalled.flight.number == entry.flight);
+        let Some(recalled) = recalled else {
             return self.recall(entry.outcome_at, ticket, entry, Errand::Original);
         };
         let Recalled { flight, link, effect } = *recalled;

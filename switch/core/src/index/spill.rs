@@ -57,10 +57,10 @@ impl Index {
         self.len() * ENTRY_MEMORY_BYTES + self.seen_since.len() * SEEN_MEMORY_BYTES
     }
 
-    /// Whether entries take more than half of what filters leave of `bytes_max`: the other half is for what comes while a run is written. Not while one is being
-    /// written, or while its entries leave.
+    /// Whether entries take more than an eighth of `bytes_max`, or half of what filters leave of it: the rest is for filters, which take a fiftieth of it, and for what comes
+    /// while a run is written. What is in memory is what a start reads, so it is kept small. Not while a run is being written, or while its entries leave.
     pub fn is_crowded(&self, bytes_max: usize) -> bool {
-        let room = bytes_max.saturating_sub(self.runs.bytes()) / 2;
+        let room = (bytes_max / 8).min(bytes_max.saturating_sub(self.runs.bytes()) / 2);
         self.handed + self.leaving == 0 && self.memory_bytes() > room
     }
 

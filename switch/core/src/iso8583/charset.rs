@@ -116,7 +116,7 @@ fn are_printable(word: u64) -> bool {
 /// Eight letters, digits or spaces.
 #[inline(always)]
 fn are_alphanumeric(word: u64) -> bool {
-    let small = word | EACH_BYTE * 0x20;
+    let small = word | (EACH_BYTE * 0x20);
     let good = in_range(word, b'0', b'9') | in_range(small, b'a', b'z') | in_range(word, b' ', b' ');
     word & HIGH_BITS == 0 && good == HIGH_BITS
 }

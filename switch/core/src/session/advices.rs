@@ -64,8 +64,10 @@ impl Session {
         let placed = open.reversal.as_ref().is_some_and(|before| before.placed);
         // A reversal under a STAN of its own is that of an approved sale: the supplier need not be asked.
         let unknown = order.original_stan == 0 || order.original_stan == stan;
-        let asks_status =
-            unknown && self.supplier.after_unknown == AfterUnknown::Status && open.said != Some(true);
+        // Nor need it be where it has said that it performed the sale: for a terminal that had reversed it, or after a refusal.
+        let said = self.answered.find(stan).filter(|answered| answered.rrn == order.rrn);
+        let performed = open.said == Some(true) || said.is_some_and(|answered| answered.is_performed());
+        let asks_status = unknown && self.supplier.after_unknown == AfterUnknown::Status && !performed;
         let started_us = now.mono_us;
         open.reversal =
             Some(Reversal { order, started_us, wait_us, repeat_us: 0, queued: true, placed, asks_status });

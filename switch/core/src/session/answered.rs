@@ -31,6 +31,11 @@ pub(super) struct Answered {
 }
 
 impl Answered {
+    /// Whether the supplier said, at first or in contradiction to that, that it performed the sale.
+    pub(super) fn is_performed(&self) -> bool {
+        self.sale && (self.approved || self.contradicted)
+    }
+
     /// The sale that was not approved, to be undone.
     pub(super) fn take(&mut self) -> Option<Box<Order>> {
         if self.approved { None } else { self.kept.take() }

@@ -71,6 +71,23 @@ fn a_snapshot_stays_as_it_was_while_the_gate_goes_on() {
 }
 
 #[test]
+fn a_reversal_of_the_oldest_request_gives_no_other_ones_answer_away() {
+    let mut bench = Bench::new();
+    for stan in [1, 2] {
+        bench.ask(0, &topup(stan));
+        let order = bench.order();
+        bench.answered(order, "05");
+        bench.answers.clear();
+    }
+    let oldest = |bench: &Bench| bench.gate.state().snapshot().needs_from();
+    let before = oldest(&bench);
+    assert_eq!(bench.reversed(&topup(1).reversal(9)).code, "00");
+    let index = &bench.gate.state().index;
+    let second = index.iter().map(|entry| entry.intent_at).min().expect("there are entries");
+    assert!(before < second && oldest(&bench) <= second, "the second one's request would be retired");
+}
+
+#[test]
 fn an_image_that_is_not_whole_makes_no_state() {
     let pieces = image(&story().disk.fold_all());
     for left in 0..pieces.len() {

@@ -154,6 +154,7 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         Fact::Contradicted { at_ms, flight: number, code, undo: None },
         Fact::Contradicted { at_ms, flight: number, code, undo: Some(flight(drawn)) },
         Fact::Seen { at_ms, key: u128::from(a) << 64 | u128::from(b), named: u128::from(c) },
+        Fact::Blocked { at_ms, key: u128::from(b) << 64 | u128::from(c), named: u128::from(a) },
         Fact::CutOver {
             at_ms,
             network: NetworkId(a as u16),

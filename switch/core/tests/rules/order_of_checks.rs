@@ -169,6 +169,20 @@ fn a_full_index_refuses_and_never_evicts() {
 }
 
 #[test]
+fn a_repeat_in_a_full_index_can_be_reversed_by_its_own_time() {
+    let mut bench = Bench::new();
+    let load = |stan| Sale { stan, account: "0000000001".into(), amount: 100, ..Sale::of("WALLET", 21) };
+    (1..=INDEX_MAX as u32).for_each(|stan| bench.gate_only(&load(stan)));
+    bench.flush();
+    bench.answers.clear();
+    let repeat = Sale { mti: 201, transmission: "1121120200".into(), ..load(1) };
+    assert_eq!(bench.asked(&repeat).code, "00");
+    assert_eq!(bench.reversed(&repeat.reversal(900)).code, "00");
+    assert_eq!(bench.gate.counters.blocked, 0, "nobody knew what it named, and the sale stands");
+    assert_eq!(bench.asked(&load(1)).code, "17");
+}
+
+#[test]
 fn a_date_outside_the_window_gets_12() {
     // 72 h back and 14 h more for time zones, 14 h ahead (S-3); noon of 21 November in UTC.
     let table = [

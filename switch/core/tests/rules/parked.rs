@@ -1,7 +1,7 @@
 //! Parked reversals: an operator sends them again or settles them, and money lands on one side (S-9).
 
 use crate::support::bench::Bench;
-use crate::support::books::{ALPHA, catalogue, text};
+use crate::support::books::{ALPHA, GAMMA, catalogue, text};
 use crate::support::locals::{batch, stock_key};
 use crate::support::message::Sale;
 use switchyard_core::account::Account;
@@ -149,4 +149,30 @@ fn what_the_switch_sold_itself_can_only_be_settled() {
     assert_eq!(posted(&bench), 499_000);
     assert!(operate(&mut bench, Instruction::Settle { flight, to: Party::Network }).is_ok());
     assert_eq!(posted(&bench), 500_000);
+}
+
+#[test]
+fn what_a_supplier_owed_that_was_taken_out_of_the_configuration_is_parked() {
+    let mut bench = Bench::new();
+    bench.ask(0, &Sale { account: "12345678901".into(), ..Sale::of("ENERGY", 50) });
+    let order = bench.order();
+    let (flight, supplier) = (order.flight, order.supplier);
+    let mut without = catalogue();
+    without.suppliers.truncate(GAMMA);
+    for product in &mut without.products {
+        product.candidates.retain(|candidate| candidate.supplier < GAMMA as u32);
+    }
+    without.index().expect("no code is there twice");
+    bench.restart(without);
+    assert!(bench.orders.is_empty(), "nobody is there who could send it");
+    assert_eq!(parked(&bench), Some(flight));
+    assert_eq!(operate(&mut bench, Instruction::Retry { flight }), Err(NotDone::NotThere));
+    // Back again, it is asked; or an operator settles it.
+    bench.restart(catalogue());
+    assert!(matches!(operate(&mut bench, Instruction::Retry { flight }), Ok(Act::Retried { .. })));
+    let order = bench.order();
+    assert_eq!((order.flight, order.supplier), (flight, supplier));
+    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    assert_eq!((parked(&bench), bench.gate.state().accounts.reserved()), (None, 0));
+    assert_eq!(money(&bench), [500_000, 0, 0]);
 }

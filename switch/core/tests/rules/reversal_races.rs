@@ -2,9 +2,11 @@
 
 use crate::reversals::{accepted, approved, topup, undone, voucher};
 use crate::support::bench::Bench;
-use crate::support::books::catalogue;
+use crate::support::books::{ALPHA, catalogue};
 use crate::support::message::Sale;
+use switchyard_core::account::Account;
 use switchyard_core::catalogue::ReversalMeaning;
+use switchyard_core::gate::Alert;
 use switchyard_core::session::Report;
 use switchyard_core::state::SETTLED_KEPT_MS;
 
@@ -130,6 +132,8 @@ fn a_name_that_never_arrived_hides_no_sale() {
     accepted(&bench.reversed(&lost.reversal(2)), 410);
     assert!(bench.orders.is_empty(), "nothing says that these are one");
     assert_eq!(bench.asked(&lost).code, "17", "that message is reversed, whenever it comes");
+    let stands = |alert| matches!(alert, Alert::Standing { .. });
+    assert!(bench.gate.alerts().any(stands), "and somebody is told that the sale stands");
     let both = |original: &Sale, stan| Sale { local: original.local.clone(), ..original.reversal(stan) };
     accepted(&bench.reversed(&both(&lost, 3)), 410);
     assert_eq!(bench.orders.len(), 1, "the local time says it");
@@ -140,4 +144,46 @@ fn a_name_that_never_arrived_hides_no_sale() {
     accepted(&bench.reversed(&lost.reversal(6)), 410);
     accepted(&bench.reversed(&both(&lost, 7)), 410);
     assert_eq!(bench.asked(&later).code, "17", "blocked by the name that the second reversal added");
+}
+
+#[test]
+fn a_reversal_that_waits_for_the_keeper_takes_back_what_it_names_when_it_returns() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    approved(&mut bench, &sale);
+    // By a transmission time that nothing has yet, and by the sale's local time.
+    let other = "1121110000".to_string();
+    let named = Sale { transmission: other.clone(), ..sale.clone() }.named();
+    let reversal = Sale { original: named, local: sale.local.clone(), amount: 0, ..sale.reversal(2) };
+    bench.ask(1, &reversal);
+    let away = std::mem::take(&mut bench.away);
+    // Meanwhile that sale is reversed by another message, and one with that transmission time comes.
+    accepted(&bench.reversed(&sale.reversal(3)), 410);
+    let local = "1200011121".to_string();
+    let second = Sale { transmission: other, local, amount: 2_000, ..sale };
+    bench.orders.clear();
+    approved(&mut bench, &second);
+    bench.away = away;
+    bench.bring_back();
+    bench.bring_back();
+    accepted(&bench.answer(), 410);
+    let supplier = bench.supplier(ALPHA).0;
+    let suspense = bench.gate.state().accounts.balance(Account::Suspense(supplier)).posted.0;
+    assert_eq!(suspense, 3_000, "each of the two is taken back once");
+}
+
+#[test]
+fn a_repeat_of_what_a_reversal_had_named_before_it_came_is_not_sold() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    accepted(&bench.reversed(&sale.reversal(2)), 410);
+    assert_eq!(bench.asked(&sale).code, "17");
+    // By its transmission time alone nobody would know it.
+    let repeat = Sale { mti: 201, transmission: "1121120100".into(), ..sale };
+    for _ in 0..2 {
+        bench.ask(0, &repeat);
+        assert!(bench.orders.is_empty(), "performed after its reversal was answered (S-4)");
+        assert_eq!(bench.answer().code, "17");
+        bench.restart(catalogue());
+    }
 }

@@ -530,6 +530,21 @@ fn a_late_approval_ends_the_questions() {
 }
 
 #[test]
+fn what_the_supplier_says_it_performed_is_reversed_without_a_question() {
+    let status = Supplier { after_unknown: AfterUnknown::Status, ..supplier("alpha", false) };
+    // Approved for a terminal that has reversed it meanwhile; or approved after it was refused.
+    for answers in [&["00"][..], &["05", "00"]] {
+        let mut rig = Rig::with(status.clone());
+        let line = rig.ask(1);
+        answers.iter().for_each(|code| rig.hear(&line.answer(code)));
+        let sale = rig.sale(1);
+        rig.order(Box::new(Order { ask: Ask::Reversal { repeat: false }, original_stan: 1, ..*sale }));
+        assert!(rig.sent.pop().is_some_and(|line| line.reversal), "{answers:?}");
+        assert_eq!(rig.session.counters.status_asked, 0);
+    }
+}
+
+#[test]
 fn the_reversal_of_an_approved_sale_asks_nothing() {
     let mut rig = Rig::with(Supplier { after_unknown: AfterUnknown::Status, ..supplier("alpha", false) });
     let sale = rig.sale(8);

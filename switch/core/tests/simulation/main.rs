@@ -14,6 +14,7 @@
 mod support;
 
 mod host;
+mod keeper;
 mod process;
 mod story;
 mod terminals;

@@ -1,6 +1,7 @@
 //! One life of the switch: gate, sessions, links and what lies in the rings between them. A crash drops it.
 
 use crate::host::{Flow, Host};
+use crate::keeper::Keeper;
 use crate::support::scripted::{Line, Scripted};
 use std::collections::{HashMap, HashSet, VecDeque};
 use switchyard_core::adapter::{LinkNo, Order};
@@ -169,6 +170,7 @@ pub(crate) struct Process {
     pub(crate) requests: VecDeque<Box<Ticket>>,
     /// Tickets that are with the keeper.
     pub(crate) recalls: Vec<Box<Ticket>>,
+    pub(crate) keeper: Keeper,
     /// Flights whose reversal is at a session.
     pub(crate) undoing: HashMap<FlightNo, SupplierId>,
 }

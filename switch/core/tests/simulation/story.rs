@@ -95,6 +95,9 @@ pub(crate) struct Stories {
     pub(crate) wanted: HashMap<(u128, u64), Wanted>,
     pub(crate) posted: HashMap<NetworkId, i64>,
     pub(crate) reserved: HashMap<NetworkId, i64>,
+    /// What was paid in and out, of networks and of merchants.
+    paid: HashMap<NetworkId, i64>,
+    merchants: HashMap<Text<15>, i64>,
     pub(crate) suspense: HashMap<SupplierId, i64>,
     pub(crate) suppliers: HashMap<SupplierId, i64>,
     pub(crate) wallets: HashMap<Text<30>, i64>,
@@ -135,13 +138,19 @@ impl Stories {
             Fact::Seen { key, named, .. } => {
                 assert!(self.keys.contains_key(key));
                 let before = self.names.insert(*named, *key);
-                assert_eq!(before, None, "a name is given twice");
+                // A name that left memory is seen again.
+                assert!(before.is_none_or(|before| before == *key), "a name is given to two sales");
+            }
+            Fact::Blocked { key, named, .. } => {
+                assert!(self.blocked.contains_key(named) && !self.keys.contains_key(key));
+                assert_eq!(self.blocked.insert(*key, at), None, "a key is blocked twice");
             }
             Fact::Undo { reversal, outcome, undone, .. } => self.undo(at, reversal, outcome, undone),
-            Fact::Deposit { account, amount, .. } => {
-                let Account::Network(network) = account else { panic!("only networks are paid into here") };
-                add(&mut self.posted, *network, amount.0);
-            }
+            Fact::Deposit { account, amount, .. } => match account {
+                Account::Network(network) => self.paid_in(*network, amount.0),
+                Account::Merchant(merchant) => add(&mut self.merchants, *merchant, amount.0),
+                other => panic!("nobody pays into {other:?} here"),
+            },
             Fact::Intent { flight, .. } => {
                 self.open(at, flight, Stand::Asked);
                 self.claim(flight.attempt.supplier, flight.attempt.stan, flight.number);
@@ -167,10 +176,21 @@ impl Stories {
     /// Only credits and debits are part of the account.
     fn operated(&mut self, act: &Act) {
         match *act {
-            Act::Credited { network, amount } => *self.posted.entry(network).or_default() += amount.0,
-            Act::Debited { network, amount } => *self.posted.entry(network).or_default() -= amount.0,
+            Act::Credited { network, amount } => self.paid_in(network, amount.0),
+            Act::Debited { network, amount } => self.paid_in(network, -amount.0),
             _ => {}
         }
+    }
+
+    fn paid_in(&mut self, network: NetworkId, amount: i64) {
+        add(&mut self.posted, network, amount);
+        add(&mut self.paid, network, amount);
+    }
+
+    /// What the only merchant of a network must have: what was paid in, and what became of all of the network's sales.
+    pub(crate) fn merchant(&self, merchant: Text<15>, network: NetworkId) -> i64 {
+        let of = |amounts: &HashMap<NetworkId, i64>| amounts.get(&network).copied().unwrap_or(0);
+        self.merchants.get(&merchant).copied().unwrap_or(0) + of(&self.posted) - of(&self.paid)
     }
 
     /// How many flights a supplier has in a phase.

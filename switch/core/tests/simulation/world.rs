@@ -6,11 +6,13 @@ mod gate;
 mod looking;
 mod operating;
 mod reversing;
+mod spilling;
 
 use crate::host::{Host, NETWORK_US_MAX, Sending};
+use crate::keeper::{self, Keeper};
 use crate::process::{LINKS, Process, Side};
 use crate::story::{Stand, Stories};
-use crate::support::books::{self, catalogue};
+use crate::support::books;
 use crate::support::disk::Disk;
 use crate::support::locals::{self, Stock, Wallet};
 use crate::support::message::{DIALECTS, dialects};
@@ -18,12 +20,13 @@ use crate::support::random::Random;
 use crate::terminals::Terminals;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use switchyard_core::catalogue::{Catalogue, Funding};
 use switchyard_core::fact::Fact;
 use switchyard_core::gate::{Gate, GateOptions};
 use switchyard_core::ids::Now;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
-use switchyard_core::log::Log;
+use switchyard_core::log::{Log, Lsn};
 use switchyard_core::money::Minor;
 use switchyard_core::seal::{DataKey, KeyId, Keyring};
 use switchyard_core::text::Text;
@@ -68,18 +71,38 @@ pub(crate) struct World {
     pauses: u64,
     /// Reversals that may be open at a time.
     reversals_max: usize,
+    /// Bytes that the index may take.
+    duplicate_bytes_max: usize,
+    /// Where the log of the run itself begins.
+    log_from: Lsn,
     /// What gates and sessions counted, by name.
     counted: BTreeMap<&'static str, u64>,
     steps: u64,
 }
 
+/// The usual catalogue, where the first network's only merchant pays too, from less than its network has.
+fn catalogue() -> Catalogue {
+    let mut catalogue = books::catalogue();
+    catalogue.merchants[0].funding = Some(Funding::Prefunded { opening: Minor(100_000) });
+    catalogue
+}
+
 /// A process over what the disk holds.
-fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64, reversals_max: usize) -> Process {
+fn start(
+    disk: &Disk,
+    keyring: &Arc<Keyring>,
+    epoch: u32,
+    time_us: u64,
+    maxima: (usize, usize),
+    keeper: Keeper,
+) -> Process {
+    let (reversals_max, duplicate_bytes_max) = maxima;
+    let (state, keeper) = keeper.restart(disk);
     let now = Now { mono_us: 1, wall_ms: WALL_MS + time_us / 1_000 };
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let options = GateOptions {
-        duplicate_bytes_max: usize::MAX,
+        duplicate_bytes_max,
         repeatable_ms: u64::MAX,
         reversible_ms: u64::MAX,
         reversals_max,
@@ -92,7 +115,7 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64, reversal
     let wallet = Box::new(Wallet { balance_max: Minor(200_000) });
     let locals = vec![(books::text("stock"), stock), (books::text("wallet"), wallet as _)];
     let log = Log::new(disk.start(epoch));
-    let mut gate = Gate::new(disk.fold(), log, options, catalogue(), &DIALECTS, locals, now);
+    let mut gate = Gate::new(state, log, options, catalogue(), &DIALECTS, locals, now);
     if gate.state().stock.products().is_empty() {
         let vouchers = gate.catalogue().products[0].id;
         for number in 1..=3 {
@@ -119,6 +142,7 @@ fn start(disk: &Disk, keyring: &Arc<Keyring>, epoch: u32, time_us: u64, reversal
         sides,
         requests: VecDeque::new(),
         recalls: Vec::new(),
+        keeper,
         undoing: HashMap::new(),
     }
 }
@@ -127,10 +151,18 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let keyring = Arc::new(Keyring::new());
         (1..=3).for_each(|number| locals::stock_key(&keyring, number));
-        let disk = Disk::default();
+        let mut disk = Disk::default();
         // In some runs reversals of approved sales find no room.
         let reversals_max = if seed.is_multiple_of(8) { 12 } else { 100_000 };
-        let process = start(&disk, &keyring, 1, 0, reversals_max);
+        // In some, requests spill to runs; the first ones of the run itself soon.
+        let mut random = Random(seed);
+        let (mut duplicate_bytes_max, mut log_from) = (usize::MAX, Lsn(0));
+        if seed.is_multiple_of(3) {
+            duplicate_bytes_max = keeper::TIGHT_BYTES;
+            log_from = keeper::fill(&mut disk, random.between(930, 1_015), WALL_MS - 3_600_000);
+        }
+        let maxima = (reversals_max, duplicate_bytes_max);
+        let process = start(&disk, &keyring, 2, 0, maxima, Keeper::default());
         let hosts = catalogue()
             .suppliers
             .iter()
@@ -138,7 +170,7 @@ impl World {
             .map(|s| Host::new(s.reversal_blocks_original))
             .collect();
         Self {
-            random: Random(seed),
+            random,
             time_us: 0,
             dialects: dialects(),
             keys: KeyHash::new([7; 16]),
@@ -158,6 +190,8 @@ impl World {
             crashes: [0; 2],
             pauses: 0,
             reversals_max,
+            duplicate_bytes_max,
+            log_from,
             counted: BTreeMap::new(),
             steps: 0,
         }
@@ -393,7 +427,9 @@ impl World {
         // What is left is synced before anything else happens.
         self.disk.sync(usize::MAX >> 1);
         let epoch = self.process.epoch + 1;
-        self.process = start(&self.disk, &self.keyring, epoch, self.time_us, self.reversals_max);
+        let keeper = std::mem::take(&mut self.process.keeper);
+        let maxima = (self.reversals_max, self.duplicate_bytes_max);
+        self.process = start(&self.disk, &self.keyring, epoch, self.time_us, maxima, keeper);
         self.room = true;
     }
 
@@ -401,7 +437,7 @@ impl World {
     fn recount(&mut self) {
         let mut before = std::mem::take(&mut self.stories);
         self.stories.wanted = std::mem::take(&mut before.wanted);
-        for (at, bytes) in self.disk.facts() {
+        for (at, bytes) in self.disk.facts().filter(|(at, _)| *at >= self.log_from) {
             self.stories.tell(*at, &Fact::unpack(bytes).expect("a fact reads back"));
         }
         for (flight, story) in before.flights {
@@ -431,6 +467,7 @@ impl World {
     fn count(&mut self) {
         let gate = self.process.gate.counters;
         let mut counted = vec![
+            ("sought", gate.sought),
             ("refused", gate.refused),
             ("repeats", gate.repeats),
             ("joined", gate.joined),

@@ -1,7 +1,7 @@
 //! `switchyard bench restart`: how long a start takes over a long journal.
 //!
 //! Owns: a journal of so many records, written through the real log, journal, state and checkpoints, as fast as they take it; and the starts of a switch process over it.
-//! Invariants: every request lies in the window, so that the index is as large as the records make it; nothing but the time of a start is measured.
+//! Invariants: every request lies in the window, in memory or in a file as `duplicate_bytes_max` says; nothing but the time of a start is measured.
 //! Deliberately absent: the way of a request (`bench`).
 
 use super::{Bed, Folder, Owned, configure, spawn, wait_until_listening};
@@ -9,6 +9,7 @@ use crate::checkpointer::{CheckpointOptions, Checkpointer};
 use crate::cli::exit::Exit;
 use crate::config::load;
 use crate::journal::Journal;
+use crate::runs::RunFolder;
 use crate::settings::Settings;
 use crate::topology;
 use clap::Args;
@@ -18,6 +19,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use switchyard_core::account::Account;
 use switchyard_core::fact::{Fact, NameKind};
@@ -127,6 +129,9 @@ fn write(settings: &Settings, records: u64) -> Result<Written, String> {
             .map_err(|error| error.to_string())?;
     let mut writer = Writer {
         state: books.state,
+        runs: books.runs,
+        duplicate_bytes_max: settings.gate.duplicate_bytes_max as usize,
+        repeatable_ms: settings.gate.repeatable_ms(),
         journal,
         log,
         checkpointer,
@@ -141,6 +146,7 @@ fn write(settings: &Settings, records: u64) -> Result<Written, String> {
         writer.requests(at, OPEN_MAX.min((records - at).div_ceil(2)), records)?;
         at += 2 * OPEN_MAX;
         writer.write()?;
+        writer.make_room()?;
         while maker.prepare().map_err(|error| error.to_string())? {}
         if at <= last_checkpoint {
             writer.checkpoint(false)?;
@@ -160,6 +166,9 @@ fn write(settings: &Settings, records: u64) -> Result<Written, String> {
 /// Writes records as the gate would.
 struct Writer {
     state: State,
+    runs: Arc<RunFolder>,
+    duplicate_bytes_max: usize,
+    repeatable_ms: u64,
     journal: Journal,
     log: Log,
     checkpointer: Checkpointer,
@@ -227,6 +236,12 @@ impl Writer {
             Some(batch) => self.journal.write(batch).map_err(|error| error.to_string()),
             None => Ok(()),
         }
+    }
+
+    /// Requests leave memory for files as they do at the gate.
+    fn make_room(&mut self) -> Result<(), String> {
+        let room = self.runs.make_room(&mut self.state, self.duplicate_bytes_max, self.repeatable_ms);
+        room.map_err(|error| error.to_string())
     }
 
     /// Hands a snapshot over when one is due; when one must be made, waits until it may be.

@@ -249,6 +249,7 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
             shown.with("code", ascii(&outcome.code.0)).undone(undone, names)
         }
         Fact::Seen { at_ms, .. } => Shown::new("seen").at(*at_ms),
+        Fact::Blocked { at_ms, .. } => Shown::new("blocked").at(*at_ms),
         Fact::Operated(action) => Shown::new("operated").at(action.at_ms).action(action, names),
         Fact::CutOver { at_ms, network, date, until_ms, stan, .. } => Shown::new("cut-over")
             .at(*at_ms)

@@ -20,6 +20,8 @@ const AMOUNT_UNITS: i64 = 10;
 /// Where accounts and cards that are made up begin, before the ending that suppliers of the demonstration approve.
 const ACCOUNT_DIGITS: &[u8] = b"0612345678901234567890123456";
 const ACCOUNT_ENDING: &[u8] = b"01";
+/// Why a reversal is sent (DE39): the customer took it back.
+const REASON: &str = "17";
 /// Characters of accounts that are made up, where the product allows that.
 const ACCOUNT_LENGTH: u8 = 10;
 const CARD_LENGTH: u8 = 16;
@@ -103,7 +105,9 @@ pub(super) fn ask(
     dialect: &Dialect,
     now: Moment,
 ) -> Result<Ask, Failure> {
-    let stan = args.stan.unwrap_or((now.wall_ms % u64::from(STAN_MAX)) as u32 + 1);
+    // A reversal's and an inquiry's --stan is that of the original.
+    let about = args.reverse || args.inquire;
+    let stan = args.stan.filter(|_| !about).unwrap_or((now.wall_ms % u64::from(STAN_MAX)) as u32 + 1);
     let mut ask = Ask { stan, ..Ask::default() };
     ask.put(dialect, Role::TransmissionTime, now.utc.strftime("%m%d%H%M%S").to_string());
     ask.put(dialect, Role::Stan, format!("{stan:06}"));
@@ -113,6 +117,7 @@ pub(super) fn ask(
             ask.mti = Mti::new(args.mti.unwrap_or(800));
             ask.put(dialect, Role::ManagementCode, code);
         }
+        None if about => about_original(&mut ask, args, dialect),
         None => sale(&mut ask, args, catalogue, dialect, now)?,
     }
     if let Some(version) = dialect.version().digit().checked_mul(1_000).filter(|_| args.mti.is_none()) {
@@ -125,6 +130,29 @@ pub(super) fn ask(
         ask.set(setting, dialect)?;
     }
     Ok(ask)
+}
+
+/// A reversal of an earlier request, or an inquiry about it. DE90 names it by its STAN; its transmission time is left open, and its local time says which one it is.
+fn about_original(ask: &mut Ask, args: &SendArgs, dialect: &Dialect) {
+    let mti = match (args.reverse, args.repeat) {
+        (true, false) => 400,
+        (true, true) => 401,
+        (false, _) => 100,
+    };
+    ask.mti = Mti::new(args.mti.unwrap_or(mti));
+    if args.reverse {
+        ask.put(dialect, Role::ResponseCode, REASON);
+    } else {
+        ask.put(dialect, Role::ProcessingCode, "300000");
+    }
+    ask.put(dialect, Role::Terminal, &args.terminal);
+    ask.put(dialect, Role::Merchant, &args.merchant);
+    if let Some(time) = args.time {
+        ask.put(dialect, Role::LocalTime, time.strftime("%H%M%S").to_string());
+        ask.put(dialect, Role::LocalDate, time.strftime("%m%d").to_string());
+    }
+    let stan = args.stan.unwrap_or_default();
+    ask.put(dialect, Role::Original, format!("0200{stan:06}{:010}{:0>11}{:011}", 0, args.network, 0));
 }
 
 fn sale(
@@ -399,6 +427,20 @@ mod tests {
         let sent = asked(&["--sign-on"]).expect("a request");
         assert_eq!(sent, ["0800", "7=1121230059", "11=000042", "32=100001", "70=001"]);
         assert!(asked(&[]).expect_err("nothing to send").contains("no product"));
+    }
+
+    #[test]
+    fn a_reversal_and_an_inquiry_name_their_original_by_stan_and_local_time() {
+        let named = ["--stan", "7", "--time", "2026-11-21T23:00:59"];
+        let reversal = asked(&[&["--reverse"][..], &named].concat()).expect("a reversal");
+        let inquiry = asked(&[&["--inquire"][..], &named].concat()).expect("an inquiry");
+        let original = "90=020000000700000000000000010000100000000000";
+        for wanted in ["0400", "11=000042", "12=230059", "13=1121", "39=17", original] {
+            assert!(reversal.iter().any(|sent| sent == wanted), "{wanted} is not in {reversal:?}");
+        }
+        for wanted in ["0100", "3=300000", original] {
+            assert!(inquiry.iter().any(|sent| sent == wanted), "{wanted} is not in {inquiry:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns: the options and what is printed. Invariants: PINs and other secrets are masked unless they are asked for; the exit code
 //! tells approved, refused and unknown apart; after an unknown outcome the command that repeats the request is shown, which is
-//! always safe. Deliberately absent: load (`switchyard-loadtest`) and reversals.
+//! always safe, and the one that reverses it. Deliberately absent: load (`switchyard-loadtest`).
 
 mod ask;
 mod exchange;
@@ -38,7 +38,7 @@ const TLS: &str = "127.0.0.1:8584";
 pub struct SendArgs {
     /// What to buy, by its code: TOPUP, DATA5, VOUCHER10, VOUCHER20, VOUCHERJIT, GIFT25, ENERGY, WALLET of the demonstration,
     /// or any other: it is sent as asked.
-    #[arg(conflicts_with_all = ["echo", "sign_on", "sign_off", "raw"])]
+    #[arg(conflicts_with_all = ["reverse", "inquire", "echo", "sign_on", "sign_off", "raw"])]
     pub product: Option<String>,
     /// The amount, such as 10.00; without it, one that the product allows.
     #[arg(short, long, value_name = "AMOUNT", help_heading = "Request")]
@@ -88,6 +88,12 @@ pub struct SendArgs {
     /// Leave out an element or a tag, such as 49 or 48.01; may be repeated.
     #[arg(long, value_name = "PLACE", help_heading = "Request")]
     pub drop: Vec<Place>,
+    /// Reverse an earlier request (0400): give its --stan and --time. Reversing it again, or something unknown, is safe.
+    #[arg(long, requires_all = ["stan", "time"], conflicts_with_all = ["inquire", "echo", "sign_on", "sign_off", "raw"], help_heading = "Instead of a transaction")]
+    pub reverse: bool,
+    /// Ask how an earlier request stands (0100): give its --stan and --time.
+    #[arg(long, requires_all = ["stan", "time"], conflicts_with_all = ["echo", "sign_on", "sign_off", "raw"], help_heading = "Instead of a transaction")]
+    pub inquire: bool,
     /// Send an echo (0800, 301) instead.
     #[arg(long, conflicts_with_all = ["sign_on", "sign_off", "raw"], help_heading = "Instead of a transaction")]
     pub echo: bool,
@@ -349,6 +355,9 @@ fn show_answer(
     if let Some(command) = repeat_command(args, question).filter(|_| !args.repeat) {
         io.line(format!("{}repeat it, never performed twice: {command}{}", io.paint.quiet, io.paint.end));
     }
+    if let Some(command) = reverse_command(args, question).filter(|_| exit == Exit::Done) {
+        io.line(format!("{}reverse it: {command}{}", io.paint.quiet, io.paint.end));
+    }
     Ok(exit)
 }
 
@@ -361,7 +370,7 @@ fn with_repeat(failure: Failure, args: &SendArgs, question: &Question) -> Failur
 
 /// The command line that asks the same again; none where values would be shown that are secret.
 fn repeat_command(args: &SendArgs, question: &Question) -> Option<String> {
-    let (product, time) = (args.product.as_ref()?, question.time?);
+    let product = args.product.as_ref()?;
     if !args.set.is_empty() || !args.drop.is_empty() || args.card.is_some() || args.mti.is_some() {
         return None;
     }
@@ -372,10 +381,28 @@ fn repeat_command(args: &SendArgs, question: &Question) -> Option<String> {
         ("supplier", &args.supplier),
         ("rrn", &args.rrn),
         ("processing-code", &args.processing_code),
-        ("to", &args.to),
     ];
     for (name, value) in options.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
         let _ = write!(line, " --{name} {value}");
+    }
+    write_place(&mut line, args, question)?;
+    line.push_str(" --repeat");
+    Some(line)
+}
+
+/// The command line that reverses what was sold.
+fn reverse_command(args: &SendArgs, question: &Question) -> Option<String> {
+    args.product.as_ref()?;
+    let mut line = "switchyard send --reverse".to_owned();
+    write_place(&mut line, args, question)?;
+    Some(line)
+}
+
+/// Appends who asked, where, and when: what names a request.
+fn write_place(line: &mut String, args: &SendArgs, question: &Question) -> Option<()> {
+    let time = question.time?.strftime("%Y-%m-%dT%H:%M:%S");
+    if let Some(to) = &args.to {
+        let _ = write!(line, " --to {to}");
     }
     let defaults = [
         ("network", &args.network, "100001"),
@@ -390,9 +417,8 @@ fn repeat_command(args: &SendArgs, question: &Question) -> Option<String> {
         let (ca, cert, key) = (args.ca.display(), args.cert.display(), args.key.display());
         let _ = write!(line, " --tls --ca {ca} --cert {cert} --key {key}");
     }
-    let time = time.strftime("%Y-%m-%dT%H:%M:%S");
-    let _ = write!(line, " --stan {} --time {time} --repeat", question.stan);
-    Some(line)
+    let _ = write!(line, " --stan {} --time {time}", question.stan);
+    Some(())
 }
 
 #[cfg(test)]
@@ -434,6 +460,10 @@ pub(super) mod tests {
         assert_eq!(
             repeat_command(&args, &question).expect("possible"),
             "switchyard send TOPUP --account 0612345685 --to 127.0.0.1:9000 --stan 42 --time 2026-11-21T23:00:59 --repeat"
+        );
+        assert_eq!(
+            reverse_command(&args, &question).expect("possible"),
+            "switchyard send --reverse --to 127.0.0.1:9000 --stan 42 --time 2026-11-21T23:00:59"
         );
     }
 

@@ -48,6 +48,17 @@ impl Stories {
             .or_else(|| blocked(named.key).into_iter().chain(blocked(named.named)).min().map(Found::Blocked))
     }
 
+    /// Where the first reversal lies of anything that an inquiry names. A sale that was let in since, by the key that no reversal gave, changes nothing about that.
+    pub(crate) fn undone_at(&self, named: Named) -> Option<Lsn> {
+        let keys = [named.key, named.named].into_iter().flatten();
+        let blocked = keys.filter_map(|key| self.blocked.get(&key).copied());
+        let flight = match self.find(named) {
+            Some(Found::Flight(number)) => self.flights[&number].reversed_at,
+            _ => None,
+        };
+        blocked.chain(flight).min()
+    }
+
     /// Whether different reversals have this key.
     pub(crate) fn is_ambiguous(&self, key: u128) -> bool {
         self.ambiguous.contains(&key)

@@ -1,7 +1,6 @@
 //! The gate's turns, and everything that becomes visible through it: each thing is looked at before it leaves.
 
 use super::World;
-use crate::story::Found;
 use crate::support::message::Answer;
 use switchyard_core::adapter::{Ask, Order};
 use switchyard_core::answer::answer;
@@ -35,6 +34,7 @@ impl World {
             let Some(ticket) = self.process.requests.pop_front() else { break };
             gate.ask(now, ticket);
         }
+        self.spill();
         // Sometimes the turn's effects must wait for a later write.
         if self.random.chance(900) {
             self.write();
@@ -65,9 +65,10 @@ impl World {
             match ticket.errand {
                 Errand::Recall | Errand::Status | Errand::Original => self.process.recalls.push(ticket),
                 Errand::Ask | Errand::Answer => self.respond(ticket),
-                Errand::Seek => panic!("nothing lies in a run here"),
+                Errand::Seek => panic!("what is sought is released apart"),
             }
         }
+        self.process.recalls.append(&mut released.seeks);
     }
 
     /// `durable-before-visible`, for what goes to a supplier.
@@ -135,11 +136,9 @@ impl World {
             );
         }
         if outcome.code == Code::CANCELLED && !self.stories.flights.contains_key(&outcome.flight) {
-            let reversed = match (request.kind, self.stories.find(request.original)) {
-                (Kind::Sale, _) => self.stories.reversed_at(request),
-                (_, Some(Found::Blocked(at))) => Some(at),
-                (_, Some(Found::Flight(number))) => self.stories.flights[&number].reversed_at,
-                (_, None) => None,
+            let reversed = match request.kind {
+                Kind::Sale => self.stories.reversed_at(request),
+                _ => self.stories.undone_at(request.original),
             };
             let at = reversed.expect("durable-before-visible: 17 before the reversal is written");
             assert!(at < durable, "durable-before-visible: 17 before the reversal is durable");
@@ -166,8 +165,12 @@ impl World {
     }
 
     fn bring_back(&mut self, mut ticket: Box<Ticket>) {
-        self.disk.keep(&mut ticket);
         let now = self.now();
+        if ticket.errand == Errand::Seek {
+            self.process.keeper.look(&mut ticket.seek);
+            return self.process.gate.sought(now, ticket);
+        }
+        self.disk.keep(&mut ticket);
         self.process.gate.recalled(now, ticket);
     }
 }

@@ -52,6 +52,13 @@ impl World {
             );
             assert!(posted - reserved >= -network.funding.line().0, "a network sold more than it can pay");
         }
+        let merchant = &gate.catalogue().merchants[0];
+        let network = gate.catalogue().networks[0].id;
+        let balance = accounts.balance(Account::Merchant(merchant.code));
+        let reserved = accounts.balance(Account::Network(network)).reserved;
+        let expected = self.stories.merchant(merchant.code, network);
+        assert_eq!((balance.posted.0, balance.reserved), (expected, reserved), "money-conserved: a merchant");
+        assert!(balance.posted >= balance.reserved, "a merchant sold more than it can pay (R-37)");
         for supplier in &gate.catalogue().suppliers {
             let told = [&self.stories.suppliers, &self.stories.suspense]
                 .map(|amounts| amounts.get(&supplier.id).copied().unwrap_or(0));
