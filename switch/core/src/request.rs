@@ -9,7 +9,7 @@ use crate::catalogue::{AccountRule, AccountSource, Catalogue, Product};
 use crate::code::Code;
 use crate::ids::Now;
 use crate::index::Hour;
-use crate::iso8583::{Build, Dialect, Role, Tag, Value, View};
+use crate::iso8583::{Build, Dialect, Role, Tag, Tags, Value, View};
 use crate::keyhash::{Digest, KeyHash};
 use crate::money::Minor;
 use crate::operate::Blocked;
@@ -281,7 +281,7 @@ fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticke
         named,
         original: Named::default(),
         reason: Text::EMPTY,
-        contents: contents(view, ticket.pan.expose(), rules.keys),
+        contents: contents(view, &fields, prepaid.tags, ticket.pan.expose(), rules.keys),
         network,
         merchant,
         terminal,
@@ -400,8 +400,8 @@ fn identified_network(code: Text<11>, rules: &Rules<'_>) -> Result<u32, Code> {
 }
 
 /// What a sale's prepaid data say, found in one walk.
-#[derive(Default)]
 struct Prepaid<'a> {
+    tags: Tags<'a>,
     product: Option<Value<'a>>,
     account: Option<Value<'a>>,
     supplier: Option<Value<'a>>,
@@ -413,8 +413,10 @@ struct Prepaid<'a> {
 
 impl<'a> Prepaid<'a> {
     fn of(view: &View<'a>) -> Self {
-        let mut prepaid = Self::default();
-        for (name, value) in view.tags() {
+        let tags = view.tags();
+        let mut prepaid =
+            Self { tags, product: None, account: None, supplier: None, has_pin: false, echoed: 0 };
+        for (name, value) in tags {
             match view.dialect().tag_meaning(name) {
                 Some(Tag::Product) => prepaid.product = Some(value),
                 Some(Tag::Account) => prepaid.account = Some(value),
@@ -454,7 +456,7 @@ impl Fields {
             processing: view.value(Role::ProcessingCode)?.number()? as u32,
             amount: view.value(Role::Amount)?.number()?,
             transmission: digits(view, Role::TransmissionTime)?,
-            stan: view.value(Role::Stan)?.number()? as u32,
+            stan: number(&stan_digits)?,
             stan_digits,
             local: local(view)?,
             sender: Sender::of(view)?,
@@ -592,6 +594,13 @@ fn digits<const N: usize>(view: &View<'_>, role: Role) -> Option<[u8; N]> {
     view.value(role)?.text::<N>()?.as_bytes().try_into().ok()
 }
 
+/// The number that a STAN's digits are.
+fn number(digits: &[u8; 6]) -> Option<u32> {
+    digits
+        .iter()
+        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+}
+
 /// The card number, from DE2 or from the track; the rest of the track is dropped.
 fn read_pan(view: &View<'_>, ticket: &mut Ticket) {
     ticket.pan.clear();
@@ -606,14 +615,13 @@ fn read_pan(view: &View<'_>, ticket: &mut Ticket) {
 }
 
 /// Digest of the contents that a repeat must share: DE2, 3, 4, 49, 48 without the third-party identifiers (S-1).
-fn contents(view: &View<'_>, pan: &[u8], keys: &KeyHash) -> u64 {
-    let raw = |value: Option<Value<'_>>| value.map_or(0, |value| value.number().unwrap_or(u64::MAX));
+fn contents(view: &View<'_>, fields: &Fields, tags: Tags<'_>, pan: &[u8], keys: &KeyHash) -> u64 {
     let mut digest = keys.begin(0x80);
     digest.add(pan);
-    for role in [Role::ProcessingCode, Role::Amount, Role::Currency] {
-        digest.add(&raw(view.value(role)).to_be_bytes());
+    for number in [u64::from(fields.processing), fields.amount, u64::from(fields.currency)] {
+        digest.add(&number.to_be_bytes());
     }
-    for (name, value) in view.tags() {
+    for (name, value) in tags {
         if view.dialect().tag_meaning(name) == Some(Tag::ThirdParty) {
             continue;
         }

@@ -395,10 +395,10 @@ impl Session {
 
     /// Takes what the adapter left in `out` for the session.
     fn collect(&mut self, now: Now) {
-        for (at_us, token) in std::mem::take(&mut self.out.wakes) {
+        while let Some((at_us, token)) = self.out.wakes.pop() {
             self.wheel.put(at_us, Due::Adapter(token));
         }
-        for fault in std::mem::take(&mut self.out.faults) {
+        while let Some(fault) = self.out.faults.pop() {
             match fault {
                 Fault::Garbage(_) => self.counters.garbage += 1,
                 Fault::Unexpected(_) => self.counters.unexpected += 1,
