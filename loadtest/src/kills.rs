@@ -1,6 +1,6 @@
 //! A load while the switch is killed again and again.
 //!
-//! Owns: `Kills` (what is to be done), `run`, and `KillsReport`; [`switch`](mod@switch) is the process that is killed.
+//! Owns: `Kills` (what is to be done), `run`, and `KillsReport`; `kills::switch` is the process that is killed.
 //! Invariants: one load goes on over all kills, so that what was told before one is held against what is told after it; every
 //! wait is bounded; no process that was started is left.
 //! Deliberately absent: what a load asks and how it is judged (`load`, `check`).

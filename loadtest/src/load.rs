@@ -1,6 +1,6 @@
 //! A load: connections, pace and length.
 //!
-//! Owns: `Load`, `run`, the connections and their buffers; [`closing`] is the end of a load whose sales are remembered.
+//! Owns: `Load`, `run`, the connections and their buffers; `load::closing` is the end of a load whose sales are remembered.
 //! Invariants: all of a turn's requests on a connection leave with one write; a closed loop keeps its
 //! number of requests open, an open loop its moments, whatever the answers do, and what follows a sale takes the place of a new one;
 //! load goes to this machine only, unless allowed otherwise.
