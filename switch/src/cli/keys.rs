@@ -38,7 +38,7 @@ pub enum KeysCommand {
     /// start says which. Run it again then.
     #[command(after_help = "Examples:\n  \
         switchyard keys rotate --config /etc/switchyard/switchyard.toml\n  \
-        switchyard keys rotate --config switchyard.toml --old-file /root/kek.2025\n  \
+        switchyard keys rotate --config switchyard.toml --old-file /etc/switchyard/kek.2025\n  \
         SWITCHYARD_KEK=$NEW OLD_KEK=$OLD switchyard keys rotate --config switchyard.toml --old-env OLD_KEK")]
     Rotate(RotateArgs),
 }
