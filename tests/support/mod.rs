@@ -90,9 +90,9 @@ pub fn address(running: &Running, conduit: &str) -> SocketAddr {
 
 static STAN: AtomicU32 = AtomicU32::new(1);
 
-/// A STAN that no other request of this process has.
+/// A STAN that no request of this process has had of late; they come round after 999,999.
 pub fn next_stan() -> u32 {
-    STAN.fetch_add(1, Ordering::Relaxed)
+    STAN.fetch_add(1, Ordering::Relaxed) % 999_999 + 1
 }
 
 /// A request, element by element; what is not set has a value that is approved.
