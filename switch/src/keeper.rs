@@ -154,10 +154,7 @@ fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
         Errand::Original => recall_original(work, &mut ticket, fact),
         _ => recall_answer(work, &mut ticket, fact),
     }
-    if work.originals.push(ticket).is_err() {
-        tracing::error!("the ring of originals is full");
-    }
-    work.originals.wake();
+    hand_back(work, ticket);
 }
 
 fn recall_answer(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) {
@@ -170,13 +167,18 @@ fn recall_answer(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) {
     }
 }
 
-/// Looks into the runs; the gate decides what follows.
-fn seek(work: &KeeperWork, mut ticket: Box<Ticket>, files: &mut RunFiles) {
-    work.runs.seek(&mut ticket.seek, files);
+/// Gives a ticket back to the gate, which looks at it once more.
+fn hand_back(work: &KeeperWork, ticket: Box<Ticket>) {
     if work.originals.push(ticket).is_err() {
         tracing::error!("the ring of originals is full");
     }
     work.originals.wake();
+}
+
+/// Looks into the runs; the gate decides what follows.
+fn seek(work: &KeeperWork, mut ticket: Box<Ticket>, files: &mut RunFiles) {
+    work.runs.seek(&mut ticket.seek, files);
+    hand_back(work, ticket);
 }
 
 /// Reads the sale that a reversal names; the gate decides what becomes of it. One that cannot be read is refused there.
