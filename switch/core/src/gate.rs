@@ -29,7 +29,7 @@ pub use explain::{Explained, Explanations};
 pub use operate::NotDone;
 pub use recover::Recovered;
 pub use release::{Released, Releases};
-pub use supply::Supply;
+pub use supply::{STAN_MAX, Supply};
 
 use crate::account::Account;
 use crate::adapter::{Local, LocalSale, Order};
@@ -66,6 +66,8 @@ pub struct GateOptions {
     pub reversals_max: usize,
     /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
     pub voucher_credits_max: u16,
+    /// STANs that a supplier's requests have: 1 to this, then 1 again, each when nothing open has it (S-14). [`STAN_MAX`], but where it is tested that they come round.
+    pub stan_max: u32,
     /// The journal's data key of this epoch, and its id.
     pub key: Arc<DataKey>,
     /// See `key`.
@@ -241,7 +243,8 @@ impl Gate {
         }
         // Suppliers that are no longer configured have a place too: the journal may hold doubts about them.
         let places = usize::from(self.state.names(NameKind::Supplier));
-        self.supplies.resize_with(self.supplies.len().max(places), Supply::default);
+        let stan_max = self.options.stan_max;
+        self.supplies.resize_with(self.supplies.len().max(places), || Supply::new(stan_max));
         for supplier in &catalogue.suppliers {
             let supply = &mut self.supplies[usize::from(supplier.id.0)];
             supply.configure(supplier);

@@ -201,13 +201,14 @@ impl Session {
     }
 
     fn end_reversal(&mut self, now: Now, stan: u32) {
+        let late_until_us = now.mono_us + self.late_window_us();
         let Some(open) = self.open.get_mut(&stan) else { return };
         let Some(reversal) = open.reversal.take() else { return };
         self.placed -= usize::from(reversal.placed);
-        // What comes after this end is news, even where it says what was said before.
-        open.said = None;
-        let (late_until_us, flight) = (open.late_until_us, open.flight);
-        self.wheel.put(late_until_us.max(now.mono_us), Due::Forget(stan, flight));
+        // What comes after this end is news, even where it says what was said before: an approval begins a new reversal (S-8), for as long as the gate gives the STAN to
+        // nobody else.
+        (open.said, open.late_until_us) = (None, late_until_us);
+        self.wheel.put(late_until_us, Due::Forget(stan, open.flight));
         self.counters.undone += 1;
         self.reports.push_back(Report::Undone(reversal.order));
     }

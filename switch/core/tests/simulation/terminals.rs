@@ -46,6 +46,7 @@ pub(crate) struct Terminals {
     /// Reversals that were answered with 00.
     accepted: HashSet<FlightNo>,
     stans: HashMap<u32, u32>,
+    stan_max: u32,
     tickets: u64,
     transmissions: u64,
     /// Codes given, counted.
@@ -58,6 +59,11 @@ pub(crate) struct Terminals {
 const REFUSALS: [&str; 10] = ["12", "13", "14", "57", "61", "79", "91", "92", "94", "96"];
 
 impl Terminals {
+    /// Terminals whose STANs are 1 to `stan_max`.
+    pub(crate) fn new(stan_max: u32) -> Self {
+        Self { stan_max, ..Self::default() }
+    }
+
     /// The number of the next ticket, and a transmission time of its own.
     pub(crate) fn next(&mut self) -> (u64, String) {
         self.tickets += 1;
@@ -107,11 +113,11 @@ impl Terminals {
         sale
     }
 
-    /// A STAN that its terminal never used before.
+    /// The next STAN of its terminal.
     pub(crate) fn stan(&mut self, terminal: &str) -> u32 {
         let terminal = terminal[1..].parse().expect("a terminal's number");
         let stan = self.stans.entry(terminal).or_default();
-        *stan += 1;
+        *stan = *stan % self.stan_max + 1;
         *stan
     }
 
@@ -214,6 +220,15 @@ impl Terminals {
             before.is_none_or(|before| before == outcome.flight),
             "voucher-once: a voucher is told to two flights"
         );
+    }
+
+    /// What terminals hold of each flight that they were told of: whether it is sold.
+    pub(crate) fn last_words(&self) -> impl Iterator<Item = (FlightNo, bool)> {
+        let told = self
+            .flights
+            .iter()
+            .filter_map(|((key, _), flight)| Some((*key, *flight, self.told.get(flight)?)));
+        told.map(|(key, flight, answer)| (flight, answer.code == "00" && !self.reversed.contains(&key)))
     }
 
     /// Whether a terminal was told that this reversal is accepted.

@@ -9,7 +9,7 @@ use switchyard_core::adapter::{Local, Order};
 use switchyard_core::answer::{answer, refuse};
 use switchyard_core::catalogue::{Catalogue, Meaning, Supplier};
 use switchyard_core::code::Code;
-use switchyard_core::gate::{Gate, GateOptions, Released};
+use switchyard_core::gate::{Gate, GateOptions, Released, STAN_MAX};
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
 use switchyard_core::index::ENTRY_MEMORY_BYTES;
 use switchyard_core::iso8583::Dialect;
@@ -81,6 +81,7 @@ fn gate(disk: &Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, n
         reversible_ms: WINDOW_MS,
         reversals_max: 1_000,
         voucher_credits_max: 3,
+        stan_max: STAN_MAX,
         key,
         key_id: id,
         keyring: Arc::clone(keyring),
