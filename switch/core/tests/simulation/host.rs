@@ -48,7 +48,9 @@ pub(crate) struct Sending {
 
 /// The host.
 pub(crate) struct Host {
-    pub(crate) blocks: bool,
+    blocks: bool,
+    /// Of a thousand answers, those that are contradicted later.
+    thoughts_permille: usize,
     pub(crate) ledger: HashMap<Text<12>, Deed>,
     pub(crate) flows: Vec<Flow>,
     pub(crate) sendings: Vec<Sending>,
@@ -63,9 +65,10 @@ pub(crate) const NETWORK_US_MAX: u64 = 6_000_000;
 const ANSWER_US_MAX: u64 = 9_000_000;
 
 impl Host {
-    pub(crate) fn new(blocks: bool) -> Self {
+    pub(crate) fn new(blocks: bool, thoughts_permille: usize) -> Self {
         Self {
             blocks,
+            thoughts_permille,
             ledger: HashMap::new(),
             flows: Vec::new(),
             sendings: Vec::new(),

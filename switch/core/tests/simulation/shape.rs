@@ -17,11 +17,13 @@ pub(crate) struct Shape {
     pub(crate) stan_max: u32,
     /// STANs of a terminal.
     pub(crate) terminal_stan_max: u32,
+    /// Of a thousand answers of a supplier, those that it contradicts later.
+    pub(crate) thoughts_permille: usize,
 }
 
 impl Shape {
     /// In some runs reversals of approved sales find no room; in some, requests spill to runs, the first ones of the run itself soon; in some, STANs come round several
-    /// times.
+    /// times; in some, suppliers contradict themselves often.
     pub(crate) fn of(seed: u64, random: &mut Random) -> Self {
         let spills = seed.is_multiple_of(3);
         let wraps = seed % 5 < 2;
@@ -29,8 +31,9 @@ impl Shape {
             reversals_max: if seed.is_multiple_of(8) { 12 } else { 100_000 },
             duplicate_bytes_max: if spills { TIGHT_BYTES } else { usize::MAX },
             requests_before: if spills { random.between(930, 1_015) } else { 0 },
-            stan_max: if wraps { random.between(8, 24) as u32 } else { STAN_MAX },
+            stan_max: if wraps { random.between(4, 14) as u32 } else { STAN_MAX },
             terminal_stan_max: if wraps { random.between(4, 9) as u32 } else { STAN_MAX },
+            thoughts_permille: if seed % 4 == 1 { 400 } else { 40 },
         }
     }
 }

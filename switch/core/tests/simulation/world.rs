@@ -94,7 +94,7 @@ impl World {
             .suppliers
             .iter()
             .filter(|s| !s.local)
-            .map(|s| Host::new(s.reversal_blocks_original))
+            .map(|s| Host::new(s.reversal_blocks_original, shape.thoughts_permille))
             .collect();
         Self {
             random,
@@ -159,8 +159,8 @@ impl World {
             215..225 => self.reverse_again(),
             225..240 => self.inquire(),
             240..242 => self.cut_over(),
-            242..246 => self.operate(),
-            246..433 => self.gate_turn(),
+            242..250 => self.operate(),
+            250..433 => self.gate_turn(),
             433..633 => self.supplier_turn(),
             633..713 => self.sync(),
             713..793 => self.hand_over(),

@@ -4,6 +4,8 @@ use super::{Host, Sending};
 use crate::support::random::Random;
 use crate::support::scripted::Line;
 
+/// Most second thoughts come before, microseconds.
+const THOUGHT_SOON_US: u64 = 1_000_000;
 /// Longest wait before a host says otherwise, microseconds: beyond the late window too.
 const THOUGHT_US_MAX: u64 = 30_000_000;
 
@@ -18,14 +20,15 @@ impl Host {
         sale: &Line,
         code: &str,
     ) {
-        if self.calm || !random.chance(60) {
+        if self.calm || !random.chance(self.thoughts_permille) {
             return;
         }
         let (code, performs) = match code {
             "00" => (["05", "14", "91", "77"][random.below(4)], None),
             _ => ("00", Some(sale.rrn)),
         };
-        let due_us = answered_us + random.between(0, THOUGHT_US_MAX);
+        let soon = random.chance(700);
+        let due_us = answered_us + random.between(0, if soon { THOUGHT_SOON_US } else { THOUGHT_US_MAX });
         let answer = Line { reversal: false, status: false, repeat: false, ..sale.clone() }.answer(code);
         self.sendings.push(Sending { due_us, connection, body: answer.encode(), performs });
     }
