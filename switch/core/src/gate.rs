@@ -17,6 +17,7 @@ mod explain;
 mod heard;
 mod inquire;
 mod operate;
+mod recognise;
 mod recover;
 mod release;
 mod reverse;
@@ -113,6 +114,8 @@ pub struct GateCounters {
     pub reversals: u64,
     /// Originals that reversals blocked before they came.
     pub blocked: u64,
+    /// Sales undone when the message came by which a reversal had named them before.
+    pub recognised: u64,
     /// Reversals refused, for another amount than their original's.
     pub partial: u64,
     /// Vouchers taken back.
@@ -375,10 +378,7 @@ impl Gate {
     fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: Entry) {
         // A reversal may have named just this message before anything of its sale was here.
         if entry.standing == Standing::Blocked || self.state.index.is_blocked(ticket.request.named) {
-            if entry.standing == Standing::Approved {
-                self.alert(Alert::Standing { flight: entry.flight });
-            }
-            return self.tell(now, ticket, Code::CANCELLED);
+            return self.recognise(now, ticket, &entry);
         }
         if entry.contents != ticket.request.contents {
             return self.refuse(now, ticket, Code::OTHER_CONTENTS);

@@ -215,6 +215,11 @@ impl State {
                 self.index.add(blocked(at, *at_ms, FlightNo::default(), *key, *named));
                 Ok(())
             }
+            Fact::Recognised { at_ms, day, undone } => {
+                self.undone(at, *at_ms, *day, undone)?;
+                self.forget(*at_ms);
+                Ok(())
+            }
             Fact::Operated(action) => self.operated(action),
             Fact::CutOver { network, date, until_ms, stan, transmission, .. } => {
                 self.cut_over(*network, Day { date: *date, until_ms: *until_ms }, *stan, *transmission);
@@ -350,8 +355,18 @@ impl State {
             secret: false,
         });
         match undone {
-            Undone::Again => {}
             Undone::Blocked(named) => self.block(at, at_ms, reversal, *named),
+            undone => self.undone(at, at_ms, outcome.day, undone)?,
+        }
+        // Not before: what was decided on may be what is forgotten now.
+        self.forget(at_ms);
+        Ok(())
+    }
+
+    /// What became of an original that was there.
+    fn undone(&mut self, at: Lsn, at_ms: u64, day: [u8; 4], undone: &Undone) -> Result<(), Misfit> {
+        match undone {
+            Undone::Again | Undone::Blocked(_) => {}
             Undone::Nothing(original) => self.index.cancel(&original.cancelled(at)),
             Undone::Open(original) => {
                 self.index.cancel(&original.cancelled(at));
@@ -359,11 +374,9 @@ impl State {
             }
             Undone::Sold { flight, link, taken } => {
                 self.index.cancel(&Original::from(&**flight).cancelled(at));
-                self.take_back(at, at_ms, outcome.day, flight, *link, *taken)?;
+                self.take_back(at, at_ms, day, flight, *link, *taken)?;
             }
         }
-        // Not before: what was decided on may be what is forgotten now.
-        self.forget(at_ms);
         Ok(())
     }
 

@@ -33,7 +33,8 @@ pub enum Alert {
         /// The sale.
         flight: FlightNo,
     },
-    /// A reversal named a sale by a transmission time under which the sale had not come yet: the sale stands at its supplier until an operator sees to it.
+    /// A reversal named a sale by a transmission time under which the sale had not come yet, and now that it has, it cannot be undone: its records cannot be read, or too many
+    /// reversals are open. It stands at its supplier until it comes once more, or an operator sees to it.
     Standing {
         /// The sale.
         flight: FlightNo,
@@ -66,7 +67,7 @@ impl fmt::Display for Alert {
             }
             Self::Standing { flight } => write!(
                 f,
-                "{flight}: a reversal had named it by the time of a repeat that came only now; it stands at its supplier, reverse it there"
+                "{flight}: a reversal had named it by the time of a message that came only now, and it cannot be undone; it stands at its supplier, reverse it there"
             ),
             Self::ReversalsFull => f.write_str(
                 "too many reversals are open; reversals of approved sales get 96 until suppliers answer",

@@ -179,6 +179,7 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         outcome: outcome(drawn),
         undone,
     }));
+    all.extend(undone(drawn).map(|undone| Fact::Recognised { at_ms, day: [c as u8; 4], undone }));
     all.extend(acts(drawn).map(|act| {
         let by = Operator { uid: a as u32, name: text(&drawn.word) };
         Fact::Operated(Action { at_ms, by, reason: text(&drawn.word), act })
