@@ -27,7 +27,7 @@ use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8): the longest late window that a supplier may have.
+/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8), and what contradicts an operator is noticed: the longest late window that a supplier may have.
 pub const SETTLED_KEPT_MS: u64 = 600_000;
 
 /// A business day of a network (S-16).
@@ -131,9 +131,9 @@ impl State {
         self.flights.values()
     }
 
-    /// Flights that were settled a short time ago, and when, Unix milliseconds.
+    /// Flights that were settled a short time ago, by their supplier or by an operator, and when, Unix milliseconds.
     pub fn settled(&self) -> impl Iterator<Item = (u64, &Flight)> {
-        let still = |flight: &&Flight| flight.phase == Phase::Settled;
+        let still = |flight: &&Flight| flight.phase.is_over();
         self.settled
             .iter()
             .filter_map(move |(at_ms, number)| Some((*at_ms, self.flights.get(number).filter(still)?)))
@@ -265,7 +265,7 @@ impl State {
                 return;
             }
             self.settled.pop_front();
-            if self.flights.get(&number).is_some_and(|flight| flight.phase == Phase::Settled) {
+            if self.flights.get(&number).is_some_and(|flight| flight.phase.is_over()) {
                 self.flights.remove(&number);
             }
         }

@@ -287,6 +287,7 @@ impl Gate {
         let late = Fact::Late { at_ms, flight: number, code, approved, details, sealed: &sealed };
         let at = self.record(&late);
         self.sealed = sealed;
+        self.compare_with_operator(&flight, answer);
         if approved && flight.phase == Phase::Settled {
             self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.undo_stan());
             self.advise(at, flight.attempt.supplier, number);
