@@ -14,7 +14,6 @@ use support::demo::Demo;
 use support::hosts::Line;
 use support::{Answer, Ask, until};
 use switchyard::topology;
-use switchyard_core::flight::Phase;
 use switchyard_loadtest::kills::{self, Kills, KillsReport};
 use switchyard_loadtest::profile::shipped;
 use switchyard_loadtest::verdict::Rule;

@@ -88,10 +88,24 @@ impl Gate {
             }
             (_, Some(flight)) => self.cancel(now, ticket, &flight),
             (Standing::Approved, None) => self.take_back(now, ticket, &entry),
-            (Standing::Answered | Standing::InFlight, None) => {
-                self.accept(now, ticket, Undone::Nothing(Original::of(&entry)));
+            (Standing::Answered | Standing::InFlight, None) => self.undo_nothing(now, ticket, &entry),
+        }
+    }
+
+    /// Nothing of the original stands: declined, or unknown and over. A reversal that names an amount is compared with it all the same: who reverses a part believes that the rest
+    /// stands, and must not be told that it does (S-6). The amount is in the journal only.
+    fn undo_nothing(&mut self, now: Now, mut ticket: Box<Ticket>, entry: &Entry) {
+        if ticket.request.amount != Minor::ZERO {
+            let recalled = ticket.recalled.take().filter(|recalled| recalled.flight.number == entry.flight);
+            let Some(recalled) = recalled else {
+                return self.recall(entry.outcome_at, ticket, entry, Errand::Original);
+            };
+            let amount = recalled.flight.amount;
+            if amount != Minor::ZERO && !whole(&ticket, amount) {
+                return self.refuse_partial(now, ticket, &recalled.flight);
             }
         }
+        self.accept(now, ticket, Undone::Nothing(Original::of(entry)));
     }
 
     /// Nothing is there: whatever comes by one of these keys is blocked, also where an earlier reversal gave only the other one.

@@ -130,6 +130,7 @@ impl Stories {
                 assert!(open.contains(&story.stand), "{number} is {:?}", story.stand);
             }
             Undone::Nothing(original) => {
+                assert!(whole, "reversals are whole, also of what does not stand (S-6)");
                 assert_eq!((original.key, original.flight), (story.key, number));
                 assert!(matches!(story.stand, Stand::Declined | Stand::Settled), "{:?}", story.stand);
             }
