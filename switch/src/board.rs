@@ -61,6 +61,8 @@ row!(
         reversals,
         /// Originals that reversals blocked before they came.
         blocked,
+        /// Sales undone when the message came by which a reversal had named them before.
+        recognised,
         /// Reversals refused, for another amount than their original's.
         partial,
         /// Vouchers taken back.

@@ -400,6 +400,7 @@ impl GateActor {
         show(&row.stale, counters.stale);
         show(&row.reversals, counters.reversals);
         show(&row.blocked, counters.blocked);
+        show(&row.recognised, counters.recognised);
         show(&row.partial, counters.partial);
         show(&row.withdrawn, counters.withdrawn);
         show(&row.inquiries, counters.inquiries);

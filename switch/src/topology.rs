@@ -48,6 +48,7 @@ use switchyard_core::gate::{Gate, GateOptions, Recovered, STAN_MAX};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
+use switchyard_core::log::Log;
 use switchyard_core::seal::{KeyId, Keyring};
 use switchyard_core::session::{Session, Watch};
 use switchyard_core::state::State;
@@ -259,7 +260,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let admin = bind_admin(&settings)?;
     // Port 0 was any free one.
     let pages = admin.as_ref().and_then(|listener| listener.local_addr().ok());
-    let (mut journal, log, reader, maker) = books.opening.start(&books.keyring)?;
+    let (mut journal, log, reader, mut maker) = books.opening.start(&books.keyring)?;
     let now = clock.now();
     let epoch = KeyId::epoch(log.epoch());
     let first_refusal = FlightNo::first_refusal(log.epoch(), now.wall_ms);
@@ -277,11 +278,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let names: Vec<&str> = settings.dialects.iter().map(|dialect| dialect.name()).collect();
     // The gate takes a copy, to bind it to the journal's ids.
     let catalogue = Catalogue::clone(&settings.catalogue);
-    let mut gate = Gate::new(books.state, log, options, catalogue, &names, adapters.locals, now);
-    let recovered = gate.recover(now, |log| {
-        let durable = journal.durable();
-        log.take(durable).map_or(Ok(()), |batch| journal.write(batch))
-    })?;
+    let mut write = |log: &mut Log| journal.write_at_start(log, &mut maker);
+    let mut gate = Gate::new(books.state, log, options, catalogue, &names, adapters.locals, now, &mut write)?;
+    let recovered = gate.recover(now, write)?;
     let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);

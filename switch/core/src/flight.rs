@@ -107,10 +107,19 @@ pub enum Phase {
     Settled = 3,
     /// The supplier refused the reversal, or it expired: an operator settles it (S-9).
     Parked = 4,
+    /// An operator settled it: the sale does not stand, whatever is heard of it later.
+    Void = 5,
+    /// An operator settled it: the sale stands, whatever is heard of it later.
+    Stands = 6,
 }
 
 impl Phase {
-    const ALL: [Self; 4] = [Self::Asked, Self::Doubt, Self::Settled, Self::Parked];
+    const ALL: [Self; 6] = [Self::Asked, Self::Doubt, Self::Settled, Self::Parked, Self::Void, Self::Stands];
+
+    /// Whether nothing of it is open any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Settled | Self::Void | Self::Stands)
+    }
 
     fn of(number: u8) -> Result<Self, Unreadable> {
         Self::ALL.into_iter().find(|phase| *phase as u8 == number).ok_or(Unreadable)

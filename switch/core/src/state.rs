@@ -27,7 +27,7 @@ use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8): the longest late window that a supplier may have.
+/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8), and what contradicts an operator is noticed: the longest late window that a supplier may have.
 pub const SETTLED_KEPT_MS: u64 = 600_000;
 
 /// A business day of a network (S-16).
@@ -131,9 +131,9 @@ impl State {
         self.flights.values()
     }
 
-    /// Flights that were settled a short time ago, and when, Unix milliseconds.
+    /// Flights that were settled a short time ago, by their supplier or by an operator, and when, Unix milliseconds.
     pub fn settled(&self) -> impl Iterator<Item = (u64, &Flight)> {
-        let still = |flight: &&Flight| flight.phase == Phase::Settled;
+        let still = |flight: &&Flight| flight.phase.is_over();
         self.settled
             .iter()
             .filter_map(move |(at_ms, number)| Some((*at_ms, self.flights.get(number).filter(still)?)))
@@ -193,13 +193,15 @@ impl State {
             Fact::Sale { flight, outcome, effect, .. } => self.sale(at, flight, outcome, effect),
             Fact::Settled { at_ms, flight, .. } => self.settle(*at_ms, *flight),
             Fact::Parked { flight, .. } => self.park(*flight),
-            Fact::Late { at_ms, flight, approved, sealed, .. } => {
-                self.late(*at_ms, *flight, *approved, !sealed.is_empty())
+            Fact::Late { at_ms, flight, approved, sealed, stan, .. } => {
+                self.late(*at_ms, *flight, *approved, !sealed.is_empty(), *stan)
             }
-            Fact::Contradicted { undo, .. } => {
+            Fact::Contradicted { undo, stan, .. } => {
                 if let Some(undo) = undo {
                     self.last_flight = self.last_flight.max(undo.number);
-                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, intent_at: at, ..*undo });
+                    self.reverse_under(undo.attempt.supplier, *stan);
+                    let doubt = Flight { phase: Phase::Doubt, intent_at: at, reversal_stan: *stan, ..*undo };
+                    self.flights.insert(undo.number, doubt);
                 }
                 Ok(())
             }
@@ -213,6 +215,11 @@ impl State {
             }
             Fact::Blocked { at_ms, key, named } => {
                 self.index.add(blocked(at, *at_ms, FlightNo::default(), *key, *named));
+                Ok(())
+            }
+            Fact::Recognised { at_ms, day, undone } => {
+                self.undone(at, *at_ms, *day, undone)?;
+                self.forget(*at_ms);
                 Ok(())
             }
             Fact::Operated(action) => self.operated(action),
@@ -260,7 +267,7 @@ impl State {
                 return;
             }
             self.settled.pop_front();
-            if self.flights.get(&number).is_some_and(|flight| flight.phase == Phase::Settled) {
+            if self.flights.get(&number).is_some_and(|flight| flight.phase.is_over()) {
                 self.flights.remove(&number);
             }
         }
@@ -318,14 +325,32 @@ impl State {
         }
     }
 
-    fn late(&mut self, at_ms: u64, number: FlightNo, approved: bool, pin: bool) -> Result<(), Misfit> {
+    fn late(
+        &mut self,
+        at_ms: u64,
+        number: FlightNo,
+        approved: bool,
+        pin: bool,
+        stan: u32,
+    ) -> Result<(), Misfit> {
         let flight = self.open(number)?;
         if approved && flight.phase == Phase::Settled {
             flight.phase = Phase::Doubt;
+            if stan != 0 {
+                flight.reversal_stan = stan;
+            }
         }
         let flight = *flight;
+        self.reverse_under(flight.attempt.supplier, stan);
         self.withdraw(at_ms, &flight, pin);
         Ok(())
+    }
+
+    /// A STAN was given for a reversal; 0: none was.
+    fn reverse_under(&mut self, supplier: SupplierId, stan: u32) {
+        if stan != 0 {
+            self.stans.insert(supplier, stan);
+        }
     }
 
     /// A reversal: its own entry, then what it undid.
@@ -350,8 +375,18 @@ impl State {
             secret: false,
         });
         match undone {
-            Undone::Again => {}
             Undone::Blocked(named) => self.block(at, at_ms, reversal, *named),
+            undone => self.undone(at, at_ms, outcome.day, undone)?,
+        }
+        // Not before: what was decided on may be what is forgotten now.
+        self.forget(at_ms);
+        Ok(())
+    }
+
+    /// What became of an original that was there.
+    fn undone(&mut self, at: Lsn, at_ms: u64, day: [u8; 4], undone: &Undone) -> Result<(), Misfit> {
+        match undone {
+            Undone::Again | Undone::Blocked(_) => {}
             Undone::Nothing(original) => self.index.cancel(&original.cancelled(at)),
             Undone::Open(original) => {
                 self.index.cancel(&original.cancelled(at));
@@ -359,11 +394,9 @@ impl State {
             }
             Undone::Sold { flight, link, taken } => {
                 self.index.cancel(&Original::from(&**flight).cancelled(at));
-                self.take_back(at, at_ms, outcome.day, flight, *link, *taken)?;
+                self.take_back(at, at_ms, day, flight, *link, *taken)?;
             }
         }
-        // Not before: what was decided on may be what is forgotten now.
-        self.forget(at_ms);
         Ok(())
     }
 

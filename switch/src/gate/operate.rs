@@ -173,7 +173,7 @@ impl Handler<OpenAdvices> for GateActor {
             match flight.phase {
                 Phase::Parked => parked.push(flight.number),
                 Phase::Doubt => under_way.push(flight.number),
-                Phase::Asked | Phase::Settled => {}
+                Phase::Asked | Phase::Settled | Phase::Void | Phase::Stands => {}
             }
         }
         parked.sort_unstable();

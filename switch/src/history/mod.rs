@@ -166,6 +166,7 @@ fn at_ms(fact: &Fact<'_>) -> Option<u64> {
         | Fact::Contradicted { at_ms, .. }
         | Fact::Seen { at_ms, .. }
         | Fact::Blocked { at_ms, .. }
+        | Fact::Recognised { at_ms, .. }
         | Fact::CutOver { at_ms, .. } => Some(*at_ms),
         Fact::Operated(action) => Some(action.at_ms),
     }
@@ -181,7 +182,7 @@ fn flight(fact: &Fact<'_>) -> Option<FlightNo> {
         | Fact::Seen { .. }
         | Fact::Blocked { .. }
         | Fact::CutOver { .. } => None,
-        Fact::Undo { undone, .. } => undone.flight(),
+        Fact::Undo { undone, .. } | Fact::Recognised { undone, .. } => undone.flight(),
         Fact::Intent { flight, .. } | Fact::Sale { flight, .. } => Some(flight.number),
         Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } => Some(outcome.flight),
         Fact::Moved { flight, .. }

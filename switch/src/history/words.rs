@@ -129,6 +129,9 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
         Fact::Replayed { .. } => "stored answer given again, with its PIN".to_owned(),
         Fact::Operated(action) => act(&action.act, names),
         Fact::Undo { undone, .. } => undo(undone).to_owned(),
+        Fact::Recognised { undone, .. } => {
+            format!("recognised by a transmission time that a reversal had named before: {}", undo(undone))
+        }
         Fact::Named { .. }
         | Fact::Deposit { .. }
         | Fact::Day { .. }

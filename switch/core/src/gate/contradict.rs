@@ -1,15 +1,15 @@
-//! A second answer that says otherwise than the first.
+//! An answer that says otherwise than the one before, or than an operator.
 //!
 //! Owns: the record of it, and the reversal of what a supplier approved after it had refused.
 //! Invariants: the first answer stands: neither position nor stored answer changes; what the supplier performed all the same is undone until it is settled or
 //! parked, as every doubt is. The reversal is a flight of its own, because the contradicted one may be on its way to another supplier by now.
 //! Deliberately absent: how a contradiction is noticed (the session's).
 
-use super::Gate;
+use super::{Alert, Gate};
 use crate::adapter::{Answer, Order};
-use crate::catalogue::Service;
+use crate::catalogue::{Meaning, Service};
 use crate::fact::Fact;
-use crate::flight::{Attempt, Flight};
+use crate::flight::{Attempt, Flight, Phase};
 use crate::ids::{FlightNo, Now, ProductId};
 
 impl Gate {
@@ -25,15 +25,26 @@ impl Gate {
         let (at_ms, code) = (now.wall_ms, answer.code);
         let undo = undo.map(|order| (self.doubt_of(now, &order), order));
         let doubt = undo.as_ref().map(|(doubt, _)| *doubt);
-        let at = self.record(&Fact::Contradicted { at_ms, flight, code, undo: doubt });
+        let stan = doubt.and_then(|doubt| self.undo_stan(now, doubt.attempt.supplier)).unwrap_or(0);
+        let at = self.record(&Fact::Contradicted { at_ms, flight, code, undo: doubt, stan });
         if let Some((doubt, spare)) = undo {
             let supplier = doubt.attempt.supplier;
             // What the approval brought belongs to nobody: a PIN is withdrawn (S-10).
             self.late(now, doubt.number, answer);
-            self.supplies[usize::from(supplier.0)].reopened(doubt.attempt.stan);
-            self.advise(at, supplier, doubt.number);
+            self.undo_late(now, at, supplier, doubt.number, stan);
             self.recycle(spare);
         }
+    }
+
+    /// A late answer to what an operator has settled: it changes nothing, but where it says otherwise somebody is told (S-9, R-34).
+    pub(super) fn compare_with_operator(&mut self, flight: &Flight, answer: &Answer) {
+        let stands = match (flight.phase, answer.sale) {
+            (Phase::Void, Some(Meaning::Approved)) => false,
+            (Phase::Stands, Some(Meaning::Declined(_) | Meaning::NotPerformed(_))) => true,
+            _ => return,
+        };
+        self.counters.contradicted += 1;
+        self.alert(Alert::Contradicted { flight: flight.number, stands });
     }
 
     /// A flight of which nothing is known but how to undo it: it reserves nothing, and nobody waits for it.

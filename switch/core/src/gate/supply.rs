@@ -234,7 +234,7 @@ impl Supply {
         self.quarantine.push_back((until_us, stan));
     }
 
-    /// A doubt that was there before the process started, or is there again. Its STAN leaves the quarantine, whose end must not free it.
+    /// A doubt that was there before the process started.
     pub(super) fn reopened(&mut self, stan: u32) {
         self.advices += 1;
         self.stans.insert(stan, IN_USE);

@@ -62,7 +62,7 @@ impl Session {
         });
         let wait_us = u64::from(self.supplier.advice_retry_ms).max(1) * 1_000;
         let placed = open.reversal.as_ref().is_some_and(|before| before.placed);
-        // A reversal under a STAN of its own is that of an approved sale: the supplier need not be asked.
+        // A reversal under a STAN of its own is that of a sale which the supplier approved, in time or later: it need not be asked.
         let unknown = order.original_stan == 0 || order.original_stan == stan;
         // Nor need it be where it has said that it performed the sale: for a terminal that had reversed it, or after a refusal.
         let said = self.answered.find(stan).filter(|answered| answered.rrn == order.rrn);
@@ -209,6 +209,11 @@ impl Session {
         // nobody else.
         (open.said, open.late_until_us) = (None, late_until_us);
         self.wheel.put(late_until_us, Due::Forget(stan, open.flight));
+        // Answers to the sale come under its own STAN, where the reversal has another one.
+        let (sale_stan, rrn) = (reversal.order.original_stan, reversal.order.rrn);
+        if let Some(sale) = self.open.get_mut(&sale_stan).filter(|sale| sale.rrn == rrn) {
+            sale.said = None;
+        }
         self.counters.undone += 1;
         self.reports.push_back(Report::Undone(reversal.order));
     }

@@ -6,7 +6,7 @@
 
 use super::{Day, Misfit, State};
 use crate::account::Account;
-use crate::flight::Phase;
+use crate::flight::{Held, Phase};
 use crate::ids::{FlightNo, NetworkId};
 use crate::operate::{Act, Action, Controls, LastCutOver, Party, Payer};
 
@@ -32,7 +32,7 @@ impl State {
             // The batch's own fact made it stock.
             Act::Loaded { .. } => {}
             Act::Retried { flight, stan } => self.retried(flight, stan)?,
-            Act::Settled { flight, payer, to } => self.settled_by_hand(flight, payer, to)?,
+            Act::Settled { flight, payer, to } => self.settled_by_hand(action.at_ms, flight, payer, to)?,
         }
         Ok(())
     }
@@ -45,8 +45,19 @@ impl State {
         Ok(())
     }
 
-    fn settled_by_hand(&mut self, number: FlightNo, payer: Payer, to: Party) -> Result<(), Misfit> {
-        let flight = self.flights.remove(&number).ok_or(Misfit::NotOpen(number))?;
+    fn settled_by_hand(
+        &mut self,
+        at_ms: u64,
+        number: FlightNo,
+        payer: Payer,
+        to: Party,
+    ) -> Result<(), Misfit> {
+        let phase = match to {
+            Party::Network => Phase::Void,
+            Party::Supplier => Phase::Stands,
+        };
+        let flight = self.end_doubt(number, phase, Held::Nothing)?;
+        self.settled.push_back((at_ms, number));
         let supplier = flight.attempt.supplier;
         let (suspense, supplier) = (Account::Suspense(supplier), Account::Supplier(supplier));
         match (payer, to) {

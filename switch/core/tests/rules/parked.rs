@@ -1,14 +1,15 @@
 //! Parked reversals: an operator sends them again or settles them, and money lands on one side (S-9).
 
-use crate::support::bench::Bench;
+use crate::support::bench::{Bench, late};
 use crate::support::books::{ALPHA, GAMMA, catalogue, text};
 use crate::support::locals::{batch, stock_key};
 use crate::support::message::Sale;
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Answer, Ask, Order};
 use switchyard_core::catalogue::{Meaning, ReversalMeaning};
+use switchyard_core::fact::Fact;
 use switchyard_core::flight::Phase;
-use switchyard_core::gate::NotDone;
+use switchyard_core::gate::{Alert, NotDone};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::operate::{Act, Instruction, Operator, Party, Payer, reason};
 use switchyard_core::session::Report;
@@ -96,9 +97,24 @@ fn a_settled_one_gives_its_amount_to_one_side_and_stays_over() {
         assert_eq!(done, Ok(Act::Settled { flight, payer: Payer::Suspense, to }));
         assert_eq!(money(&bench), expected);
         assert_eq!(operate(&mut bench, Instruction::Settle { flight, to }), Err(NotDone::NotParked));
-        // The supplier approves it long after: the operator's word stands.
+        // The supplier says something long after: the operator's word stands.
         let supplier = bench.supplier(ALPHA).0;
         bench.heard(supplier, Report::Late { flight, attempt: 1, answer: approval() });
+        assert!(bench.orders.is_empty());
+        let contradicts = |alert: Alert| matches!(alert, Alert::Contradicted { stands: false, .. });
+        let told = bench.gate.alerts().filter(|alert| contradicts(*alert)).count();
+        assert_eq!(told, usize::from(to == Party::Network), "an approval of what does not stand");
+        bench.restart(catalogue());
+        let watched = bench.watches.iter().any(|watch| watch.flight == flight);
+        assert!(watched, "its answer may still come");
+        bench.heard(supplier, late(flight, false));
+        let told = bench.gate.alerts().any(|alert| matches!(alert, Alert::Contradicted { stands: true, .. }));
+        assert_eq!(told, to == Party::Supplier, "a refusal of what stands");
+        assert_eq!(bench.gate.counters.contradicted, u64::from(told));
+        let facts = bench.disk.facts().filter(
+            |(_, bytes)| matches!(Fact::unpack(bytes), Ok(Fact::Late { flight: of, .. }) if of == flight),
+        );
+        assert_eq!(facts.count(), 2, "each is on record");
         assert!(bench.orders.is_empty());
         assert_eq!(bench.asked(&topup(1)).code, "68", "the answer stands too");
         bench.restart(catalogue());

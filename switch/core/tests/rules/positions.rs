@@ -1,10 +1,10 @@
 //! Merchants with a position of their own pay beside their network, and get back what it gets back (R-37, S-15).
 
 use crate::support::bench::Bench;
-use crate::support::books::{ALPHA, catalogue};
+use crate::support::books::{ALPHA, catalogue, text};
 use crate::support::message::Sale;
 use switchyard_core::account::{Account, Balance};
-use switchyard_core::catalogue::{Catalogue, Funding, ReversalMeaning};
+use switchyard_core::catalogue::{Catalogue, Funding, Merchant, Product, ReversalMeaning};
 use switchyard_core::money::Minor;
 use switchyard_core::session::Report;
 
@@ -46,6 +46,27 @@ fn a_merchant_sells_no_more_than_its_own_position_allows() {
     assert_eq!(bench.asked(&Sale { stan: 2, ..elsewhere }).code, "61");
     bench.restart(tight());
     assert_eq!(merchant(&bench, 0).posted, Minor(500), "the opening amount came once");
+}
+
+#[test]
+fn a_first_start_with_more_names_and_merchants_than_a_batch_holds_writes_several() {
+    let mut large = catalogue();
+    let code = |kind: &str, at: u32| text(&format!("{kind}{at:07}"));
+    large.merchants.extend((100..20_100).map(|at| Merchant {
+        code: text(&format!("MERCHANT{at:07}")),
+        network: 0,
+        funding: Some(Funding::Prefunded { opening: Minor(i64::from(at)) }),
+    }));
+    let product = large.products[0].clone();
+    large.products.extend((0..9_000).map(|at| Product { code: code("P", at), ..product.clone() }));
+    large.index().expect("no code is there twice");
+    let mut bench = Bench::over(large.clone());
+    assert_eq!(merchant(&bench, 20_002).posted, Minor(20_099));
+    let last = bench.gate.catalogue().products.last().map(|product| (product.code, product.id.0));
+    assert_eq!(last, Some((code("P", 8_999), 9_007)));
+    let facts = bench.disk.facts().count();
+    bench.restart(large);
+    assert_eq!(bench.disk.facts().count(), facts, "every name and every deposit once");
 }
 
 #[test]

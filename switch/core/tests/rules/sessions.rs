@@ -349,8 +349,26 @@ fn a_reversal_that_nobody_answers_expires_link_or_no_link() {
             panic!("expired once, link {connected}: {reports:?}")
         };
         assert_eq!(order.answer.reversal, None);
+        rig.pass(20_000);
         assert_eq!(rig.session.open(), 0);
     }
+}
+
+#[test]
+fn an_approval_is_matched_through_the_late_window_after_its_reversals_end_however_long_that_took() {
+    let mut rig = Rig::new();
+    let line = rig.doubt(1);
+    rig.pass(30_000);
+    rig.hear(&line.answer("00"));
+    assert!(matches!(rig.report(), Some(Report::Undone(_))));
+    rig.pass(19_000);
+    let sale = Line { reversal: false, repeat: false, ..line };
+    rig.hear(&sale.answer("00"));
+    assert!(matches!(rig.report(), Some(Report::Late { .. })));
+    rig.pass(2_000);
+    assert_eq!(rig.session.open(), 0);
+    rig.hear(&sale.answer("00"));
+    assert_eq!(rig.report().map(|_| ()), None, "beyond the window it is counted");
 }
 
 #[test]

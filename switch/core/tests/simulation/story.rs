@@ -144,7 +144,9 @@ impl Stories {
     /// Takes the next fact in, and says where the log breaks a rule.
     pub(crate) fn tell(&mut self, at: Lsn, fact: &Fact<'_>) {
         match fact {
-            Fact::Contradicted { flight, undo, .. } => self.contradicted(at, *flight, undo.as_ref()),
+            Fact::Contradicted { flight, undo, stan, .. } => {
+                self.contradicted(at, *flight, undo.as_ref(), *stan);
+            }
             Fact::Named { .. } | Fact::Stock(_) | Fact::Replayed { .. } => {}
             Fact::Day { network, date, .. } => self.day_began(*network, *date),
             Fact::CutOver { network, date, .. } => self.day_closed(*network, *date),
@@ -162,6 +164,7 @@ impl Stories {
             Fact::Undo { at_ms, reversal, outcome, undone, .. } => {
                 self.undo(at, *at_ms, reversal, outcome, undone);
             }
+            Fact::Recognised { at_ms, day, undone } => self.recognised((at, *at_ms), *day, undone),
             Fact::Deposit { account, amount, .. } => match account {
                 Account::Network(network) => {
                     add(&mut self.posted, *network, amount.0);
@@ -186,9 +189,9 @@ impl Stories {
             Fact::Doubt { outcome, .. } => self.doubt(at, outcome),
             Fact::Settled { at_ms, flight, .. } => self.settled(*at_ms, *flight),
             Fact::Parked { at_ms, flight, .. } => self.parked(*at_ms, *flight),
-            Fact::Late { flight, approved, sealed, .. } => {
+            Fact::Late { at_ms, flight, approved, sealed, stan, .. } => {
                 self.withdrawn += usize::from(!sealed.is_empty());
-                self.late(at, *flight, *approved);
+                self.late((at, *at_ms), *flight, *approved, *stan);
             }
         }
     }
@@ -336,15 +339,16 @@ impl Stories {
         }
     }
 
-    fn late(&mut self, at: Lsn, number: FlightNo, approved: bool) {
-        let story = self.story(number, &[Stand::Doubt, Stand::Settled, Stand::Parked]);
-        if approved && story.stand == Stand::Settled {
-            story.stand = Stand::Doubt;
-            story.doubted_at = Some(at);
+    fn late(&mut self, (at, at_ms): (Lsn, u64), number: FlightNo, approved: bool, stan: u32) {
+        let over = [Stand::Doubt, Stand::Settled, Stand::Parked, Stand::Closed];
+        let story = self.story(number, &over);
+        let again = approved && story.stand == Stand::Settled;
+        assert!(again || stan == 0, "a reversal has a STAN, and does not begin");
+        if again {
+            (story.stand, story.doubted_at, story.undo_stan) = (Stand::Doubt, Some(at), stan);
             let Try { supplier, rrn, .. } = *story.last();
-            let stan = story.undo_stan;
             self.again.insert(rrn);
-            self.reclaim(supplier, stan, number);
+            self.claim(at_ms, supplier, stan, number);
         }
     }
 

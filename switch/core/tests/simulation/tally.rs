@@ -25,19 +25,32 @@ impl Tally {
             Fact::Late { .. } => counts.late += 1,
             Fact::Undo { undone, .. } => {
                 counts.reversals += 1;
-                match undone {
-                    Undone::Blocked(_) => counts.blocked += 1,
-                    Undone::Sold { taken: Taken::Withdrawn { .. }, .. } => counts.withdrawn += 1,
-                    _ => {}
-                }
+                self.count_undone(undone);
+            }
+            Fact::Recognised { undone, .. } => {
+                counts.recognised += 1;
+                self.count_undone(undone);
             }
             _ => {}
         }
     }
 
-    /// What the gate counted agrees with what it wrote; only answers about what it no longer knows leave no fact.
+    fn count_undone(&mut self, undone: &Undone) {
+        match undone {
+            Undone::Blocked(_) => self.0.blocked += 1,
+            Undone::Sold { taken: Taken::Withdrawn { .. }, .. } => self.0.withdrawn += 1,
+            _ => {}
+        }
+    }
+
+    /// What the gate counted agrees with what it wrote. Answers about what it no longer knows leave no fact; those that contradict an operator are late ones in the log.
     pub(crate) fn check(&self, counters: &GateCounters) {
         assert!(self.0.late <= counters.late, "late answers are on record, and were not counted");
+        let contradicted = self.0.contradicted..=self.0.contradicted + self.0.late;
+        assert!(
+            contradicted.contains(&counters.contradicted),
+            "contradictions are on record, and were not counted"
+        );
         let counted = GateCounters {
             approved: counters.approved,
             declined: counters.declined,
@@ -45,11 +58,12 @@ impl Tally {
             moved: counters.moved,
             settled: counters.settled,
             parked: counters.parked,
-            contradicted: counters.contradicted,
             reversals: counters.reversals,
+            recognised: counters.recognised,
             blocked: counters.blocked,
             withdrawn: counters.withdrawn,
             late: self.0.late,
+            contradicted: self.0.contradicted,
             ..GateCounters::default()
         };
         assert_eq!(counted, self.0, "the gate counted something else than it wrote");

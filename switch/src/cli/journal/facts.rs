@@ -17,7 +17,7 @@ use switchyard_core::reversal::{Taken, Undone};
 use switchyard_core::text::Text;
 
 /// The names of facts, as `--kind` takes them.
-pub const KINDS: [&str; 18] = [
+pub const KINDS: [&str; 20] = [
     "named",
     "deposit",
     "day",
@@ -36,6 +36,8 @@ pub const KINDS: [&str; 18] = [
     "operated",
     "cut-over",
     "seen",
+    "blocked",
+    "recognised",
 ];
 
 /// Which name an id has.
@@ -229,13 +231,15 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
         Fact::Parked { at_ms, flight, code } => {
             Shown::new("parked").at(*at_ms).of(*flight).text("supplier_code", *code)
         }
-        Fact::Late { at_ms, flight, code, approved, sealed, .. } => {
+        Fact::Late { at_ms, flight, code, approved, sealed, stan, .. } => {
             let shown = Shown::new("late").at(*at_ms).of(*flight).text("supplier_code", *code);
             let shown = shown.with("approved", *approved);
+            let shown = if *stan == 0 { shown } else { shown.with("reversal_stan", *stan) };
             if sealed.is_empty() { shown } else { shown.with("secret", "***") }
         }
-        Fact::Contradicted { at_ms, flight, code, undo } => {
+        Fact::Contradicted { at_ms, flight, code, undo, stan } => {
             let shown = Shown::new("contradicted").at(*at_ms).of(*flight).text("supplier_code", *code);
+            let shown = if *stan == 0 { shown } else { shown.with("reversal_stan", *stan) };
             match undo {
                 None => shown,
                 Some(undo) => shown.with("undone_by", undo.number.to_string()).attempt(&undo.attempt, names),
@@ -250,6 +254,7 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
         }
         Fact::Seen { at_ms, .. } => Shown::new("seen").at(*at_ms),
         Fact::Blocked { at_ms, .. } => Shown::new("blocked").at(*at_ms),
+        Fact::Recognised { at_ms, undone, .. } => Shown::new("recognised").at(*at_ms).undone(undone, names),
         Fact::Operated(action) => Shown::new("operated").at(action.at_ms).action(action, names),
         Fact::CutOver { at_ms, network, date, until_ms, stan, .. } => Shown::new("cut-over")
             .at(*at_ms)

@@ -4,10 +4,10 @@
 //! life, its late window is over, or its STAN was given again since.
 
 use crate::support::scripted::Line;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use switchyard_core::adapter::{Ask, Order};
 use switchyard_core::catalogue::{Meaning, Supplier};
-use switchyard_core::ids::Now;
+use switchyard_core::ids::{FlightNo, Now};
 use switchyard_core::session::{Report, Watch};
 use switchyard_core::text::Text;
 
@@ -18,7 +18,7 @@ const REMEMBERED: u64 = 64;
 #[derive(Clone, Copy, Debug)]
 enum Known {
     /// Its answer is matched before that moment.
-    Open { until_us: u64 },
+    Open { flight: FlightNo, until_us: u64 },
     /// It was answered as that attempt of the session, and approved or not.
     Answered { count: u64, approved: bool },
 }
@@ -31,16 +31,24 @@ pub(crate) struct Hearing {
     /// The newest attempt with each STAN.
     newest: HashMap<u32, Text<12>>,
     asked: u64,
+    /// Whose approval was the last thing that was said of them.
+    approved: HashSet<FlightNo>,
 }
 
 impl Hearing {
     pub(crate) fn new(supplier: &Supplier) -> Self {
-        Self { supplier: supplier.clone(), known: HashMap::new(), newest: HashMap::new(), asked: 0 }
+        Self {
+            supplier: supplier.clone(),
+            known: HashMap::new(),
+            newest: HashMap::new(),
+            asked: 0,
+            approved: HashSet::new(),
+        }
     }
 
     /// An attempt of an earlier life is watched.
     pub(crate) fn watched(&mut self, watch: &Watch) {
-        self.open((watch.rrn, watch.stan), watch.until_us);
+        self.open((watch.rrn, watch.stan), watch.flight, watch.until_us);
     }
 
     /// The gate ordered something. A reversal under a STAN of its own is that of a sale whose answer was in time.
@@ -48,14 +56,14 @@ impl Hearing {
         if order.ask == Ask::Sale {
             self.asked += 1;
             self.newest.insert(order.stan, order.rrn);
-            self.open(name(order), u64::MAX);
+            self.open(name(order), order.flight, u64::MAX);
         } else if order.stan == order.original_stan {
-            self.open(name(order), u64::MAX);
+            self.open(name(order), order.flight, u64::MAX);
         }
     }
 
-    fn open(&mut self, name: (Text<12>, u32), until_us: u64) {
-        self.known.insert(name, Known::Open { until_us });
+    fn open(&mut self, name: (Text<12>, u32), flight: FlightNo, until_us: u64) {
+        self.known.insert(name, Known::Open { flight, until_us });
     }
 
     /// The session reported something.
@@ -63,14 +71,25 @@ impl Hearing {
         let until_us = now.mono_us + u64::from(self.supplier.late_window_ms) * 1_000;
         match report {
             Report::Answered(order) => match order.answer.sale {
-                Some(Meaning::Unknown) | None => self.open(name(order), until_us),
+                Some(Meaning::Unknown) | None => self.open(name(order), order.flight, until_us),
                 Some(meaning) => {
                     let (count, approved) = (self.asked, meaning == Meaning::Approved);
                     self.known.insert(name(order), Known::Answered { count, approved });
                 }
             },
-            Report::TimedOut(order) | Report::Cut(order) => self.open(name(order), until_us),
-            Report::Undone(order) if order.stan == order.original_stan => self.open(name(order), until_us),
+            Report::TimedOut(order) | Report::Cut(order) => self.open(name(order), order.flight, until_us),
+            Report::Undone(order) => {
+                self.approved.remove(&order.flight);
+                if order.stan == order.original_stan {
+                    self.open(name(order), order.flight, until_us);
+                }
+            }
+            Report::Late { flight, answer, .. } if answer.sale == Some(Meaning::Approved) => {
+                self.approved.insert(*flight);
+            }
+            Report::Late { flight, .. } => {
+                self.approved.remove(flight);
+            }
             Report::Contradicted { undo: Some(order), .. } => {
                 self.known.remove(&(order.rrn, order.stan));
             }
@@ -81,8 +100,8 @@ impl Hearing {
         }
     }
 
-    /// Whether this frame must be understood: it approves a sale that this life knows.
-    pub(crate) fn must_match(&self, now: Now, body: &[u8]) -> bool {
+    /// Whether this frame must be reported: it approves a sale that this life knows, and says something new.
+    pub(crate) fn is_news(&self, now: Now, body: &[u8]) -> bool {
         let Some(line) = Line::decode(body).filter(|line| !line.reversal && !line.status) else {
             return false;
         };
@@ -91,7 +110,9 @@ impl Hearing {
         }
         match self.known.get(&(line.rrn, line.stan)) {
             None => false,
-            Some(Known::Open { until_us }) => now.mono_us < *until_us,
+            Some(Known::Open { flight, until_us }) => {
+                now.mono_us < *until_us && !self.approved.contains(flight)
+            }
             Some(Known::Answered { approved: true, .. }) => false,
             Some(Known::Answered { count, .. }) => {
                 self.newest.get(&line.stan) == Some(&line.rrn) && self.asked - count < REMEMBERED

@@ -10,7 +10,7 @@ use switchyard_core::text::Text;
 
 impl Stories {
     /// A second answer said otherwise than the first: what it approves gets a flight of its own, to be undone.
-    pub(super) fn contradicted(&mut self, at: Lsn, of: FlightNo, undo: Option<&Flight>) {
+    pub(super) fn contradicted(&mut self, at: Lsn, of: FlightNo, undo: Option<&Flight>, stan: u32) {
         let story = &self.flights[&of];
         let Some(undo) = undo else {
             let performed = [Verdict::Approved, Verdict::Cancelled, Verdict::Unknown];
@@ -39,7 +39,7 @@ impl Stories {
             answered_at: None,
             doubted_at: Some(at),
             reversed_at: None,
-            undo_stan: undo.undo_stan(),
+            undo_stan: stan,
             held: Held::Nothing,
             ..story.clone()
         };
@@ -48,7 +48,7 @@ impl Stories {
             "a flight's number is given twice"
         );
         self.again.insert(rrn);
-        self.claim(undo.admitted_ms, supplier, undo.undo_stan(), undo.number);
+        self.claim(undo.admitted_ms, supplier, stan, undo.number);
     }
 
     /// The try that an order is for.

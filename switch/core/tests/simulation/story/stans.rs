@@ -19,17 +19,14 @@ pub(super) struct Stans {
 }
 
 impl Stories {
-    /// A STAN is given to a flight, and to nothing else.
+    /// A STAN is given to a flight, and to nothing else; 0: none was free.
     pub(super) fn claim(&mut self, at_ms: u64, supplier: SupplierId, stan: u32, flight: FlightNo) {
+        if stan == 0 {
+            return;
+        }
         self.stans.given += 1;
         let until_ms = self.stans.quarantine.remove(&(supplier, stan)).map_or(0, |(until_ms, _)| until_ms);
         assert!(at_ms >= until_ms, "STAN {stan} is given to {flight}, and is in quarantine");
-        self.reclaim(supplier, stan, flight);
-    }
-
-    /// A STAN is open for a flight again.
-    pub(super) fn reclaim(&mut self, supplier: SupplierId, stan: u32, flight: FlightNo) {
-        self.stans.quarantine.remove(&(supplier, stan));
         let before = self.stans.open.insert((supplier, stan), flight);
         assert_eq!(before, None, "STAN {stan} of {flight} is open for another one");
     }
@@ -37,7 +34,7 @@ impl Stories {
     /// Nothing of a flight is open under its STAN, and nothing will come.
     pub(super) fn free(&mut self, supplier: SupplierId, stan: u32, flight: FlightNo) {
         let before = self.stans.open.remove(&(supplier, stan));
-        assert_eq!(before, Some(flight), "STAN {stan} is not open for its flight");
+        assert_eq!(before, (stan != 0).then_some(flight), "STAN {stan} is not open for its flight");
     }
 
     /// Nothing is open under it, but something may come. `settled`: a start remembers that.
@@ -50,7 +47,9 @@ impl Stories {
         settled: bool,
     ) {
         self.free(supplier, stan, flight);
-        self.stans.quarantine.insert((supplier, stan), (at_ms + QUARANTINE_MS, settled));
+        if stan != 0 {
+            self.stans.quarantine.insert((supplier, stan), (at_ms + QUARANTINE_MS, settled));
+        }
     }
 
     /// A restart does not know when a reversal was parked.

@@ -74,7 +74,7 @@ impl World {
         for side in &self.process.sides {
             assert_eq!(side.session.open(), 0, "bounded: the session of {:?}", side.id);
         }
-        assert!(gate.state().flights().all(|flight| matches!(flight.phase, Phase::Settled | Phase::Parked)));
+        assert!(gate.state().flights().all(|flight| flight.phase.is_over() || flight.phase == Phase::Parked));
     }
 
     pub(super) fn account_for_everything(&mut self) {
