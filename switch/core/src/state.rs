@@ -402,8 +402,9 @@ impl State {
 
     /// An original that was never seen gets an entry, so that it is found when it comes.
     fn block(&mut self, at: Lsn, at_ms: u64, reversal: &Reversal, named: Named) {
-        // A key that the reversal does not give is one that nothing else has.
-        let (key, named) = (named.key.unwrap_or(!reversal.key), named.named.unwrap_or(!reversal.named));
+        // A key that the reversal does not give is one that nothing else has: not one of the reversal's own, which another reversal of the same STAN and local time shares.
+        let given = named.key.or(named.named).unwrap_or_default();
+        let (key, named) = (named.key.unwrap_or(!given), named.named.unwrap_or(!given));
         self.index.add(blocked(at, at_ms, reversal.number, key, named));
     }
 
