@@ -7,8 +7,10 @@
 
 mod checkpoint;
 mod controls;
+mod ended;
 
 pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
+pub use ended::Ended;
 
 use crate::account::{Account, Accounts, OutOfRange};
 use crate::adapter::{LinkNo, LocalEffect};
@@ -87,7 +89,7 @@ pub struct State {
     names: FxHashMap<NameKind, Vec<Text<30>>>,
     days: FxHashMap<NetworkId, Day>,
     flights: FxHashMap<FlightNo, Flight>,
-    settled: VecDeque<(u64, FlightNo)>,
+    settled: VecDeque<Ended>,
     stans: FxHashMap<SupplierId, u32>,
     controls: Controls,
     last_flight: FlightNo,
@@ -131,12 +133,9 @@ impl State {
         self.flights.values()
     }
 
-    /// Flights that were settled a short time ago, by their supplier or by an operator, and when, Unix milliseconds.
-    pub fn settled(&self) -> impl Iterator<Item = (u64, &Flight)> {
-        let still = |flight: &&Flight| flight.phase.is_over();
-        self.settled
-            .iter()
-            .filter_map(move |(at_ms, number)| Some((*at_ms, self.flights.get(number).filter(still)?)))
+    /// Reversals that ended a short time ago, by their supplier or by an operator, oldest first; and their flights, which may be open again.
+    pub fn settled(&self) -> impl Iterator<Item = (Ended, &Flight)> {
+        self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(&ended.flight)?)))
     }
 
     /// The balance of a stored-value account held here; none before its first load.
@@ -262,8 +261,8 @@ impl State {
 
     fn forget(&mut self, now_ms: u64) {
         self.index.expire(now_ms.saturating_sub(self.window_ms));
-        while let Some((since_ms, number)) = self.settled.front().copied() {
-            if since_ms + SETTLED_KEPT_MS > now_ms {
+        while let Some(Ended { at_ms, flight: number, .. }) = self.settled.front().copied() {
+            if at_ms + SETTLED_KEPT_MS > now_ms {
                 return;
             }
             self.settled.pop_front();
@@ -489,7 +488,7 @@ impl State {
             Held::Reserved => self.release(&before)?,
             Held::Suspense => self.pay_back(&before, Account::Suspense(before.attempt.supplier))?,
         }
-        self.settled.push_back((at_ms, number));
+        self.settled.push_back(Ended { at_ms, flight: number, stan: before.undo_stan() });
         Ok(())
     }
 

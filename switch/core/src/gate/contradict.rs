@@ -51,6 +51,7 @@ impl Gate {
     fn doubt_of(&mut self, now: Now, order: &Order) -> Flight {
         let catalogue = self.catalogue.clone();
         let network = catalogue.network(order.network).map(|(_, network)| network);
+        let merchant = catalogue.merchant(order.merchant).map(|(_, merchant)| merchant);
         Flight {
             number: self.number(),
             admitted_ms: now.wall_ms,
@@ -62,6 +63,8 @@ impl Gate {
             account: order.account,
             terminal: order.terminal,
             merchant: order.merchant,
+            // Where an operator lets it stand after all, everybody pays who pays for a sale.
+            merchant_pays: merchant.is_some_and(|merchant| merchant.funding.is_some()),
             acquirer: order.network,
             local: order.local,
             day: network.map(|network| self.day_at(now, network).digits()).unwrap_or_default(),
