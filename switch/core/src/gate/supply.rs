@@ -228,6 +228,11 @@ impl Supply {
         self.keep_back(stan, now.mono_us + self.late_window_us);
     }
 
+    /// Whether something open has a STAN.
+    pub(super) fn is_in_use(&self, stan: u32) -> bool {
+        self.stans.get(&stan) == Some(&IN_USE)
+    }
+
     /// Puts a STAN that nothing open has into quarantine until `until_us`. Call it in the order of those ends.
     pub(super) fn keep_back(&mut self, stan: u32, until_us: u64) {
         self.stans.insert(stan, until_us);

@@ -7,7 +7,7 @@
 //! is unmatched, and counted.
 
 use super::Gate;
-use crate::flight::{Flight, Phase};
+use crate::flight::{Attempt, Flight, Phase};
 use crate::ids::Now;
 use crate::session::Watch;
 
@@ -33,8 +33,9 @@ impl Gate {
         }
         watches.sort_unstable_by_key(|(watch, _)| (watch.until_us, watch.flight));
         for (watch, is_free) in &watches {
-            if *is_free {
-                self.supplies[usize::from(watch.supplier.0)].keep_back(watch.stan, watch.until_us);
+            let supply = &mut self.supplies[usize::from(watch.supplier.0)];
+            if *is_free && !supply.is_in_use(watch.stan) {
+                supply.keep_back(watch.stan, watch.until_us);
             }
         }
         watches.into_iter().map(|(watch, _)| watch).collect()
@@ -44,6 +45,10 @@ impl Gate {
     fn watch(&self, now: Now, flight: &Flight, stan: u32, since_ms: u64) -> Option<Watch> {
         let attempt = &flight.attempt;
         let (_, supplier) = self.catalogue.supplier_of(attempt.supplier)?;
+        // What contradicts a refusal, and found no STAN to be undone under, has none: that of the sale was free.
+        if flight.attempt.number == Attempt::CONTRADICTED && flight.reversal_stan == 0 {
+            return None;
+        }
         let until_ms = since_ms + u64::from(supplier.late_window_ms);
         let left_ms = until_ms.checked_sub(now.wall_ms).filter(|left_ms| *left_ms > 0)?;
         (!supplier.local).then(|| Watch {

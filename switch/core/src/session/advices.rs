@@ -48,6 +48,10 @@ impl Session {
         order.tries = 0;
         // A reversal of another life of the switch, or of an answer that could not be understood: the sale may still be answered, and an approval must be noticed.
         let late_until_us = now.mono_us + self.late_window_us();
+        // Where only late answers to something else are matched under its STAN, they must not stand in its way.
+        if self.open.get(&stan).is_some_and(|open| open.flight != flight && open.is_watched_only()) {
+            self.open.remove(&stan);
+        }
         let open = self.open.entry(stan).or_insert_with(|| Open {
             flight,
             attempt,

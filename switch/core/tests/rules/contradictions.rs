@@ -245,3 +245,22 @@ fn what_is_approved_after_all_while_every_stan_is_in_use_is_parked_and_can_be_se
     bench.restart(catalogue());
     assert_eq!(bench.orders.len(), 2, "the doubts' reversals, and not that one");
 }
+
+#[test]
+fn after_a_restart_nothing_is_watched_under_a_stan_that_a_parked_contradiction_never_had() {
+    let mut bench = Bench::narrow(1);
+    let gamma = bench.supplier(GAMMA).0;
+    let energy = |stan| Sale { stan, account: "00000000001".into(), ..Sale::of("ENERGY", 50) };
+    bench.ask(0, &energy(1));
+    let order = bench.order();
+    let (flight, undone) = (order.flight, kept(&order));
+    bench.answered(order, "05");
+    // The only STAN is another's by the time the approval comes.
+    bench.ask(1, &energy(2));
+    let sale = bench.order();
+    bench.heard(gamma, Report::Contradicted { flight, attempt: 1, answer: approval(false), undo: undone });
+    bench.restart(catalogue());
+    let watched: Vec<_> = bench.watches.iter().map(|watch| watch.flight).collect();
+    assert_eq!(watched, [sale.flight]);
+    assert_eq!(bench.order().flight, sale.flight, "the reversal of what the crash left open");
+}

@@ -424,6 +424,28 @@ fn an_attempt_of_another_life_is_matched_through_what_is_left_of_its_window() {
 }
 
 #[test]
+fn a_watch_never_stands_in_the_way_of_a_reversal() {
+    let mut rig = Rig::new();
+    let sale = rig.sale(7);
+    let watch = Watch {
+        supplier: sale.supplier,
+        flight: FlightNo(sale.flight.0 + 1),
+        attempt: 1,
+        stan: 7,
+        transmission: sale.transmission,
+        rrn: text("ANOTHERSALE0"),
+        until_us: rig.now.mono_us + 5_000_000,
+    };
+    rig.session.watch(&watch);
+    let mut reversal = sale;
+    reversal.ask = Ask::Reversal { repeat: false };
+    rig.order(reversal);
+    let line = rig.sent.pop().expect("the reversal went out");
+    rig.hear(&line.answer("00"));
+    assert!(matches!(rig.report(), Some(Report::Undone(_))));
+}
+
+#[test]
 fn a_second_answer_that_says_otherwise_is_reported_once() {
     for (first, second) in [("00", "05"), ("05", "00"), ("91", "00")] {
         let mut rig = Rig::new();

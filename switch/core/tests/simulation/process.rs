@@ -98,6 +98,9 @@ impl Side {
 
     /// A frame arrives; an approval that is news to this life is reported.
     fn hear(&mut self, now: Now, link: LinkNo, body: &[u8]) {
+        if std::env::var_os("TR").is_some() {
+            eprintln!("{} HEARD {}", now.mono_us, String::from_utf8_lossy(body));
+        }
         let is_news = self.hearing.is_news(now, body);
         self.session.frame(now, link, body);
         let line = String::from_utf8_lossy(body);

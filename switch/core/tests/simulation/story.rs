@@ -120,8 +120,8 @@ pub(crate) struct Stories {
     pub(crate) drained: HashSet<SupplierId>,
     /// Business days, YYYYMMDD.
     days: HashMap<NetworkId, u32>,
-    /// RRNs that a supplier approved after it had refused or undone them.
-    again: HashSet<Text<12>>,
+    /// RRNs that a supplier approved after it had refused or undone them, and when the switch last heard of it, Unix milliseconds.
+    again: HashMap<Text<12>, u64>,
     keys: HashMap<u128, FlightNo>,
     /// Second keys, and the first key that each belongs to.
     names: HashMap<u128, u128>,
@@ -347,7 +347,7 @@ impl Stories {
         if again {
             (story.stand, story.doubted_at, story.undo_stan) = (Stand::Doubt, Some(at), stan);
             let Try { supplier, rrn, .. } = *story.last();
-            self.again.insert(rrn);
+            self.again.insert(rrn, at_ms);
             self.claim(at_ms, supplier, stan, number);
         }
     }

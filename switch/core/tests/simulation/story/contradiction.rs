@@ -47,7 +47,7 @@ impl Stories {
             self.flights.insert(undo.number, contradiction).is_none(),
             "a flight's number is given twice"
         );
-        self.again.insert(rrn);
+        self.again.insert(rrn, undo.admitted_ms);
         self.claim(undo.admitted_ms, supplier, stan, undo.number);
     }
 
@@ -59,8 +59,8 @@ impl Stories {
         story.tries.get(place)
     }
 
-    /// Whether the log has it that a supplier performed this after it had refused or undone it.
-    pub(crate) fn is_told_again(&self, rrn: Text<12>) -> bool {
-        self.again.contains(&rrn)
+    /// Whether the log has it that a supplier performed this after it had refused or undone it, at that moment (Unix milliseconds) or later.
+    pub(crate) fn is_told_again(&self, rrn: Text<12>, since_ms: u64) -> bool {
+        self.again.get(&rrn).is_some_and(|at_ms| *at_ms >= since_ms)
     }
 }

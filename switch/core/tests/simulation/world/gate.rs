@@ -61,6 +61,10 @@ impl World {
         let facts = self.disk.write(&batch, self.process.epoch);
         for (at, bytes) in &facts {
             let fact = Fact::unpack(bytes).expect("a fact reads back");
+            if std::env::var_os("TR").is_some() {
+                let t = format!("{at:?} {fact:?}");
+                eprintln!("{} FACT {}", self.time_us, &t[..t.len().min(2700)]);
+            }
             self.stories.tell(*at, &fact);
             self.process.tally.count(&fact);
             if let Fact::Operated(action) = fact {

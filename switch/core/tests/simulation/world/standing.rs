@@ -1,6 +1,6 @@
 //! The last account: the suppliers' own records against what the switch says, and against what terminals were told.
 
-use super::World;
+use super::{WALL_MS, World};
 use crate::host::Deed;
 use crate::story::Stand;
 use std::collections::HashMap;
@@ -61,7 +61,8 @@ impl World {
 
     /// Whether a supplier performed this again, and said so when the switch could not know it any more, or was down.
     fn is_unheard(&self, rrn: Text<12>, deed: &Deed) -> bool {
-        deed.again_us.is_some() && !self.stories.is_told_again(rrn)
+        let again_ms = deed.again_us.map(|again_us| WALL_MS + again_us / 1_000);
+        again_ms.is_some_and(|again_ms| !self.stories.is_told_again(rrn, again_ms))
     }
 
     /// How often an attempt stands at suppliers.

@@ -30,6 +30,9 @@ impl World {
         let Some(flow) = host.flows.get_mut(flow) else { return };
         let (connection, frame) = (flow.connection, flow.frames.pop_front());
         if let Some((_, body)) = frame {
+            if std::env::var_os("TR").is_some() {
+                eprintln!("{} TO HOST {at} {}", self.time_us, String::from_utf8_lossy(&body));
+            }
             host.hear(self.time_us, &mut self.random, connection, &body);
         }
     }
