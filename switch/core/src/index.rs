@@ -207,6 +207,17 @@ impl Index {
             .copied()
     }
 
+    /// How many of these keys, of S-1 and of S-5, entries may have. To ask that of many requests before each of them is looked up: one look waits for memory while the next
+    /// begins, and the second look finds what it needs at hand.
+    pub fn foresee(&self, keys: impl Iterator<Item = (u128, u128)>) -> usize {
+        let find = |table: &HashTable<EntryNo>, key: u128| table.find(key as u64, |_| true).is_some();
+        keys.map(|(key, named)| {
+            usize::from(find(&self.by_key[shard(key)], key))
+                + usize::from(find(&self.by_named[shard(named)], named))
+        })
+        .sum()
+    }
+
     /// The newest entry with that key of S-5, its own or that of a repeat.
     pub fn by_named(&self, named: u128) -> Option<EntryNo> {
         self.by_own_named(named).or_else(|| self.by_key(*self.seen.get(&named)?))

@@ -317,9 +317,9 @@ fn reversal_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> 
     let amount = view.value(Role::Amount).and_then(|value| value.number()).unwrap_or_default();
     let original = fields.original(rules.keys).ok_or(Code::FORMAT)?;
     let mut contents = rules.keys.begin(0x81);
-    contents.add(&original.key.unwrap_or_default().to_be_bytes());
-    contents.add(&original.named.unwrap_or_default().to_be_bytes());
-    contents.add(&amount.to_be_bytes());
+    contents.add_fixed(&original.key.unwrap_or_default().to_be_bytes());
+    contents.add_fixed(&original.named.unwrap_or_default().to_be_bytes());
+    contents.add_fixed(&amount.to_be_bytes());
     Ok(Request {
         kind: Kind::Reversal,
         key,
@@ -490,21 +490,22 @@ impl Sender {
 
     fn begin(&self, class: u8, stan_digits: &[u8; 6], keys: &KeyHash) -> Digest {
         let mut shared = keys.begin(class);
-        let place = [self.network.as_bytes(), self.merchant.as_bytes(), self.terminal.as_bytes()];
-        place.iter().for_each(|part| shared.add(part));
-        shared.add(stan_digits);
+        shared.add_fixed(self.network.padded());
+        shared.add_fixed(self.merchant.padded());
+        shared.add_fixed(self.terminal.padded());
+        shared.add_fixed(stan_digits);
         shared
     }
 }
 
 fn key(mut shared: Digest, local: &[u8; 10]) -> u128 {
-    shared.add(local);
+    shared.add_fixed(local);
     Hour::of_local(local).put_in(shared.end())
 }
 
 fn named(mut shared: Digest, transmission: &[u8; 10]) -> u128 {
-    shared.add(b"DE7");
-    shared.add(transmission);
+    shared.add_fixed(b"DE7");
+    shared.add_fixed(transmission);
     Hour::of_transmission(transmission).put_in(shared.end())
 }
 
@@ -533,7 +534,7 @@ impl Naming {
     /// `None` where something that names it is missing or is not of its form.
     fn of(view: &View<'_>) -> Option<Self> {
         let original = match view.value(Role::Original) {
-            Some(value) => Some(<[u8; 42]>::try_from(value.text::<42>()?.as_bytes()).ok()?),
+            Some(value) => Some(value.characters()?),
             None => None,
         };
         Some(Self {
@@ -591,7 +592,7 @@ impl Naming {
 }
 
 fn digits<const N: usize>(view: &View<'_>, role: Role) -> Option<[u8; N]> {
-    view.value(role)?.text::<N>()?.as_bytes().try_into().ok()
+    view.value(role)?.characters()
 }
 
 /// The number that a STAN's digits are.
@@ -619,7 +620,7 @@ fn contents(view: &View<'_>, fields: &Fields, tags: Tags<'_>, pan: &[u8], keys: 
     let mut digest = keys.begin(0x80);
     digest.add(pan);
     for number in [u64::from(fields.processing), fields.amount, u64::from(fields.currency)] {
-        digest.add(&number.to_be_bytes());
+        digest.add_fixed(&number.to_be_bytes());
     }
     for (name, value) in tags {
         if view.dialect().tag_meaning(name) == Some(Tag::ThirdParty) {
@@ -628,7 +629,7 @@ fn contents(view: &View<'_>, fields: &Fields, tags: Tags<'_>, pan: &[u8], keys: 
         // In its canonical form, so that a repeat through a conduit of another dialect is one.
         let text = if value.lies_canonical() { None } else { value.text::<200>() };
         let canonical = text.as_ref().map_or(value.raw(), Text::as_bytes);
-        digest.add(&name);
+        digest.add_fixed(&name);
         digest.add(canonical);
     }
     digest.end() as u64
