@@ -55,6 +55,8 @@ row!(
         moved,
         /// Second answers that said otherwise than the first.
         contradicted,
+        /// Reversals of what a supplier had approved and does not know.
+        denied,
         /// Reports about flights that were over.
         stale,
         /// Reversals accepted.

@@ -12,7 +12,7 @@ pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
 
 use crate::account::{Account, Accounts, OutOfRange};
 use crate::adapter::{LinkNo, LocalEffect};
-use crate::fact::{Fact, NameKind};
+use crate::fact::{Cause, Fact, NameKind};
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
 use crate::index::{Entry, EntryPlace, Index, Spill, Standing};
@@ -189,7 +189,7 @@ impl State {
                 Ok(())
             }
             Fact::Outcome { outcome, .. } => self.outcome(at, outcome),
-            Fact::Doubt { at_ms, outcome, .. } => self.doubt(at, *at_ms, outcome),
+            Fact::Doubt { at_ms, cause, outcome } => self.doubt(at, *at_ms, *cause, outcome),
             Fact::Sale { flight, outcome, effect, .. } => self.sale(at, flight, outcome, effect),
             Fact::Settled { at_ms, flight, .. } => self.settle(*at_ms, *flight),
             Fact::Parked { flight, .. } => self.park(*flight),
@@ -199,7 +199,8 @@ impl State {
             Fact::Contradicted { undo, .. } => {
                 if let Some(undo) = undo {
                     self.last_flight = self.last_flight.max(undo.number);
-                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, intent_at: at, ..*undo });
+                    let undo = Flight { phase: Phase::Doubt, performed: true, intent_at: at, ..*undo };
+                    self.flights.insert(undo.number, undo);
                 }
                 Ok(())
             }
@@ -291,9 +292,9 @@ impl State {
         Ok(())
     }
 
-    fn doubt(&mut self, at: Lsn, at_ms: u64, outcome: &Outcome<'_>) -> Result<(), Misfit> {
+    fn doubt(&mut self, at: Lsn, at_ms: u64, cause: Cause, outcome: &Outcome<'_>) -> Result<(), Misfit> {
         let flight = self.open(outcome.flight)?;
-        flight.phase = Phase::Doubt;
+        (flight.phase, flight.performed) = (Phase::Doubt, cause == Cause::Cancelled);
         let flight = *flight;
         self.answered(&flight, at, outcome);
         self.withdraw(at_ms, &flight, !outcome.sealed.is_empty());
@@ -325,6 +326,7 @@ impl State {
 
     fn late(&mut self, at_ms: u64, number: FlightNo, approved: bool, pin: bool) -> Result<(), Misfit> {
         let flight = self.open(number)?;
+        flight.performed = approved;
         if approved && flight.phase == Phase::Settled {
             flight.phase = Phase::Doubt;
         }
@@ -412,6 +414,7 @@ impl State {
                     Flight {
                         phase: Phase::Doubt,
                         held: Held::Suspense,
+                        performed: true,
                         link: Some(link),
                         reversal_stan: stan,
                         ..cancelled

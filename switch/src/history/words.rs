@@ -117,7 +117,7 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
             "over: the supplier says that it did not perform it".to_owned()
         }
         Fact::Parked { code, .. } if code.is_empty() => "reversal expired: parked for an operator".to_owned(),
-        Fact::Parked { code, .. } => format!("reversal refused with {code}: parked for an operator"),
+        Fact::Parked { code, .. } => format!("reversal answered with {code}: parked for an operator"),
         Fact::Late { code, approved: true, .. } => {
             format!("late answer {code}, an approval: to be reversed")
         }

@@ -66,7 +66,9 @@ impl Session {
         let unknown = order.original_stan == 0 || order.original_stan == stan;
         // Nor need it be where it has said that it performed the sale: for a terminal that had reversed it, or after a refusal.
         let said = self.answered.find(stan).filter(|answered| answered.rrn == order.rrn);
-        let performed = open.said == Some(true) || said.is_some_and(|answered| answered.is_performed());
+        let performed = order.performed
+            || open.said == Some(true)
+            || said.is_some_and(|answered| answered.is_performed());
         let asks_status = unknown && self.supplier.after_unknown == AfterUnknown::Status && !performed;
         let started_us = now.mono_us;
         open.reversal =
