@@ -6,6 +6,7 @@
 
 pub mod advices;
 pub mod operate;
+pub mod position;
 pub mod socket;
 
 use crate::board::{Board, quantile};

@@ -9,7 +9,8 @@ mod cold;
 mod operate;
 
 pub use operate::{
-    AdviceList, Look, NetworkPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated, Sight,
+    AdviceList, Look, MerchantPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated,
+    PositionNow, Sight,
 };
 
 use crate::board::{Board, show};

@@ -535,7 +535,6 @@ impl<'a> Fact<'a> {
             15 => Self::Seen { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
             16 => Self::Blocked { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
             31 => Self::Recognised { at_ms: from.u64()?, day: from.array()?, undone: Undone::unpack(from)? },
-            Act::NUMBER_FIRST..=Act::NUMBER_LAST => Self::Operated(Action::unpack(number, from)?),
             28 => Self::CutOver {
                 at_ms: from.u64()?,
                 network: from.network()?,
@@ -544,6 +543,7 @@ impl<'a> Fact<'a> {
                 stan: from.u32()?,
                 transmission: from.array()?,
             },
+            act if Act::is_number(act) => Self::Operated(Action::unpack(act, from)?),
             _ => return Err(Unreadable),
         })
     }

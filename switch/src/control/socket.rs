@@ -6,6 +6,7 @@
 
 use super::advices;
 use super::operate::{self, Actors};
+use super::position;
 use crate::cli::keys::rotate_live;
 use crate::cli::operators::{AuditArgs, FindArgs, OperatorCommand, TransactionCommand};
 use crate::cli::stock::{LoadArgs, ShowArgs, StockBooks, run_load, run_show};
@@ -179,7 +180,7 @@ async fn carry_out(
 
 async fn operator_command(command: OperatorCommand, by: Operator, actors: &Actors) -> Result<String, String> {
     match command {
-        OperatorCommand::Position(command) => operate::position(&command, by, actors).await,
+        OperatorCommand::Position(command) => position::position(&command, by, actors).await,
         OperatorCommand::Advices(command) => advices::advices(&command, by, actors).await,
         OperatorCommand::Terminal(command) => operate::terminal(&command, by, actors).await,
         OperatorCommand::Supplier(command) => operate::supplier(&command, by, actors).await,

@@ -177,8 +177,8 @@ impl Stories {
     /// Only credits and debits are part of the account.
     fn operated(&mut self, act: &Act) {
         match *act {
-            Act::Credited { network, amount } => self.paid_in(network, amount.0),
-            Act::Debited { network, amount } => self.paid_in(network, -amount.0),
+            Act::Credited { network, merchant: None, amount } => self.paid_in(network, amount.0),
+            Act::Debited { network, merchant: None, amount } => self.paid_in(network, -amount.0),
             _ => {}
         }
     }
