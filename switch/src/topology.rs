@@ -279,7 +279,15 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let catalogue = Catalogue::clone(&settings.catalogue);
     let mut write = |log: &mut Log| journal.write_at_start(log, &mut maker);
     let mut gate = Gate::new(books.state, log, options, catalogue, &names, adapters.locals, now, &mut write)?;
-    let recovered = gate.recover(now, write)?;
+    let recovered = gate.recover(now, &mut write)?;
+    // Who exchanged the key while the switch stood still is on record from now on.
+    for rotation in books.kek.rotations_since(&settings.data, gate.state().controls().key())? {
+        if gate.log().is_full() {
+            write(gate.log())?;
+        }
+        // It is done already: nothing of it can be refused.
+        let _ = gate.operate(now, rotation.by, rotation.reason, &rotation.instruction);
+    }
     let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);

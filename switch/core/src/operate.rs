@@ -118,8 +118,10 @@ pub enum Instruction {
     RotateKeys {
         /// Fingerprint of the key before.
         old: Fingerprint,
-        /// Fingerprint of the key from now on.
+        /// Fingerprint of the key after.
         new: Fingerprint,
+        /// Since when that one is in use, Unix milliseconds.
+        since_ms: u64,
         /// How many retired keys the new one opens.
         retired: u32,
     },
@@ -201,8 +203,10 @@ pub enum Act {
     KeysRotated {
         /// Fingerprint of the key before.
         old: Fingerprint,
-        /// Fingerprint of the key from now on.
+        /// Fingerprint of the key after.
         new: Fingerprint,
+        /// Since when that one is in use, Unix milliseconds: a rotation while the switch stands still is told by its next start.
+        since_ms: u64,
         /// How many retired keys the new one opens.
         retired: u32,
     },
@@ -284,9 +288,10 @@ impl Act {
                 flight.pack(out);
                 out.extend_from_slice(&[*payer as u8, *to as u8]);
             }
-            Self::KeysRotated { old, new, retired } => {
+            Self::KeysRotated { old, new, since_ms, retired } => {
                 old.pack(out);
                 new.pack(out);
+                since_ms.pack(out);
                 retired.pack(out);
             }
         }
@@ -296,7 +301,12 @@ impl Act {
         Ok(match number {
             20 => Self::Credited { network: from.network()?, merchant: None, amount: from.minor()? },
             21 => Self::Debited { network: from.network()?, merchant: None, amount: from.minor()? },
-            29 => Self::KeysRotated { old: from.array()?, new: from.array()?, retired: from.u32()? },
+            29 => Self::KeysRotated {
+                old: from.array()?,
+                new: from.array()?,
+                since_ms: from.u64()?,
+                retired: from.u32()?,
+            },
             32 => {
                 let (network, amount) = (from.network()?, from.minor()?);
                 Self::Credited { network, merchant: Some(from.text()?), amount }
@@ -396,6 +406,7 @@ pub struct Controls {
     blocked: Arc<Blocked>,
     drained: FxHashSet<SupplierId>,
     cut_overs: FxHashMap<NetworkId, LastCutOver>,
+    key: Option<Fingerprint>,
 }
 
 impl Controls {
@@ -412,6 +423,15 @@ impl Controls {
     /// A network's last cut-over by a message.
     pub fn last_cut_over(&self, network: NetworkId) -> Option<LastCutOver> {
         self.cut_overs.get(&network).copied()
+    }
+
+    /// The key-encryption key that the last rotation on record put in place; none before the first.
+    pub fn key(&self) -> Option<Fingerprint> {
+        self.key
+    }
+
+    pub(crate) fn set_key(&mut self, key: Fingerprint) {
+        self.key = Some(key);
     }
 
     pub(crate) fn set_blocked(&mut self, terminal: Text<8>, blocked: bool) {
@@ -452,6 +472,9 @@ impl Controls {
             let last = LastCutOver { stan: from.u32()?, transmission: from.array()?, date: from.u32()? };
             controls.set_cut_over(network, last);
         }
+        if from.flag()? {
+            controls.set_key(from.array()?);
+        }
         Ok(controls)
     }
 }
@@ -475,6 +498,10 @@ impl Pack for Controls {
             last.stan.pack(out);
             last.transmission.pack(out);
             last.date.pack(out);
+        }
+        self.key.is_some().pack(out);
+        if let Some(key) = self.key {
+            key.pack(out);
         }
     }
 }
@@ -511,6 +538,7 @@ mod tests {
         controls.set_drained(SupplierId(1), true);
         let last = LastCutOver { stan: 7, transmission: *b"1121220509", date: 20_261_122 };
         controls.set_cut_over(NetworkId(2), last);
+        controls.set_key([7; 8]);
         let mut bytes = Vec::new();
         controls.pack(&mut bytes);
         let read = Controls::unpack(&mut Unpack(&bytes));

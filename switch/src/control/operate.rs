@@ -28,6 +28,9 @@ pub struct Actors {
     pub conduits: Vec<Addr<Conduit>>,
 }
 
+/// How a reason is given, for messages.
+pub const REASON_FORM: &str = "a reason is 1 to 120 printable ASCII characters, without line breaks";
+
 pub(super) const STOPPING: &str = "the switch is stopping; nothing was changed";
 
 /// Blocks or unblocks a terminal.
@@ -149,9 +152,7 @@ pub(super) async fn instruct(
     sight: &Sight,
     actors: &Actors,
 ) -> Result<Act, Failed> {
-    let why = reason(&args.reason).ok_or_else(|| {
-        Failed::Other("a reason is 1 to 120 printable ASCII characters, without line breaks".to_owned())
-    })?;
+    let why = reason(&args.reason).ok_or_else(|| Failed::Other(REASON_FORM.to_owned()))?;
     let (durable, told) = tokio::sync::oneshot::channel();
     let operate = Operate { instruction, by, reason: why, durable };
     let done = actors.gate.send(operate).await.map_err(|_| Failed::Other(STOPPING.to_owned()))?;

@@ -57,9 +57,9 @@ pub(crate) fn act(act: &Act, names: &Names) -> String {
             let whose = holder(*network, *merchant, names);
             format!("position of {whose} debited by {}", names.money(*network, *amount))
         }
-        Act::KeysRotated { old, new, retired } => {
-            let [old, new] = [old, new].map(hex::encode);
-            format!("key-encryption key {old} followed by {new}, which opens {retired} retired ones")
+        Act::KeysRotated { old, new, since_ms, retired } => {
+            let ([old, new], since) = ([old, new].map(hex::encode), super::time(*since_ms));
+            format!("key-encryption key {old} followed by {new} at {since}; it opens {retired} retired ones")
         }
         Act::Terminal { terminal, blocked: true } => format!("terminal {terminal} blocked"),
         Act::Terminal { terminal, blocked: false } => format!("terminal {terminal} unblocked"),

@@ -98,7 +98,9 @@ impl Gate {
                 Ok(Act::DayClosed { network, date: next.date, until_ms: next.until_ms })
             }
             Instruction::Load { product, batch, count } => Ok(Act::Loaded { product, batch, count }),
-            Instruction::RotateKeys { old, new, retired } => Ok(Act::KeysRotated { old, new, retired }),
+            Instruction::RotateKeys { old, new, since_ms, retired } => {
+                Ok(Act::KeysRotated { old, new, since_ms, retired })
+            }
             Instruction::Retry { flight } => self.retry(now, flight),
             Instruction::Settle { flight, to } => {
                 let payer = payer(self.parked(flight)?, to)?;

@@ -33,8 +33,7 @@ impl State {
             }
             // The batch's own fact made it stock.
             Act::Loaded { .. } => {}
-            // The key files say it.
-            Act::KeysRotated { .. } => {}
+            Act::KeysRotated { new, .. } => self.controls.set_key(new),
             Act::Retried { flight, stan } => self.retried(flight, stan)?,
             Act::Settled { flight, payer, to } => self.settled_by_hand(action.at_ms, flight, payer, to)?,
         }

@@ -149,10 +149,11 @@ impl Shown {
                 .with("network", network(*id))
                 .text("merchant", merchant.unwrap_or_default())
                 .with("amount_minor", amount.0),
-            Act::KeysRotated { old, new, retired } => shown
+            Act::KeysRotated { old, new, since_ms, retired } => shown
                 .with("act", "keys rotated")
                 .with("old_key", hex::encode(old))
                 .with("new_key", hex::encode(new))
+                .with("since", time(*since_ms))
                 .with("retired", *retired),
             Act::Terminal { terminal, blocked } => {
                 let shown = Self { terminal: Some(*terminal), ..shown };
