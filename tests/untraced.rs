@@ -284,6 +284,27 @@ fn a_trail_that_was_tampered_with_is_not_believed() {
 }
 
 #[test]
+fn a_reversal_under_way_shows_its_tries() {
+    let data = tempfile::tempdir().expect("a folder");
+    let demo = Demo::start(data.path());
+    let data = data.path();
+    let mut client = demo.client("plain");
+    // Its supplier answers the third reversal.
+    let sale = Ask::sale("TOPUP", "210000", 1_000, "0612345690");
+    assert_eq!(client.ask(&sale).code, "00");
+    assert_eq!(client.ask(&sale.reversal()).code, "00");
+    let list = || objects(&done(data, &["advices", "list", "--json"]));
+    until("it was sent", || {
+        let waiting = list();
+        let [under_way] = &waiting[..] else { panic!("it is not over before its third try: {waiting:?}") };
+        assert_eq!(under_way["state"], "under way");
+        under_way["tries"].as_u64().is_some_and(|tries| tries > 0) && under_way["next_ms"].is_u64()
+    });
+    assert!(done(data, &["advices", "list"]).contains("in "), "and when it is sent next");
+    demo.end();
+}
+
+#[test]
 fn a_reversal_that_waits_for_an_operator_is_seen_and_ends_by_his_word() {
     let data = tempfile::tempdir().expect("a folder");
     let mut demo = Demo::start(data.path());
@@ -305,6 +326,7 @@ fn a_reversal_that_waits_for_an_operator_is_seen_and_ends_by_his_word() {
     let [parked] = &waiting[..] else { panic!("{waiting:?}") };
     assert_eq!((&parked["state"], &parked["held"]), (&"parked".into(), &"suspense".into()), "{parked}");
     assert_eq!((&parked["amount"], &parked["terminal"]), (&"10.00 EUR".into(), &"T0000001".into()));
+    assert!(parked["tries"].is_null() && parked["next_ms"].is_null(), "nothing is sent: {parked}");
     demo.kill();
     let demo = Demo::start(data);
     assert_eq!(list().len(), 1, "it is there after a kill");

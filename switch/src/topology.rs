@@ -536,7 +536,11 @@ fn run_control(
         };
         match control::socket::bind(&data) {
             Ok(listener) => {
-                let actors = Actors { gate: yard.gate.clone(), conduits: yard.conduits.clone() };
+                let actors = Actors {
+                    gate: yard.gate.clone(),
+                    conduits: yard.conduits.clone(),
+                    suppliers: yard.suppliers.clone(),
+                };
                 let operations =
                     Operations { actors, journal: place, dialects, wishes, products, data, kek, clock };
                 actix_rt::spawn(control::socket::serve(listener, operations));

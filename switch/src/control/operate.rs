@@ -9,6 +9,7 @@ use crate::cli::operators::{ActArgs, DayCommand, SupplierCommand, TerminalComman
 use crate::conduit::{Block, Conduit};
 use crate::gate::{GateActor, Look, OpenAt, Operate, Sight};
 use crate::history;
+use crate::supplier::SupplierActor;
 use actix::Addr;
 use serde_json::json;
 use switchyard_core::catalogue::{Catalogue, Network};
@@ -26,6 +27,8 @@ pub struct Actors {
     pub gate: Addr<GateActor>,
     /// The conduits.
     pub conduits: Vec<Addr<Conduit>>,
+    /// The suppliers.
+    pub suppliers: Vec<Addr<SupplierActor>>,
 }
 
 /// How a reason is given, for messages.
