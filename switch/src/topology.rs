@@ -291,7 +291,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);
-    let board = Arc::new(board(&settings));
+    let board = Arc::new(board(&settings, &door));
+    let checkpointed = journal.checkpoint_files().made_at(replayed.checkpoint).unwrap_or(now.wall_ms);
+    show(&board.checkpoints.at_ms, checkpointed);
     let dialects = known_dialects(gate.state(), &settings.dialects);
     let place = reader.place();
     let work = KeeperWork {
@@ -314,7 +316,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let keeper = Keeper::start(work, run_work, maker).map_err(StartError::Thread)?;
     let options = CheckpointOptions { facts_max: settings.journal.checkpoint_facts, keep: keep(&settings) };
     let (checkpointer, checkpoints) =
-        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts)
+        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts, &board)
             .map_err(StartError::Thread)?;
     let ready = Arc::new(AtomicBool::new(false));
     let parts = YardParts {
@@ -427,7 +429,7 @@ fn known_dialects(state: &State, dialects: &[Arc<Dialect>]) -> Vec<Option<u16>> 
         .collect()
 }
 
-fn board(settings: &Settings) -> Board {
+fn board(settings: &Settings, door: &Door) -> Board {
     let row = |(supplier, core): (&SupplierSettings, &Supplier)| {
         let row = SupplierRow::default();
         // The gate decides for a local supplier: it is in reach as long as the gate is.
@@ -439,6 +441,7 @@ fn board(settings: &Settings) -> Board {
         suppliers: settings.suppliers.iter().zip(&settings.catalogue.suppliers).map(row).collect(),
         supplies: settings.suppliers.iter().map(|_| CachePadded::default()).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
+        doors: settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.counters()).collect(),
         ..Board::default()
     }
 }
