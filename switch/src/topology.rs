@@ -280,11 +280,21 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let catalogue = Catalogue::clone(&settings.catalogue);
     let mut write = |log: &mut Log| journal.write_at_start(log, &mut maker);
     let mut gate = Gate::new(books.state, log, options, catalogue, &names, adapters.locals, now, &mut write)?;
-    let recovered = gate.recover(now, write)?;
+    let recovered = gate.recover(now, &mut write)?;
+    // Who exchanged the key while the switch stood still is on record from now on.
+    for rotation in books.kek.rotations_since(&settings.data, gate.state().controls().key())? {
+        if gate.log().is_full() {
+            write(gate.log())?;
+        }
+        // It is done already: nothing of it can be refused.
+        let _ = gate.operate(now, rotation.by, rotation.reason, &rotation.instruction);
+    }
     let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);
-    let board = Arc::new(board(&settings));
+    let board = Arc::new(board(&settings, &door));
+    let checkpointed = journal.checkpoint_files().made_at(replayed.checkpoint).unwrap_or(now.wall_ms);
+    show(&board.checkpoints.at_ms, checkpointed);
     let dialects = known_dialects(gate.state(), &settings.dialects);
     let place = reader.place();
     let work = KeeperWork {
@@ -307,7 +317,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let keeper = Keeper::start(work, run_work, maker).map_err(StartError::Thread)?;
     let options = CheckpointOptions { facts_max: settings.journal.checkpoint_facts, keep: keep(&settings) };
     let (checkpointer, checkpoints) =
-        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts)
+        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts, &board)
             .map_err(StartError::Thread)?;
     let ready = Arc::new(AtomicBool::new(false));
     let parts = YardParts {
@@ -420,7 +430,7 @@ fn known_dialects(state: &State, dialects: &[Arc<Dialect>]) -> Vec<Option<u16>> 
         .collect()
 }
 
-fn board(settings: &Settings) -> Board {
+fn board(settings: &Settings, door: &Door) -> Board {
     let row = |(supplier, core): (&SupplierSettings, &Supplier)| {
         let row = SupplierRow::default();
         // The gate decides for a local supplier: it is in reach as long as the gate is.
@@ -432,6 +442,7 @@ fn board(settings: &Settings) -> Board {
         suppliers: settings.suppliers.iter().zip(&settings.catalogue.suppliers).map(row).collect(),
         supplies: settings.suppliers.iter().map(|_| CachePadded::default()).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
+        doors: settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.counters()).collect(),
         ..Board::default()
     }
 }
@@ -529,7 +540,11 @@ fn run_control(
         };
         match control::socket::bind(&data) {
             Ok(listener) => {
-                let actors = Actors { gate: yard.gate.clone(), conduits: yard.conduits.clone() };
+                let actors = Actors {
+                    gate: yard.gate.clone(),
+                    conduits: yard.conduits.clone(),
+                    suppliers: yard.suppliers.clone(),
+                };
                 let operations =
                     Operations { actors, journal: place, dialects, wishes, products, data, kek, clock };
                 actix_rt::spawn(control::socket::serve(listener, operations));

@@ -395,7 +395,7 @@ impl Pack for Fact<'_> {
                 code.pack(out);
             }
             Self::Late { at_ms, flight, code, approved, details, sealed, stan } => {
-                out.push(if *stan == 0 { 12 } else { 32 });
+                out.push(if *stan == 0 { 12 } else { 36 });
                 at_ms.pack(out);
                 flight.pack(out);
                 code.pack(out);
@@ -405,7 +405,7 @@ impl Pack for Fact<'_> {
                 pack_stan(*stan, out);
             }
             Self::Contradicted { at_ms, flight, code, undo, stan } => {
-                out.push(if *stan == 0 { 30 } else { 33 });
+                out.push(if *stan == 0 { 30 } else { 37 });
                 at_ms.pack(out);
                 flight.pack(out);
                 code.pack(out);
@@ -525,17 +525,17 @@ impl<'a> Fact<'a> {
                 settlement: settlement(from.byte()?)?,
             },
             11 => Self::Parked { at_ms: from.u64()?, flight: from.flight()?, code: from.text()? },
-            12 | 32 => Self::Late {
+            12 | 36 => Self::Late {
                 at_ms: from.u64()?,
                 flight: from.flight()?,
                 code: from.text()?,
                 approved: from.byte()? != 0,
                 details: from.bytes()?,
                 sealed: from.bytes()?,
-                stan: stan(from, number == 32)?,
+                stan: stan(from, number == 36)?,
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
-            30 | 33 => Self::Contradicted {
+            30 | 37 => Self::Contradicted {
                 at_ms: from.u64()?,
                 flight: from.flight()?,
                 code: from.text()?,
@@ -544,7 +544,7 @@ impl<'a> Fact<'a> {
                     1 => Some(Flight::unpack(from)?),
                     _ => return Err(Unreadable),
                 },
-                stan: stan(from, number == 33)?,
+                stan: stan(from, number == 37)?,
             },
             14 => Self::Undo {
                 at_ms: from.u64()?,
@@ -557,7 +557,6 @@ impl<'a> Fact<'a> {
             15 => Self::Seen { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
             16 => Self::Blocked { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
             31 => Self::Recognised { at_ms: from.u64()?, day: from.array()?, undone: Undone::unpack(from)? },
-            Act::NUMBER_FIRST..=Act::NUMBER_LAST => Self::Operated(Action::unpack(number, from)?),
             28 => Self::CutOver {
                 at_ms: from.u64()?,
                 network: from.network()?,
@@ -566,6 +565,7 @@ impl<'a> Fact<'a> {
                 stan: from.u32()?,
                 transmission: from.array()?,
             },
+            act if Act::is_number(act) => Self::Operated(Action::unpack(act, from)?),
             _ => return Err(Unreadable),
         })
     }

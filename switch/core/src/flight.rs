@@ -201,6 +201,8 @@ pub struct Flight {
     pub held: Held,
     /// Whether its terminal reversed it: its answer is 17, and no other supplier is asked (S-4, S-12). Not packed: facts say it.
     pub cancelled: bool,
+    /// Whether its supplier said last that it performed it: then it cannot be unknown to it (S-15). Not packed: facts say it.
+    pub performed: bool,
     /// The link that the answer of its last attempt came on, where that is known: its reversal goes there (S-8). Not packed.
     pub link: Option<LinkNo>,
     /// The STAN of its reversal at the supplier; 0: the attempt's own, which is still kept for it. Not packed.
@@ -256,6 +258,7 @@ impl Flight {
         (self.phase as u8).pack(out);
         (self.held as u8).pack(out);
         self.cancelled.pack(out);
+        self.performed.pack(out);
         self.link.is_some().pack(out);
         self.link.unwrap_or_default().pack(out);
         self.reversal_stan.pack(out);
@@ -273,6 +276,7 @@ impl Flight {
             phase: Phase::of(from.byte()?)?,
             held: Held::of(from.byte()?)?,
             cancelled: from.flag()?,
+            performed: from.flag()?,
             link: link(from)?,
             reversal_stan: from.u32()?,
             entry: EntryPlace(from.u32()?),

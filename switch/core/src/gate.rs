@@ -107,6 +107,8 @@ pub struct GateCounters {
     pub late: u64,
     /// Second answers that said otherwise than the first.
     pub contradicted: u64,
+    /// Reversals of what a supplier had approved and does not know: parked.
+    pub denied: u64,
     /// Attempts at another supplier.
     pub moved: u64,
     /// Reports about flights that are not open any more.
@@ -450,6 +452,7 @@ impl Gate {
         order.link = None;
         order.sent_us = 0;
         order.tries = 0;
+        order.performed = flight.performed;
         order
     }
 

@@ -14,7 +14,7 @@ pub use ended::Ended;
 
 use crate::account::{Account, Accounts, OutOfRange};
 use crate::adapter::{LinkNo, LocalEffect};
-use crate::fact::{Fact, NameKind};
+use crate::fact::{Cause, Fact, NameKind};
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
 use crate::index::{Entry, EntryPlace, Index, Spill, Standing};
@@ -188,7 +188,7 @@ impl State {
                 Ok(())
             }
             Fact::Outcome { outcome, .. } => self.outcome(at, outcome),
-            Fact::Doubt { at_ms, outcome, .. } => self.doubt(at, *at_ms, outcome),
+            Fact::Doubt { at_ms, cause, outcome } => self.doubt(at, *at_ms, *cause, outcome),
             Fact::Sale { flight, outcome, effect, .. } => self.sale(at, flight, outcome, effect),
             Fact::Settled { at_ms, flight, .. } => self.settle(*at_ms, *flight),
             Fact::Parked { flight, .. } => self.park(*flight),
@@ -199,8 +199,8 @@ impl State {
                 if let Some(undo) = undo {
                     self.last_flight = self.last_flight.max(undo.number);
                     self.reverse_under(undo.attempt.supplier, *stan);
-                    let doubt = Flight { phase: Phase::Doubt, intent_at: at, reversal_stan: *stan, ..*undo };
-                    self.flights.insert(undo.number, doubt);
+                    let doubt = Flight { phase: Phase::Doubt, performed: true, intent_at: at, ..*undo };
+                    self.flights.insert(undo.number, Flight { reversal_stan: *stan, ..doubt });
                 }
                 Ok(())
             }
@@ -292,9 +292,9 @@ impl State {
         Ok(())
     }
 
-    fn doubt(&mut self, at: Lsn, at_ms: u64, outcome: &Outcome<'_>) -> Result<(), Misfit> {
+    fn doubt(&mut self, at: Lsn, at_ms: u64, cause: Cause, outcome: &Outcome<'_>) -> Result<(), Misfit> {
         let flight = self.open(outcome.flight)?;
-        flight.phase = Phase::Doubt;
+        (flight.phase, flight.performed) = (Phase::Doubt, cause == Cause::Cancelled);
         let flight = *flight;
         self.answered(&flight, at, outcome);
         self.withdraw(at_ms, &flight, !outcome.sealed.is_empty());
@@ -333,6 +333,7 @@ impl State {
         stan: u32,
     ) -> Result<(), Misfit> {
         let flight = self.open(number)?;
+        flight.performed = approved;
         if approved && flight.phase == Phase::Settled {
             flight.phase = Phase::Doubt;
             if stan != 0 {
@@ -432,6 +433,7 @@ impl State {
                     Flight {
                         phase: Phase::Doubt,
                         held: Held::Suspense,
+                        performed: true,
                         link: Some(link),
                         reversal_stan: stan,
                         ..cancelled

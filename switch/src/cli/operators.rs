@@ -32,37 +32,45 @@ pub struct ShowArgs {
     pub place: PlaceArgs,
 }
 
-/// Positions of retail networks: see them, pay in, take out.
+/// Positions of retail networks, and of merchants that have one of their own: see them, pay in, take out.
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum PositionCommand {
     /// Show what each network has posted, reserved and free, and its business day.
     #[command(after_help = "Examples:\n  \
         switchyard position show --data data/demo\n  \
-        switchyard position show 100001 --config /etc/switchyard/switchyard.toml --json")]
+        switchyard position show 100001 --config /etc/switchyard/switchyard.toml --json\n  \
+        switchyard position show 100001 --merchant SHOP00000000001 --data data/demo")]
     Show {
         /// Only this network, by its code.
         network: Option<String>,
+        /// The own position of this merchant of the network (DE42), instead of the network's.
+        #[arg(long, value_name = "CODE", requires = "network")]
+        merchant: Option<String>,
         /// Where, and how the answer is to look.
         #[command(flatten)]
         show: ShowArgs,
     },
-    /// Pay money into a network's position.
-    #[command(after_help = "Example:\n  \
-        switchyard position credit 100001 2500.00 --reason 'bank transfer 2026-117' --data data/demo")]
+    /// Pay money into a network's position, or into a merchant's own.
+    #[command(after_help = "Examples:\n  \
+        switchyard position credit 100001 2500.00 --reason 'bank transfer 2026-117' --data data/demo\n  \
+        switchyard position credit 100001 50.00 --merchant SHOP00000000001 --reason 'paid in cash' --data data/demo")]
     Credit(AmountArgs),
-    /// Take money out of a network's position: no more than what is free.
+    /// Take money out of a network's position, or out of a merchant's own: no more than what is free.
     #[command(after_help = "Example:\n  \
         switchyard position debit 100001 100.00 --reason 'paid out, ticket 4711' --data data/demo")]
     Debit(AmountArgs),
 }
 
-/// A network and an amount.
+/// A network, or a merchant of it, and an amount.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct AmountArgs {
     /// The network's code (DE32).
     pub network: String,
     /// How much, in units of the network's currency, such as 2500.00.
     pub amount: String,
+    /// The own position of this merchant of the network (DE42), instead of the network's.
+    #[arg(long, value_name = "CODE")]
+    pub merchant: Option<String>,
     /// Why, where, and how the answer is to look.
     #[command(flatten)]
     pub act: ActArgs,

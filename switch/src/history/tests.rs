@@ -74,7 +74,8 @@ fn with_journal(check: impl FnOnce(Source<'_>, &[Arc<Dialect>])) {
         record(&Fact::Outcome { at_ms, link: 0, moved: None, outcome });
         if number % 10 == 0 {
             let by = Operator { uid: 7, name: text("ada") };
-            let act = Act::Credited { network: NetworkId(0), amount: Minor(100 * number as i64) };
+            let act =
+                Act::Credited { network: NetworkId(0), merchant: None, amount: Minor(100 * number as i64) };
             record(&Fact::Operated(Action { at_ms, by, reason: reason("paid").expect("printable"), act }));
         }
     }

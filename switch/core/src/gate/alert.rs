@@ -39,6 +39,13 @@ pub enum Alert {
         /// The sale.
         flight: FlightNo,
     },
+    /// A supplier does not know the sale that is to be reversed, which it said it had performed: its reversal is parked (S-9, S-15).
+    Denied {
+        /// The sale.
+        flight: FlightNo,
+        /// How often the reversal was sent: after the first time it may have been performed without an answer that arrived.
+        tries: u16,
+    },
     /// A supplier's late answer says otherwise than the operator who settled the sale (S-9).
     Contradicted {
         /// The sale.
@@ -75,6 +82,10 @@ impl fmt::Display for Alert {
             Self::Standing { flight } => write!(
                 f,
                 "{flight}: a reversal had named it by the time of a message that came only now, and it cannot be undone; it stands at its supplier, reverse it there"
+            ),
+            Self::Denied { flight, tries } => write!(
+                f,
+                "{flight}: its supplier had approved it, and answers its reversal (sent {tries} times) that it does not know it; parked: ask the supplier, then settle it"
             ),
             Self::Contradicted { flight, stands: true } => write!(
                 f,

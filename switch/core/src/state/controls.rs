@@ -18,11 +18,13 @@ impl State {
 
     pub(super) fn operated(&mut self, action: &Action) -> Result<(), Misfit> {
         match action.act {
-            Act::Credited { network, amount } => {
-                self.accounts.transfer(Account::Contra, Account::Network(network), amount)?;
+            Act::Credited { amount, .. } => {
+                let account = action.act.account().unwrap_or(Account::Contra);
+                self.accounts.transfer(Account::Contra, account, amount)?;
             }
-            Act::Debited { network, amount } => {
-                self.accounts.transfer(Account::Network(network), Account::Contra, amount)?;
+            Act::Debited { amount, .. } => {
+                let account = action.act.account().unwrap_or(Account::Contra);
+                self.accounts.transfer(account, Account::Contra, amount)?;
             }
             Act::Terminal { terminal, blocked } => self.controls.set_blocked(terminal, blocked),
             Act::Supplier { supplier, drained } => self.controls.set_drained(supplier, drained),
@@ -31,6 +33,7 @@ impl State {
             }
             // The batch's own fact made it stock.
             Act::Loaded { .. } => {}
+            Act::KeysRotated { new, .. } => self.controls.set_key(new),
             Act::Retried { flight, stan } => self.retried(flight, stan)?,
             Act::Settled { flight, payer, to } => self.settled_by_hand(action.at_ms, flight, payer, to)?,
         }

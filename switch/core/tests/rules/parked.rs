@@ -146,6 +146,62 @@ fn what_was_reversed_and_performed_late_all_the_same_is_paid_by_the_network_or_n
     }
 }
 
+/// A sale that its supplier approved: in time, for a terminal that had reversed it, or late. With its reversal.
+fn approved_and_reversed(bench: &mut Bench, how: u8) -> Box<Order> {
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    match how {
+        0 => {
+            bench.answered(order, "00");
+            assert_eq!(bench.answer().code, "00");
+            bench.reversed(&topup(1).reversal(2));
+        }
+        1 => {
+            bench.reversed(&topup(1).reversal(2));
+            bench.answered(order, "00");
+        }
+        _ => {
+            let (supplier, flight) = (order.supplier, order.flight);
+            bench.heard(supplier, Report::TimedOut(order));
+            bench.heard(supplier, late(flight, true));
+        }
+    }
+    bench.answers.clear();
+    bench.order()
+}
+
+#[test]
+fn not_found_is_no_confirmation_of_what_the_supplier_approved() {
+    for (how, restart) in [(0, false), (0, true), (1, false), (1, true), (2, false), (2, true)] {
+        let mut bench = Bench::new();
+        let mut reversal = approved_and_reversed(&mut bench, how);
+        if restart {
+            bench.restart(catalogue());
+            reversal = bench.order();
+        }
+        // One that went out before the late answer is known to the session by that.
+        assert!(reversal.performed || how == 2 && !restart, "no need to ask for its status");
+        let flight = reversal.flight;
+        undone(&mut bench, reversal, Some(ReversalMeaning::NotFound));
+        assert_eq!(
+            (parked(&bench), money(&bench)),
+            (Some(flight), [499_000, 0, 1_000]),
+            "{how}: in suspense (S-15)"
+        );
+        assert!(bench.gate.alerts().any(|alert| matches!(alert, Alert::Denied { .. })));
+        assert_eq!((bench.gate.counters.denied, bench.gate.counters.settled), (1, 0));
+        bench.restart(catalogue());
+        assert!(operate(&mut bench, Instruction::Settle { flight, to: Party::Network }).is_ok());
+        assert_eq!(money(&bench), [500_000, 0, 0]);
+    }
+    // What the supplier takes back, it need not know.
+    let mut bench = Bench::new();
+    let reversal = approved_and_reversed(&mut bench, 2);
+    bench.heard(reversal.supplier, late(reversal.flight, false));
+    undone(&mut bench, reversal, Some(ReversalMeaning::NotFound));
+    assert_eq!((parked(&bench), money(&bench)), (None, [500_000, 0, 0]));
+}
+
 #[test]
 fn what_the_switch_sold_itself_can_only_be_settled() {
     let mut bench = Bench::new();

@@ -139,12 +139,22 @@ impl Shown {
         let shown = self.with("by", by).text("reason", action.reason);
         let network = |id: NetworkId| names(NameKind::Network, id.0);
         match &action.act {
-            Act::Credited { network: id, amount } => {
-                shown.with("act", "credited").with("network", network(*id)).with("amount_minor", amount.0)
-            }
-            Act::Debited { network: id, amount } => {
-                shown.with("act", "debited").with("network", network(*id)).with("amount_minor", amount.0)
-            }
+            Act::Credited { network: id, merchant, amount } => shown
+                .with("act", "credited")
+                .with("network", network(*id))
+                .text("merchant", merchant.unwrap_or_default())
+                .with("amount_minor", amount.0),
+            Act::Debited { network: id, merchant, amount } => shown
+                .with("act", "debited")
+                .with("network", network(*id))
+                .text("merchant", merchant.unwrap_or_default())
+                .with("amount_minor", amount.0),
+            Act::KeysRotated { old, new, since_ms, retired } => shown
+                .with("act", "keys rotated")
+                .with("old_key", hex::encode(old))
+                .with("new_key", hex::encode(new))
+                .with("since", time(*since_ms))
+                .with("retired", *retired),
             Act::Terminal { terminal, blocked } => {
                 let shown = Self { terminal: Some(*terminal), ..shown };
                 shown.with("act", if *blocked { "blocked" } else { "unblocked" })

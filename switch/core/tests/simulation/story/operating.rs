@@ -4,12 +4,13 @@ use super::{Held, Stand, Stories, add};
 use switchyard_core::ids::{FlightNo, NetworkId};
 use switchyard_core::log::Lsn;
 use switchyard_core::operate::{Act, Action, Party, Payer};
+use switchyard_core::text::Text;
 
 impl Stories {
     pub(super) fn operated(&mut self, at: Lsn, action: &Action) {
         match action.act {
-            Act::Credited { network, amount } => self.paid_in(network, amount.0),
-            Act::Debited { network, amount } => self.paid_in(network, -amount.0),
+            Act::Credited { network, merchant, amount } => self.paid_in(network, merchant, amount.0),
+            Act::Debited { network, merchant, amount } => self.paid_in(network, merchant, -amount.0),
             Act::Terminal { terminal, blocked: true } => {
                 assert!(self.blocked_terminals.insert(terminal), "{terminal} is blocked twice");
             }
@@ -25,11 +26,15 @@ impl Stories {
             Act::DayClosed { network, date, .. } => self.day_closed(network, date),
             Act::Retried { flight, stan } => self.retried(at, action.at_ms, flight, stan),
             Act::Settled { flight, payer, to } => self.settled_by_hand(flight, payer, to),
-            Act::Loaded { .. } => {}
+            Act::Loaded { .. } | Act::KeysRotated { .. } => {}
         }
     }
 
-    fn paid_in(&mut self, network: NetworkId, amount: i64) {
+    /// Into a network's position, or a merchant's own.
+    fn paid_in(&mut self, network: NetworkId, merchant: Option<Text<15>>, amount: i64) {
+        if let Some(merchant) = merchant {
+            return add(&mut self.merchants, merchant, amount);
+        }
         add(&mut self.posted, network, amount);
         add(&mut self.paid, network, amount);
     }

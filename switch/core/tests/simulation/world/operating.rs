@@ -11,10 +11,11 @@ impl World {
     /// Someone gives an instruction; it may be refused.
     pub(super) fn operate(&mut self) {
         let network = NetworkId(self.random.below(2) as u16);
+        let merchant = self.random.chance(300).then(|| text("MERCHANT0000001"));
         let amount = Minor(self.random.below(20_000) as i64);
         let instruction = match self.random.below(20) {
-            0..2 => Instruction::Credit { network, amount },
-            2..4 => Instruction::Debit { network, amount },
+            0..2 => Instruction::Credit { network, merchant, amount },
+            2..4 => Instruction::Debit { network, merchant, amount },
             4..7 => self.drain(),
             7..11 => self.block(),
             11 => Instruction::CloseDay { network },
