@@ -36,4 +36,9 @@ impl Shape {
             thoughts_permille: if seed % 4 == 1 { 400 } else { 40 },
         }
     }
+
+    /// Whether nothing is narrow: then no reversal is refused, and no sale left standing, for want of room.
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.reversals_max > 12 && self.duplicate_bytes_max == usize::MAX && self.stan_max == STAN_MAX
+    }
 }

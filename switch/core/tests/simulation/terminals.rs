@@ -2,6 +2,7 @@
 
 mod reversals;
 
+use crate::shape::Shape;
 use crate::story::{Stories, Story};
 use crate::support::locals::pin_of;
 use crate::support::message::{Answer, Sale};
@@ -47,6 +48,7 @@ pub(crate) struct Terminals {
     accepted: HashSet<FlightNo>,
     stans: HashMap<u32, u32>,
     stan_max: u32,
+    roomy: bool,
     tickets: u64,
     transmissions: u64,
     /// Codes given, counted.
@@ -59,9 +61,9 @@ pub(crate) struct Terminals {
 const REFUSALS: [&str; 10] = ["12", "13", "14", "57", "61", "79", "91", "92", "94", "96"];
 
 impl Terminals {
-    /// Terminals whose STANs are 1 to `stan_max`.
-    pub(crate) fn new(stan_max: u32) -> Self {
-        Self { stan_max, ..Self::default() }
+    /// Terminals with the STANs of a shape.
+    pub(crate) fn new(shape: &Shape) -> Self {
+        Self { stan_max: shape.terminal_stan_max, roomy: shape.is_roomy(), ..Self::default() }
     }
 
     /// The number of the next ticket, and a transmission time of its own.
@@ -159,6 +161,14 @@ impl Terminals {
                 answer.code,
                 outcome.flight
             );
+        }
+        // By now the switch knows which sale the reversal meant that named this message: nothing of it stands any more (S-4).
+        if answer.code == "17"
+            && self.roomy
+            && self.reversed.contains(&request.named)
+            && stories.is_there(request)
+        {
+            self.reversed.insert(request.key);
         }
         match stories.flights.get(&outcome.flight) {
             Some(story) => self.stored(ticket, answer, outcome, story),

@@ -105,7 +105,7 @@ impl World {
             disk,
             process,
             hosts,
-            terminals: Terminals::new(shape.terminal_stan_max),
+            terminals: Terminals::new(&shape),
             stories: Stories::default(),
             relaxed: HashSet::new(),
             lost: 0,

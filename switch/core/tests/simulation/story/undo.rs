@@ -72,6 +72,12 @@ impl Stories {
         [blocked(request.key), blocked(request.named), reversed].into_iter().flatten().min()
     }
 
+    /// Whether a sale is there under the key and with the contents of a request.
+    pub(crate) fn is_there(&self, request: &Request) -> bool {
+        let flight = self.keys.get(&request.key).and_then(|number| self.flights.get(number));
+        flight.is_some_and(|story| story.contents == request.contents)
+    }
+
     /// What of a reversal's keys no earlier one blocked.
     fn unblocked(&self, named: Named) -> Named {
         let free = |key: &u128| !self.blocked.contains_key(key);
