@@ -3,8 +3,9 @@
 mod support;
 
 use serde_json::Value;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use support::demo::{Demo, PROGRAM};
 use support::{Ask, settings, text, until};
@@ -26,6 +27,17 @@ fn done(data: &Path, line: &[&str]) -> String {
     let (code, out, err) = operator(data, line);
     assert_eq!(code, Some(0), "{line:?}\n{out}\n{err}");
     out
+}
+
+/// One that reads standard input; what it printed.
+fn asked(data: &Path, line: &[&str], input: &str) -> String {
+    let mut command = Command::new(PROGRAM);
+    command.args(line).arg("--data").arg(data).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program runs");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{line:?}");
+    String::from_utf8(output.stdout).expect("text")
 }
 
 /// One that is refused: what it says.
@@ -237,6 +249,21 @@ fn a_transaction_is_found_with_every_step_and_nothing_secret() {
         assert!(steps[0].starts_with("admitted; asked of telco-a as STAN "), "{steps:?}");
         assert!(steps[1].starts_with("approved, 00"), "{steps:?}");
     }
+    let gift = Ask { card: "6006491234567890".into(), ..Ask::sale("GIFT25", "280000", 2_500, "") };
+    assert_eq!(client.ask(&gift).code, "00");
+    let by_card = |number: &str| {
+        let told = asked(data, &["transaction", "find", "--card", "--json"], number);
+        assert!(!told.contains("6006491234567890"), "the number is shown: {told}");
+        found(&told)
+    };
+    let cards = by_card("6006491234567890\n");
+    let [transaction] = &cards[..] else { panic!("{cards:?}") };
+    assert_eq!(
+        (&transaction["product"], &transaction["card"]),
+        (&"GIFT25".into(), &"************7890".into())
+    );
+    assert!(by_card("6006491234567891").is_empty());
+    refused(data, &["transaction", "find", "--card"], Exit::Usage);
     let settled = || steps(&find(&["--stan", &doubted.stan.to_string()])[0]);
     until("the reversal is answered", || settled().len() == 3);
     assert!(settled()[1].starts_with("outcome unknown, the link was lost"), "{:?}", settled());
@@ -252,6 +279,8 @@ fn a_transaction_is_found_with_every_step_and_nothing_secret() {
     assert!(shown.contains("looked back to ") && shown.contains(&sold.serial), "{shown}");
     demo.kill();
     // A switch that stands still answers from its folder.
+    let told = asked(data, &["transaction", "find", "--card"], "6006 4912 3456 7890");
+    assert!(told.contains("card ************7890") && told.contains("1 transactions"), "{told}");
     assert_eq!(done(data, &["transaction", "find", "--terminal", "T0000001"]), shown);
     Demo::start(data).end();
 }

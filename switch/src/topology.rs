@@ -528,7 +528,7 @@ fn run_control(
         let (wishes, kek, clock) = (Arc::clone(&parts.rings.wishes), Arc::clone(&parts.kek), parts.clock);
         let products = stock::stock_products(&parts.catalogue).into();
         let (place, dialects) = (parts.place.clone(), parts.settings.dialects.clone().into());
-        let data = parts.settings.data.clone();
+        let (data, keyring) = (parts.settings.data.clone(), Arc::clone(&parts.keyring));
         let (tell_yard, told_yard) = oneshot::channel();
         arbiter.spawn_fn(move || {
             let _ = tell_yard.send(start_actors(parts));
@@ -545,8 +545,17 @@ fn run_control(
                     conduits: yard.conduits.clone(),
                     suppliers: yard.suppliers.clone(),
                 };
-                let operations =
-                    Operations { actors, journal: place, dialects, wishes, products, data, kek, clock };
+                let operations = Operations {
+                    actors,
+                    journal: place,
+                    dialects,
+                    wishes,
+                    products,
+                    data,
+                    kek,
+                    keyring,
+                    clock,
+                };
                 actix_rt::spawn(control::socket::serve(listener, operations));
             }
             Err(source) => {

@@ -4,6 +4,7 @@
 //! Invariants: whatever changes something needs a reason. Deliberately absent: what they do (`control::operate`), and who may (the socket's permissions).
 
 use super::stock::PlaceArgs;
+use crate::history::card::CardNumber;
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
@@ -201,11 +202,12 @@ pub enum TransactionCommand {
     ///
     /// What is given must all fit. The journal is read back from now, for at most 20 seconds; the answer says how far that was
     /// (in JSON: the last object).
-    /// A card number cannot be looked for: it lies sealed.
+    /// A card number is read from standard input, so that no list of processes shows it; it is found where a supplier was asked with it.
     #[command(after_help = "Examples:\n  \
         switchyard transaction find --terminal T0000001 --stan 4711 --data data/demo\n  \
         switchyard transaction find --account 0612345678 --since 2h --json --data data/demo\n  \
-        switchyard transaction find --serial D00000017 --since 2026-05-01 --data data/demo")]
+        switchyard transaction find --serial D00000017 --since 2026-05-01 --data data/demo\n  \
+        switchyard transaction find --card --since 7d --data data/demo < number.txt")]
     Find(FindArgs),
 }
 
@@ -214,7 +216,7 @@ pub enum TransactionCommand {
 #[group(id = "find")]
 pub struct FindArgs {
     /// The terminal's code (DE41).
-    #[arg(long, value_name = "CODE", required_unless_present_any = ["stan", "rrn", "account", "serial"])]
+    #[arg(long, value_name = "CODE", required_unless_present_any = ["stan", "rrn", "account", "serial", "card"])]
     pub terminal: Option<String>,
     /// The STAN of the request (DE11).
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(0..=999_999))]
@@ -228,6 +230,13 @@ pub struct FindArgs {
     /// The serial number of the voucher that was sold.
     #[arg(long, value_name = "SERIAL")]
     pub serial: Option<String>,
+    /// The card number (DE2 or track 2) on the first line of standard input.
+    #[arg(long)]
+    pub card: bool,
+    /// That number.
+    #[arg(skip)]
+    #[serde(default)]
+    pub number: CardNumber,
     /// Nothing older: 90s, 30m, 2h, 7d, a date, or a time.
     #[arg(long, value_name = "WHEN", default_value = "3d")]
     pub since: String,

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use switchyard_core::ids::Now;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::operate::{Operator, reason};
+use switchyard_core::seal::Keyring;
 use switchyard_core::stock::{Stock, StockBatch};
 use switchyard_core::text::Text;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -87,6 +88,8 @@ pub struct Operations {
     pub data: PathBuf,
     /// The key-encryption key.
     pub kek: Arc<Kek>,
+    /// The data keys.
+    pub keyring: Arc<Keyring>,
     /// The process's clock.
     pub clock: crate::clock::Clock,
 }
@@ -208,7 +211,8 @@ async fn ask_past(question: Question, operations: Operations) -> Result<String, 
     let (tell, told) = tokio::sync::oneshot::channel();
     let read = move || {
         let reader = operations.journal.reader();
-        let source = Source { reader: &reader, upto: sight.durable, names: &sight.names };
+        let keyring = &operations.keyring;
+        let source = Source { reader: &reader, upto: sight.durable, names: &sight.names, keyring };
         let answer = match &question {
             Question::Audit(args) => print::run_audit(args, &source, now_ms),
             Question::Find(args) => print::run_find(args, source, &operations.dialects, now_ms),

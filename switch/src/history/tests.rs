@@ -97,12 +97,12 @@ fn with_journal(check: impl FnOnce(Source<'_>, &[Arc<Dialect>])) {
         currencies: vec![Some(("EUR".into(), 2))],
     };
     assert!(reader.segments_back(upto).expect("a folder").len() >= 2, "more than one segment");
-    check(Source { reader: &reader, upto, names: &names }, &[dialect]);
+    check(Source { reader: &reader, upto, names: &names, keyring: &Keyring::new() }, &[dialect]);
 }
 
 fn find(source: &Source<'_>, dialects: &[Arc<Dialect>], ask: FindAsk) -> (Vec<find::Transaction>, Reach) {
-    let Source { reader, upto, names } = *source;
-    Search { source: Source { reader, upto, names }, ask: &ask, dialects }.run().expect("sound")
+    let Source { reader, upto, names, keyring } = *source;
+    Search { source: Source { reader, upto, names, keyring }, ask: &ask, dialects }.run().expect("sound")
 }
 
 #[test]
