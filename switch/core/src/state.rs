@@ -261,13 +261,15 @@ impl State {
 
     fn forget(&mut self, now_ms: u64) {
         self.index.expire(now_ms.saturating_sub(self.window_ms));
-        while let Some(Ended { at_ms, flight: number, .. }) = self.settled.front().copied() {
-            if at_ms + SETTLED_KEPT_MS > now_ms {
+        while let Some(ended) = self.settled.front().copied() {
+            if ended.at_ms + SETTLED_KEPT_MS > now_ms {
                 return;
             }
             self.settled.pop_front();
-            if self.flights.get(&number).is_some_and(|flight| flight.phase.is_over()) {
-                self.flights.remove(&number);
+            // One that began again, and ended since, is kept for that end.
+            let over = |flight: &Flight| flight.phase.is_over() && ended.is_last_of(flight);
+            if self.flights.get(&ended.flight).is_some_and(over) {
+                self.flights.remove(&ended.flight);
             }
         }
     }

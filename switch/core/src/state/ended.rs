@@ -3,6 +3,7 @@
 //! Owns: `Ended` and its packed form. Invariants: one for each end, so that a flight whose reversal began again has several, each with the STAN that it closed.
 //! Deliberately absent: how long they are kept (`state`), and what is matched (the sessions').
 
+use crate::flight::Flight;
 use crate::ids::FlightNo;
 use crate::pack::{Pack, Unpack, Unreadable};
 
@@ -18,6 +19,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Whether no later end of its flight can be there: each reversal that begins again has another STAN.
+    pub(super) fn is_last_of(&self, flight: &Flight) -> bool {
+        self.stan == 0 || self.stan == flight.undo_stan()
+    }
+
     /// Reads a packed one.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use switchyard_core::gate::NotDone;
 use switchyard_core::ids::FlightNo;
 use switchyard_core::operate::{Instruction, Operator, reason};
 use switchyard_core::session::Report;
+use switchyard_core::state::SETTLED_KEPT_MS;
 
 const PIN: &[u8] = b"4711471147114711";
 
@@ -263,4 +264,27 @@ fn after_a_restart_nothing_is_watched_under_a_stan_that_a_parked_contradiction_n
     let watched: Vec<_> = bench.watches.iter().map(|watch| watch.flight).collect();
     assert_eq!(watched, [sale.flight]);
     assert_eq!(bench.order().flight, sale.flight, "the reversal of what the crash left open");
+}
+
+#[test]
+fn a_reversal_that_began_again_is_remembered_from_its_last_end_on() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    let flight = order.flight;
+    bench.heard(alpha, Report::TimedOut(order));
+    let order = bench.order();
+    undo(&mut bench, order);
+    bench.heard(alpha, Report::Late { flight, attempt: 1, answer: approval(false) });
+    let again = bench.order();
+    let stan = again.stan;
+    bench.pass(SETTLED_KEPT_MS - 1_000);
+    undo(&mut bench, again);
+    bench.pass(2_000);
+    // Something is admitted, so that what is too old is forgotten.
+    bench.ask(0, &Sale { transmission: "1121121100".into(), local: "1211001121".into(), ..topup(2) });
+    bench.restart(catalogue());
+    let watched: Vec<_> = bench.watches.iter().map(|watch| (watch.flight, watch.stan)).collect();
+    assert!(watched.contains(&(flight, stan)), "its last end is two seconds old: {watched:?}");
 }
