@@ -12,13 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use support::Ask;
+use support::load::{run, top_ups};
 use support::switch::{RICH, Switch};
 use switchyard_core::footprint::index_bytes;
-use switchyard_core::iso8583::{Dialect, Framing};
-use switchyard_loadtest::load::{self, Length, Load, Pace};
-use switchyard_loadtest::profile::{Account, Profile};
-use switchyard_loadtest::report::{LiveCounters, Report};
-use tokio_util::sync::CancellationToken;
+use switchyard_core::iso8583::Dialect;
+use switchyard_loadtest::load::{Load, Pace};
+use switchyard_loadtest::report::Report;
 
 /// Seconds of the short form, for all rounds together.
 const SECONDS: f64 = 12.0;
@@ -40,26 +39,9 @@ const CHANGES: [(&str, &str, &str); 5] = [
 ];
 
 /// What the others do: a mobile operator that answers, eight connections.
-async fn others(to: SocketAddr, seconds: f64, seed: u64) -> Report {
-    let mut profile = Profile::demonstration();
-    profile.mix(&[("TOPUP".into(), 1)]).expect("a product");
-    let top_up = profile.items.iter_mut().find(|item| item.product == "TOPUP").expect("a product");
-    top_up.account = Account::Account { prefixes: vec!["07".into()], length: 10 };
-    let load = Load {
-        target: to,
-        allow_remote: false,
-        dialect: Arc::new(Dialect::open_shipped("prepaid87").expect("a dialect")),
-        framing: Framing::DEFAULT,
-        connections: 8,
-        pace: Pace::Closed { in_flight: 4 },
-        profile,
-        seed,
-        warm_up_ms: 300,
-        length: Length::Time(Duration::from_secs_f64(seconds)),
-        drain_ms: 6_000,
-        watch: None,
-    };
-    load::run(load, CancellationToken::new(), Arc::new(LiveCounters::default())).await.expect("a load")
+fn others(to: SocketAddr, seconds: f64, seed: u64) -> Report {
+    let load = top_ups(to, 8, Pace::Closed { in_flight: 4 }, seconds, seed);
+    run(Load { warm_up_ms: 300, ..load })
 }
 
 /// A client that sends and never reads, and comes again when it was closed; and one whose supplier answers nothing.
@@ -152,16 +134,15 @@ fn who_says_nothing_costs_the_others_nothing() {
     let changes: Vec<_> = CHANGES.into_iter().chain(RICH).collect();
     let switch = Switch::start(folder.path(), &changes);
     let to = switch.address("plain");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     // Buffers have their size, and connections were there once, before anything is compared.
-    runtime.block_on(others(to, round_s.min(10.0), 1));
+    others(to, round_s.min(10.0), 1);
     Silent::start(to, silent).end();
     let (mut without, mut with, mut marks) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS as u64 {
-        without.push(runtime.block_on(others(to, round_s, 10 + round)));
+        without.push(others(to, round_s, 10 + round));
         let crowd = Silent::start(to, silent);
         let before = memory(&switch);
-        with.push(runtime.block_on(others(to, round_s, 100 + round)));
+        with.push(others(to, round_s, 100 + round));
         marks.push((before, memory(&switch)));
         crowd.end();
     }

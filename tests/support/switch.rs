@@ -1,9 +1,7 @@
 //! A switch as a process of its own, on the shipped configuration with changes: for tests that measure what it takes.
 
-use super::{PATIENCE, settings, until};
+use super::{PATIENCE, child, settings};
 use crate::support::hosts::Hosts;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -87,22 +85,15 @@ impl Switch {
 
     /// Ends it in order.
     pub fn end(mut self) {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("a process to end");
-        let mut status = None;
-        until("the switch ends", || {
-            status = self.child.try_wait().expect("its state");
-            status.is_some()
-        });
-        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+        child::terminate(&self.child);
+        let status = child::ended(&mut self.child);
+        assert!(status.success(), "{status:?}");
     }
 }
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        child::put_down(&mut self.child);
     }
 }
 

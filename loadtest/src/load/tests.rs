@@ -25,6 +25,8 @@ fn load(target: SocketAddr, name: &str, pace: Pace, count: u64) -> Load {
         warm_up_ms: 0,
         length: Length::Requests(count),
         drain_ms: 20_000,
+        in_flight_max: IN_FLIGHT_MAX,
+        patience_ms: PATIENCE_MS,
         watch: Some(std::process::id()),
     }
 }
