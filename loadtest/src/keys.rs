@@ -179,8 +179,11 @@ mod tests {
 
     fn loaded() -> impl Strategy<Value = Loaded> {
         let turn = (prop_oneof![8 => 0i64..400, 1 => 900i64..2_500, 1 => -3_000i64..0], 0u16..80);
-        (0u64..64, any::<u64>(), prop::collection::vec(turn, 1..20))
-            .prop_map(|(lane, start, turns)| Loaded { lane, start, turns })
+        (0u64..64, any::<u64>(), prop::collection::vec(turn, 1..20)).prop_map(|(lane, start, turns)| Loaded {
+            lane,
+            start,
+            turns,
+        })
     }
 
     impl Loaded {

@@ -302,12 +302,7 @@ impl Ledger {
     }
 
     /// A message is on its way.
-    pub(crate) fn sent(
-        &mut self,
-        connection: u32,
-        FollowUp { sale: at, message }: FollowUp,
-        since_ns: u64,
-    ) {
+    pub(crate) fn sent(&mut self, connection: u32, FollowUp { sale: at, message }: FollowUp, since_ns: u64) {
         let sale = &mut self.sales[at as usize];
         let after_reversal = sale.reversed == Reversed::Accepted;
         let first = !sale.sent;

@@ -10,6 +10,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use switchyard::config::SHIPPED;
+use switchyard_core::footprint::index_bytes;
+use switchyard_core::index::ENTRY_MEMORY_BYTES;
+use switchyard_loadtest::supplier::SupplierHost;
 
 /// The networks can pay for everything.
 pub const RICH: [(&str, &str, &str); 2] = [
@@ -27,14 +30,18 @@ pub struct Switch {
 impl Switch {
     /// Starts it in `folder`. A change names a file, a text in it, and what stands in its place.
     pub fn start(folder: &Path, changes: &[(&str, &str, &str)]) -> Self {
-        Self::start_with(folder, changes, 0)
+        Self::start_with(folder, changes, |host| host)
     }
 
-    /// Starts it with suppliers that take so long for each answer.
-    pub fn start_with(folder: &Path, changes: &[(&str, &str, &str)], latency_ms: u32) -> Self {
+    /// Starts it with suppliers that `make` makes others.
+    pub fn start_with(
+        folder: &Path,
+        changes: &[(&str, &str, &str)],
+        make: impl Fn(SupplierHost) -> SupplierHost,
+    ) -> Self {
         let names = ["telco-a", "telco-b"];
         let mut known = settings(&folder.join("data"));
-        let hosts = Hosts::start_slow(&mut known, &names, latency_ms);
+        let hosts = Hosts::start_with(&mut known, &names, make);
         let mut changes: Vec<_> =
             changes.iter().map(|(file, from, to)| (*file, (*from).to_owned(), (*to).to_owned())).collect();
         for (name, file, port) in
@@ -68,6 +75,14 @@ impl Switch {
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
         let kib: u64 = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number");
         kib * 1_024
+    }
+
+    /// The same beside the duplicate window, which grows with what is sold up to a bound of its own: entries, and filters of what lies in files.
+    pub fn memory(&self) -> u64 {
+        let requests = self.metric("switchyard_gate_window_requests") as usize;
+        let said = self.metric("switchyard_gate_window_bytes") as usize;
+        let filters = said.saturating_sub(requests * ENTRY_MEMORY_BYTES);
+        self.own_bytes().saturating_sub((index_bytes(requests) + filters) as u64)
     }
 
     /// A number of its metrics, summed over labels.

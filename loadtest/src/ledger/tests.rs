@@ -29,7 +29,8 @@ impl Table {
     /// Begins a sale and sends its first message.
     fn begin(&mut self) -> Message {
         self.number += 1;
-        let request = Request { number: self.number, terminal: 0, stan: self.number as u32, moment: 1, random: 0 };
+        let request =
+            Request { number: self.number, terminal: 0, stan: self.number as u32, moment: 1, random: 0 };
         let next = self.ledger.begin(request);
         self.send(next)
     }
