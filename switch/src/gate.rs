@@ -9,7 +9,8 @@ mod cold;
 mod operate;
 
 pub use operate::{
-    AdviceList, Look, NetworkPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated, Sight,
+    AdviceList, Look, MerchantPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated,
+    PositionNow, Sight,
 };
 
 use crate::board::{Board, show};
@@ -21,6 +22,7 @@ use crate::ring::{Ring, Turn};
 use crate::runs::RunWish;
 use crate::stock::{self, StockReader};
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 use std::time::Duration;
@@ -39,6 +41,9 @@ use tokio::sync::oneshot;
 
 /// Most tickets and reports taken in one turn: what keeps a turn short.
 const TURN_ITEMS_MAX: usize = 512;
+
+/// Tickets that are looked over before each is asked.
+const FORESEEN: usize = 32;
 
 /// Refusals of one turn: a tenth of it. The others have their turn before more is refused (design: backpressure).
 const REFUSALS_A_TURN_MAX: u64 = TURN_ITEMS_MAX as u64 / 10;
@@ -108,6 +113,8 @@ pub struct GateActor {
     gate: Gate,
     journal: Option<Journal>,
     rings: GateRings,
+    /// Tickets taken from the rings.
+    coming: VecDeque<Box<Ticket>>,
     board: Arc<Board>,
     clock: Clock,
     released: Released,
@@ -147,6 +154,7 @@ impl GateActor {
             gate,
             journal: Some(journal),
             rings,
+            coming: VecDeque::with_capacity(FORESEEN),
             board,
             clock,
             released: Released::default(),
@@ -223,13 +231,28 @@ impl GateActor {
         }
         let refused_max = self.gate.counters.refused + REFUSALS_A_TURN_MAX;
         for _ in 0..TURN_ITEMS_MAX {
-            let Some(ticket) = self.rings.first.pop().or_else(|| self.rings.requests.pop()) else { break };
+            let Some(ticket) = self.next_ticket() else { break };
             self.gate.ask(now, ticket);
             if self.gate.log().is_full() || self.gate.counters.refused >= refused_max {
                 return true;
             }
         }
-        !self.rings.reports.is_empty() || !self.rings.first.is_empty() || !self.rings.requests.is_empty()
+        let rings = &self.rings;
+        !rings.reports.is_empty()
+            || !self.coming.is_empty()
+            || !rings.first.is_empty()
+            || !rings.requests.is_empty()
+    }
+
+    /// The next ticket, reversals first; some are taken from the rings at a time, and looked over.
+    fn next_ticket(&mut self) -> Option<Box<Ticket>> {
+        if self.coming.is_empty() {
+            let rings = &self.rings;
+            let next = || rings.first.pop().or_else(|| rings.requests.pop());
+            self.coming.extend(std::iter::from_fn(next).take(FORESEEN));
+            self.gate.foresee(self.coming.iter().map(Box::as_ref));
+        }
+        self.coming.pop_front()
     }
 
     /// Writes the open batch.
@@ -397,9 +420,11 @@ impl GateActor {
         show(&row.late, counters.late);
         show(&row.moved, counters.moved);
         show(&row.contradicted, counters.contradicted);
+        show(&row.denied, counters.denied);
         show(&row.stale, counters.stale);
         show(&row.reversals, counters.reversals);
         show(&row.blocked, counters.blocked);
+        show(&row.recognised, counters.recognised);
         show(&row.partial, counters.partial);
         show(&row.withdrawn, counters.withdrawn);
         show(&row.inquiries, counters.inquiries);

@@ -45,8 +45,7 @@ pub(super) fn read(link: LinkNo, view: &View<'_>, out: &mut Out) -> bool {
 }
 
 fn transmission(view: &View<'_>) -> Option<[u8; 10]> {
-    let text = view.value(Role::TransmissionTime)?.text::<10>()?;
-    text.as_bytes().try_into().ok()
+    view.value(Role::TransmissionTime)?.characters()
 }
 
 fn read_details(view: &View<'_>, out: &mut Out) {

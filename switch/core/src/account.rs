@@ -74,21 +74,64 @@ pub struct Balance {
 #[error("an amount left the range of 64 bits")]
 pub struct OutOfRange;
 
-/// All accounts.
+/// All accounts. Those of every sale lie where their number says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounts {
-    balances: FxHashMap<Account, Balance>,
+    networks: Numbered,
+    suppliers: Numbered,
+    suspense: Numbered,
+    others: FxHashMap<Account, Balance>,
+}
+
+/// Accounts of one kind that have numbers, counted from 0. The last one was seen, so that equal books are equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Numbered(Vec<Option<Balance>>);
+
+impl Numbered {
+    fn get(&self, number: u16) -> Option<&Balance> {
+        self.0.get(usize::from(number))?.as_ref()
+    }
+
+    fn get_or_add(&mut self, number: u16) -> &mut Balance {
+        let number = usize::from(number);
+        if self.0.len() <= number {
+            self.0.resize(number + 1, None);
+        }
+        self.0[number].get_or_insert_default()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u16, Balance)> + '_ {
+        self.0.iter().zip(0..).filter_map(|(balance, number)| Some((number, (*balance)?)))
+    }
 }
 
 impl Accounts {
     /// What `account` holds; an account not seen before holds nothing.
     pub fn balance(&self, account: Account) -> Balance {
-        self.balances.get(&account).copied().unwrap_or_default()
+        self.get(account).copied().unwrap_or_default()
     }
 
     /// Whether there is such an account.
     pub fn holds(&self, account: Account) -> bool {
-        self.balances.contains_key(&account)
+        self.get(account).is_some()
+    }
+
+    fn get(&self, account: Account) -> Option<&Balance> {
+        match account {
+            Account::Network(id) => self.networks.get(id.0),
+            Account::Supplier(id) => self.suppliers.get(id.0),
+            Account::Suspense(id) => self.suspense.get(id.0),
+            other => self.others.get(&other),
+        }
+    }
+
+    fn get_or_add(&mut self, account: Account) -> &mut Balance {
+        match account {
+            Account::Network(id) => self.networks.get_or_add(id.0),
+            Account::Supplier(id) => self.suppliers.get_or_add(id.0),
+            Account::Suspense(id) => self.suspense.get_or_add(id.0),
+            other => self.others.entry(other).or_default(),
+        }
     }
 
     /// Appends all accounts, in their order, so that equal books are equal bytes.
@@ -111,7 +154,11 @@ impl Accounts {
             let account = Account::unpack(from)?;
             Ok((account, Balance { posted: from.minor()?, reserved: from.minor()? }))
         })?;
-        Ok(Self { balances: balances.into_iter().collect() })
+        let mut accounts = Self::default();
+        for (account, balance) in balances {
+            *accounts.get_or_add(account) = balance;
+        }
+        Ok(accounts)
     }
 
     /// Moves an amount.
@@ -122,8 +169,8 @@ impl Accounts {
         let source = self.balance(from).posted.minus(amount).ok_or(OutOfRange)?;
         let target = self.balance(to).posted.plus(amount).ok_or(OutOfRange)?;
         if from != to {
-            self.balances.entry(from).or_default().posted = source;
-            self.balances.entry(to).or_default().posted = target;
+            self.get_or_add(from).posted = source;
+            self.get_or_add(to).posted = target;
         }
         Ok(())
     }
@@ -133,7 +180,7 @@ impl Accounts {
     /// # Errors
     /// The amount leaves the range.
     pub fn reserve(&mut self, account: Account, amount: Minor) -> Result<(), OutOfRange> {
-        let balance = self.balances.entry(account).or_default();
+        let balance = self.get_or_add(account);
         balance.reserved = balance.reserved.plus(amount).ok_or(OutOfRange)?;
         Ok(())
     }
@@ -143,7 +190,7 @@ impl Accounts {
     /// # Errors
     /// More is given back than was reserved.
     pub fn release(&mut self, account: Account, amount: Minor) -> Result<(), OutOfRange> {
-        let balance = self.balances.entry(account).or_default();
+        let balance = self.get_or_add(account);
         let rest = balance.reserved.minus(amount).ok_or(OutOfRange)?;
         if rest < Minor::ZERO {
             return Err(OutOfRange);
@@ -154,17 +201,22 @@ impl Accounts {
 
     /// The sum over all accounts: zero, always (`money-conserved`).
     pub fn sum(&self) -> i128 {
-        self.balances.values().map(|balance| i128::from(balance.posted.0)).sum()
+        self.iter().map(|(_, balance)| i128::from(balance.posted.0)).sum()
     }
 
     /// Everything reserved.
     pub fn reserved(&self) -> i128 {
-        self.balances.values().map(|balance| i128::from(balance.reserved.0)).sum()
+        self.iter().map(|(_, balance)| i128::from(balance.reserved.0)).sum()
     }
 
     /// Every account and what it holds, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (Account, Balance)> + '_ {
-        self.balances.iter().map(|(account, balance)| (*account, *balance))
+        let networks = self.networks.iter().map(|(id, balance)| (Account::Network(NetworkId(id)), balance));
+        let suppliers =
+            self.suppliers.iter().map(|(id, balance)| (Account::Supplier(SupplierId(id)), balance));
+        let suspense = self.suspense.iter().map(|(id, balance)| (Account::Suspense(SupplierId(id)), balance));
+        let others = self.others.iter().map(|(account, balance)| (*account, *balance));
+        networks.chain(suppliers).chain(suspense).chain(others)
     }
 }
 

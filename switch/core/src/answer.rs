@@ -160,11 +160,11 @@ fn respond(
     if !addition.pan.is_empty() {
         build.text(Role::Pan, addition.pan);
     }
-    build.echo(request, Role::ProcessingCode).echo(request, Role::Amount);
+    build.echo_all(request, &[Role::ProcessingCode, Role::Amount]);
     if let Some(transmission) = addition.transmission {
         build.text(Role::TransmissionTime, transmission);
     }
-    build.echo(request, Role::Stan).echo(request, Role::LocalTime).echo(request, Role::LocalDate);
+    build.echo_all(request, &[Role::Stan, Role::LocalTime, Role::LocalDate]);
     if let (Some(day), false) = (addition.day, management) {
         build.text(Role::SettlementDate, &day);
     }
@@ -176,7 +176,7 @@ fn respond(
         }
     }
     build.text(Role::ResponseCode, &addition.code.0);
-    build.echo(request, Role::Terminal).echo(request, Role::Merchant);
+    build.echo_all(request, &[Role::Terminal, Role::Merchant]);
     if !management {
         prepaid(dialect, &mut build, request, addition);
     }

@@ -7,7 +7,7 @@ use crate::adapter::Order;
 use crate::flight::Flight;
 use crate::gate;
 use crate::ids::FlightNo;
-use crate::index::{Entry, EntryNo};
+use crate::index::{Entry, Slot};
 use crate::log::Lsn;
 use crate::session;
 use crate::shelf::Voucher;
@@ -49,7 +49,7 @@ pub fn table_bytes(entries: usize, entry_bytes: usize) -> usize {
 
 /// What the index takes for `requests` requests: an entry each, and its number in the tables of both keys.
 pub fn index_bytes(requests: usize) -> usize {
-    requests.saturating_mul(size_of::<Entry>()) + 2 * table_bytes(requests, size_of::<EntryNo>())
+    requests.saturating_mul(size_of::<Entry>()) + 2 * table_bytes(requests, size_of::<Slot>())
 }
 
 #[cfg(test)]

@@ -12,19 +12,21 @@ mod image;
 pub mod run;
 mod runs;
 mod spill;
+mod table;
 
 pub use hour::{Hour, Hours};
 pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
 pub use run::{RunHead, RunMark};
 pub use runs::{Run, Runs};
 pub use spill::{ENTRY_MEMORY_BYTES, RUN_WRITING_BYTES, Spill, spill_entries_max};
+pub use table::Slot;
 
 use crate::ids::FlightNo;
 use crate::log::Lsn;
-use hashbrown::{HashTable, hash_table};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use table::Table;
 
 /// How a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +91,6 @@ impl PartialEq for EntryPlace {
 /// before it is changed, so a chunk is also what the first change after a snapshot costs.
 const CHUNK_ENTRIES: usize = 1024;
 
-/// Tables a key is spread over: each grows by itself, so that growing stops nobody for long.
-const SHARDS: usize = 256;
-
 /// Entries that a snapshot may share.
 type Chunk = Arc<Vec<Entry>>;
 
@@ -106,15 +105,15 @@ fn own(chunk: &mut Chunk) -> &mut Vec<Entry> {
 }
 
 /// The index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Index {
     chunks: VecDeque<Chunk>,
     /// Number of the oldest chunk's first entry.
     first: EntryNo,
     /// Entries of the oldest chunk that have left.
     left: usize,
-    by_key: Vec<HashTable<EntryNo>>,
-    by_named: Vec<HashTable<EntryNo>>,
+    by_key: Table,
+    by_named: Table,
     /// Oldest chunks that lie in a run, and leave.
     leaving: usize,
     /// Chunks after these that are being written to a run.
@@ -131,41 +130,6 @@ pub struct Index {
     seen_since: VecDeque<(u64, u128)>,
     /// Entries that stand `Blocked`.
     blocked: usize,
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Self {
-            chunks: VecDeque::new(),
-            first: 0,
-            left: 0,
-            by_key: vec![HashTable::new(); SHARDS],
-            by_named: vec![HashTable::new(); SHARDS],
-            leaving: 0,
-            handed: 0,
-            leaving_seen: 0,
-            handed_seen: 0,
-            renewed: false,
-            runs: Runs::default(),
-            seen: FxHashMap::default(),
-            seen_since: VecDeque::new(),
-            blocked: 0,
-        }
-    }
-}
-
-fn shard(key: u128) -> usize {
-    (key >> 120) as usize % SHARDS
-}
-
-/// Puts a number under its key, in place of the one that was there.
-fn put(table: &mut HashTable<EntryNo>, key: u128, number: EntryNo, key_of: impl Fn(&EntryNo) -> u128) {
-    match table.entry(key as u64, |known| key_of(known) == key, |known| key_of(known) as u64) {
-        hash_table::Entry::Occupied(mut known) => *known.get_mut() = number,
-        hash_table::Entry::Vacant(place) => {
-            place.insert(number);
-        }
-    }
 }
 
 impl Index {
@@ -202,9 +166,16 @@ impl Index {
 
     /// The entry with that key of S-1.
     pub fn by_key(&self, key: u128) -> Option<EntryNo> {
-        self.by_key[shard(key)]
-            .find(key as u64, |number| self.entry(*number).is_some_and(|entry| entry.key == key))
-            .copied()
+        self.by_key.find(key, |number| self.entry(number).is_some_and(|entry| entry.key == key))
+    }
+
+    /// How many of these keys, of S-1 and of S-5, entries may have. To ask that of many requests before each of them is looked up: one look waits for memory while the next
+    /// begins, and the second look finds what it needs at hand.
+    pub fn foresee(&self, keys: impl Iterator<Item = (u128, u128)>) -> usize {
+        keys.map(|(key, named)| {
+            usize::from(self.by_key.may_hold(key)) + usize::from(self.by_named.may_hold(named))
+        })
+        .sum()
     }
 
     /// The newest entry with that key of S-5, its own or that of a repeat.
@@ -249,9 +220,7 @@ impl Index {
     }
 
     fn by_own_named(&self, named: u128) -> Option<EntryNo> {
-        self.by_named[shard(named)]
-            .find(named as u64, |number| self.entry(*number).is_some_and(|entry| entry.named == named))
-            .copied()
+        self.by_named.find(named, |number| self.entry(number).is_some_and(|entry| entry.named == named))
     }
 
     /// Adds an entry. An older one under the same key is no longer found by it.
@@ -265,16 +234,12 @@ impl Index {
         own(chunk).push(entry);
         self.blocked += usize::from(entry.standing == Standing::Blocked);
         let Self { chunks, first, by_key, by_named, .. } = self;
-        let at = |number: &EntryNo| {
+        let at = |number: EntryNo| {
             let place = number.wrapping_sub(*first) as usize;
             chunks.get(place / CHUNK_ENTRIES).and_then(|chunk| chunk.get(place % CHUNK_ENTRIES))
         };
-        put(&mut by_key[shard(entry.key)], entry.key, number, |number| {
-            at(number).map_or(0, |entry| entry.key)
-        });
-        put(&mut by_named[shard(entry.named)], entry.named, number, |number| {
-            at(number).map_or(0, |entry| entry.named)
-        });
+        by_key.put(entry.key, number, |known| at(known).is_some_and(|known| known.key == entry.key));
+        by_named.put(entry.named, number, |known| at(known).is_some_and(|known| known.named == entry.named));
         number
     }
 
@@ -315,16 +280,8 @@ impl Index {
     }
 
     fn remove(&mut self, number: EntryNo, entry: &Entry) {
-        if let Ok(found) =
-            self.by_key[shard(entry.key)].find_entry(entry.key as u64, |known| *known == number)
-        {
-            found.remove();
-        }
-        if let Ok(found) =
-            self.by_named[shard(entry.named)].find_entry(entry.named as u64, |known| *known == number)
-        {
-            found.remove();
-        }
+        self.by_key.remove(entry.key, number);
+        self.by_named.remove(entry.named, number);
     }
 
     /// The entries, oldest first.

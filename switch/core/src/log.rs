@@ -8,16 +8,16 @@
 //!
 //! ```text
 //! segment   header (128) · batch · batch · … · zeros
-//! batch     magic 8 · crc32c of the rest of the header 4 · crc32c of the facts 4 · version 4 · epoch 4 · position 8
+//! batch     magic 8 · crc32c of the rest of the header 4 · crc32c of the frames of the facts 4 · version 4 · epoch 4 · position 8
 //!           · durable_upto 8 · chain 8 · count of facts 4 · bytes of the batch 4 · fact · fact · …
-//! fact      length 2 · length inverted 2 · crc32c of position and bytes 4 · bytes · zeros up to a multiple of 8
+//! fact      length 2 · length inverted 2 · crc32c of the bytes, begun with the position 4 · bytes · zeros up to a multiple of 8
 //! ```
 //!
 //! Invariants:
 //! - Every fact and every batch starts at a multiple of 8. A batch lies in one segment: when less than
 //!   [`BATCH_BYTES_MAX`] remains, the next one starts the next segment.
 //! - Every one-bit flip of a batch is noticed: one checksum of its own for the header (the length among it),
-//!   one for the facts.
+//!   one for each fact, and one for the frames of the facts, their checksums among them.
 //! - `chain` is the checksum of the batch before ([`BatchView::checksum`]), across segments and epochs: what
 //!   a batch follows is part of it.
 //! - `durable_upto` is a position below which everything was synced before this batch was written. So a
@@ -39,7 +39,7 @@ pub use read::{
 pub use segment::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader, WRAPPED_KEY_BYTES};
 
 /// Version of the format of segments and batches. A reader refuses what it does not know.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Length of a batch's header in bytes.
 pub const BATCH_HEADER_BYTES: usize = 56;
@@ -134,6 +134,8 @@ pub struct Log {
     last: Lsn,
     /// Facts in the open batch.
     facts: usize,
+    /// Checksum of their frames.
+    frames_crc: u32,
     /// Length of the open batch with its header; `buffer` is as long, or still holds the batch taken last
     /// when `facts` is 0.
     length: usize,
@@ -175,6 +177,7 @@ impl Log {
             at: place_of_batch(start.at, start.segment_bytes),
             last: Lsn(0),
             facts: 0,
+            frames_crc: 0,
             length: BATCH_HEADER_BYTES,
             buffer: Vec::with_capacity(BATCH_BYTES_MAX),
         }
@@ -214,8 +217,7 @@ impl Log {
     /// faults of the switch after which the log can not be right.
     pub fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Lsn {
         if self.facts == 0 {
-            self.buffer.clear();
-            self.buffer.resize(BATCH_HEADER_BYTES, 0);
+            self.open();
         }
         let lsn = self.next();
         let frame = self.length;
@@ -242,10 +244,15 @@ impl Log {
     /// after all before it was synced: from then on rot in the last facts can not pass for a torn tail.
     pub fn seal_batch(&mut self, durable_upto: Lsn) -> Batch<'_> {
         if self.facts == 0 {
-            self.buffer.clear();
-            self.buffer.resize(BATCH_HEADER_BYTES, 0);
+            self.open();
         }
         self.seal(durable_upto)
+    }
+
+    fn open(&mut self) {
+        self.buffer.clear();
+        self.buffer.resize(BATCH_HEADER_BYTES, 0);
+        self.frames_crc = 0;
     }
 
     fn close_frame(&mut self, lsn: Lsn, frame: usize) {
@@ -257,6 +264,7 @@ impl Log {
         self.buffer[frame..frame + 2].copy_from_slice(&length.to_le_bytes());
         self.buffer[frame + 2..frame + 4].copy_from_slice(&(!length).to_le_bytes());
         self.buffer[frame + 4..body].copy_from_slice(&crc.to_le_bytes());
+        self.frames_crc = crc32c::crc32c_append(self.frames_crc, &self.buffer[frame..body]);
         let end = self.buffer.len();
         self.buffer.extend_from_slice(&[0; ALIGN][..end.next_multiple_of(ALIGN) - end]);
     }
@@ -273,9 +281,9 @@ impl Log {
 
     fn write_header(&mut self, durable_upto: Lsn) {
         let bytes = self.buffer.len() as u32;
-        let (header, body) = self.buffer.split_at_mut(BATCH_HEADER_BYTES);
+        let header = &mut self.buffer[..BATCH_HEADER_BYTES];
         header[..8].copy_from_slice(&BATCH_MAGIC);
-        header[12..16].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+        header[12..16].copy_from_slice(&self.frames_crc.to_le_bytes());
         header[16..20].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         header[20..24].copy_from_slice(&self.epoch.to_le_bytes());
         header[24..32].copy_from_slice(&self.at.0.to_le_bytes());
@@ -305,9 +313,9 @@ pub fn place_of_batch(after: Lsn, segment_bytes: u64) -> Lsn {
     Lsn(segment * segment_bytes + offset)
 }
 
-/// The checksum of a fact depends on its place, so that a fact read from a wrong place is noticed.
+/// The checksum of a fact begins with its place, so that a fact read from a wrong place is noticed.
 fn fact_crc(lsn: Lsn, bytes: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&lsn.0.to_le_bytes()), bytes)
+    crc32c::crc32c_append((lsn.0 ^ (lsn.0 >> 32)) as u32, bytes)
 }
 
 /// Both checksums of a sealed batch as one number.

@@ -5,18 +5,20 @@
 //! Invariants: `ticket.frame` gets only what an answer echoes, without card data; keys and contents are those of S-1 and S-5; nothing here changes state.
 //! Deliberately absent: field numbers (the dialect's), duplicates, positions, routes and stock (the gate's).
 
+mod naming;
+
 use crate::catalogue::{AccountRule, AccountSource, Catalogue, Product};
 use crate::code::Code;
 use crate::ids::Now;
-use crate::index::Hour;
 use crate::iso8583::{Build, Dialect, Role, Tag, Tags, Value, View};
-use crate::keyhash::{Digest, KeyHash};
+use crate::keyhash::KeyHash;
 use crate::money::Minor;
 use crate::operate::Blocked;
 use crate::reversal::Named;
 use crate::stamp;
 use crate::text::Text;
 use crate::ticket::Ticket;
+use naming::{Naming, Sender, digits, key, local, named, number};
 use std::sync::Arc;
 
 /// What a message wants of the gate.
@@ -317,9 +319,9 @@ fn reversal_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> 
     let amount = view.value(Role::Amount).and_then(|value| value.number()).unwrap_or_default();
     let original = fields.original(rules.keys).ok_or(Code::FORMAT)?;
     let mut contents = rules.keys.begin(0x81);
-    contents.add(&original.key.unwrap_or_default().to_be_bytes());
-    contents.add(&original.named.unwrap_or_default().to_be_bytes());
-    contents.add(&amount.to_be_bytes());
+    contents.add_fixed(&original.key.unwrap_or_default().to_be_bytes());
+    contents.add_fixed(&original.named.unwrap_or_default().to_be_bytes());
+    contents.add_fixed(&amount.to_be_bytes());
     Ok(Request {
         kind: Kind::Reversal,
         key,
@@ -472,135 +474,6 @@ impl Fields {
     }
 }
 
-/// Who sent a message: the part that both keys share.
-struct Sender {
-    network: Text<11>,
-    terminal: Text<8>,
-    merchant: Text<15>,
-}
-
-impl Sender {
-    fn of(view: &View<'_>) -> Option<Self> {
-        Some(Self {
-            network: view.value(Role::Network)?.text()?,
-            terminal: view.value(Role::Terminal)?.text::<8>()?.trimmed(),
-            merchant: view.value(Role::Merchant)?.text::<15>()?.trimmed(),
-        })
-    }
-
-    fn begin(&self, class: u8, stan_digits: &[u8; 6], keys: &KeyHash) -> Digest {
-        let mut shared = keys.begin(class);
-        let place = [self.network.as_bytes(), self.merchant.as_bytes(), self.terminal.as_bytes()];
-        place.iter().for_each(|part| shared.add(part));
-        shared.add(stan_digits);
-        shared
-    }
-}
-
-fn key(mut shared: Digest, local: &[u8; 10]) -> u128 {
-    shared.add(local);
-    Hour::of_local(local).put_in(shared.end())
-}
-
-fn named(mut shared: Digest, transmission: &[u8; 10]) -> u128 {
-    shared.add(b"DE7");
-    shared.add(transmission);
-    Hour::of_transmission(transmission).put_in(shared.end())
-}
-
-/// DE12 and DE13 digits: hhmmssMMDD.
-fn local(view: &View<'_>) -> Option<[u8; 10]> {
-    let time: [u8; 6] = digits(view, Role::LocalTime)?;
-    let date: [u8; 4] = digits(view, Role::LocalDate)?;
-    let mut local = [0; 10];
-    local[..6].copy_from_slice(&time);
-    local[6..].copy_from_slice(&date);
-    Some(local)
-}
-
-/// What a reversal or an inquiry says of itself and of its original.
-struct Naming {
-    sender: Sender,
-    stan: u32,
-    stan_digits: [u8; 6],
-    transmission: Option<[u8; 10]>,
-    local: Option<[u8; 10]>,
-    /// DE90.
-    original: Option<[u8; 42]>,
-}
-
-impl Naming {
-    /// `None` where something that names it is missing or is not of its form.
-    fn of(view: &View<'_>) -> Option<Self> {
-        let original = match view.value(Role::Original) {
-            Some(value) => Some(<[u8; 42]>::try_from(value.text::<42>()?.as_bytes()).ok()?),
-            None => None,
-        };
-        Some(Self {
-            sender: Sender::of(view)?,
-            stan: view.value(Role::Stan)?.number()? as u32,
-            stan_digits: digits(view, Role::Stan)?,
-            transmission: digits(view, Role::TransmissionTime),
-            local: local(view),
-            original,
-        })
-    }
-
-    /// Its own keys. What it does not have takes no part.
-    fn own_keys(&self, class: u8, keys: &KeyHash) -> (u128, u128) {
-        let shared = self.sender.begin(class, &self.stan_digits, keys);
-        let transmission = self.transmission.unwrap_or_default();
-        let local = self.local.unwrap_or(transmission);
-        (key(shared.clone(), &local), named(shared, &transmission))
-    }
-
-    /// What it names: by DE90, or by the original's own STAN and times where it has no DE90 (S-5). `None` where that names nothing.
-    fn original(&self, keys: &KeyHash) -> Option<Named> {
-        let (class, stan, transmission) = match &self.original {
-            Some(original) => {
-                let transmission: [u8; 10] = original[10..20].try_into().ok()?;
-                let given = transmission != [b'0'; 10];
-                (
-                    original[1].wrapping_sub(b'0'),
-                    original[4..10].try_into().ok()?,
-                    given.then_some(transmission),
-                )
-            }
-            // Where it has the original's local time its transmission time is its own, and changes with each repeat of it.
-            None => (2, self.stan_digits, self.transmission.filter(|_| self.local.is_none())),
-        };
-        let shared = self.sender.begin(class, &stan, keys);
-        let by = Named {
-            key: self.local.map(|local| key(shared.clone(), &local)),
-            named: transmission.map(|transmission| named(shared, &transmission)),
-        };
-        (by.key.is_some() || by.named.is_some()).then_some(by)
-    }
-
-    /// The values that a request of either kind has from its message.
-    fn request(&self, view: &View<'_>) -> Request {
-        Request {
-            stan: self.stan,
-            transmission: self.transmission.unwrap_or_default(),
-            local: self.local.unwrap_or_default(),
-            rrn: view.value(Role::Rrn).and_then(|value| value.text()).unwrap_or_default(),
-            pan_echoed: view.has(Role::Pan),
-            ..Request::default()
-        }
-    }
-}
-
-fn digits<const N: usize>(view: &View<'_>, role: Role) -> Option<[u8; N]> {
-    view.value(role)?.text::<N>()?.as_bytes().try_into().ok()
-}
-
-/// The number that a STAN's digits are.
-fn number(digits: &[u8; 6]) -> Option<u32> {
-    digits
-        .iter()
-        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
-}
-
 /// The card number, from DE2 or from the track; the rest of the track is dropped.
 fn read_pan(view: &View<'_>, ticket: &mut Ticket) {
     ticket.pan.clear();
@@ -619,7 +492,7 @@ fn contents(view: &View<'_>, fields: &Fields, tags: Tags<'_>, pan: &[u8], keys: 
     let mut digest = keys.begin(0x80);
     digest.add(pan);
     for number in [u64::from(fields.processing), fields.amount, u64::from(fields.currency)] {
-        digest.add(&number.to_be_bytes());
+        digest.add_fixed(&number.to_be_bytes());
     }
     for (name, value) in tags {
         if view.dialect().tag_meaning(name) == Some(Tag::ThirdParty) {
@@ -628,7 +501,7 @@ fn contents(view: &View<'_>, fields: &Fields, tags: Tags<'_>, pan: &[u8], keys: 
         // In its canonical form, so that a repeat through a conduit of another dialect is one.
         let text = if value.lies_canonical() { None } else { value.text::<200>() };
         let canonical = text.as_ref().map_or(value.raw(), Text::as_bytes);
-        digest.add(&name);
+        digest.add_fixed(&name);
         digest.add(canonical);
     }
     digest.end() as u64

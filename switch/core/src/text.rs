@@ -36,6 +36,11 @@ impl<const N: usize> Text<N> {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// The text's bytes and zeros behind them.
+    pub fn padded(&self) -> &[u8; N] {
+        &self.bytes
+    }
+
     /// The text as a string, without loss.
     pub fn as_str(&self) -> &str {
         // The constructor admits ASCII only, so the fallback is never taken.

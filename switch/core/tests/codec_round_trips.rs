@@ -194,6 +194,29 @@ proptest! {
     }
 
     #[test]
+    fn elements_that_are_echoed_at_once_are_those_echoed_one_by_one(
+        (index, elements) in legal_message(),
+        roles in subsequence(Role::ALL, 1..6),
+    ) {
+        let dialect = &shipped()[index];
+        let message = build(dialect, &elements);
+        let view = dialect.view(&message).unwrap();
+        // Beside everything of the message, a run of neighbours: what roles alone seldom are.
+        let neighbours: Vec<Role> = view.numbers().filter_map(|de| dialect.role(de)).skip(index).take(3).collect();
+        for roles in [&roles, &neighbours] {
+            let (mut at_once, mut one_by_one) = (Vec::new(), Vec::new());
+            let mut building = Build::again(&view, &mut at_once);
+            building.echo_all(&view, roles);
+            let at_once_ended = building.finish();
+            let mut building = Build::again(&view, &mut one_by_one);
+            roles.iter().for_each(|role| { building.echo(&view, *role); });
+            let one_by_one_ended = building.finish();
+            prop_assert_eq!(at_once_ended, one_by_one_ended);
+            prop_assert_eq!(at_once, one_by_one);
+        }
+    }
+
+    #[test]
     fn a_message_moves_between_dialects_unaltered((index, elements) in legal_message()) {
         let dialects = shipped();
         let from = &dialects[index];

@@ -7,6 +7,8 @@
 //! - A file with the name of a segment has its full length, in zeros that were synced, before the log enters
 //!   it: a sync while the log runs has no lengths and no blocks of the file to write.
 //! - Segments are entered in the order of their numbers, without gaps.
+//! - A segment that the log has left is let go from the system's memory before the next is made: the journal takes no more memory than is prepared and written
+//!   now, and what is prepared takes the memory that was let go, which is far cheaper than memory that nobody has used for long. Who reads old facts reads the disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -17,6 +19,7 @@ use std::task::Waker;
 
 use atomic_waker::AtomicWaker;
 use crossbeam::queue::ArrayQueue;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::error::{JournalError, io_error};
 use super::folder::Folder;
@@ -64,6 +67,8 @@ pub struct SegmentMaker {
     prepared_min: usize,
     /// Number of the next segment.
     next: u64,
+    /// Number of the first segment that may still be in memory though the log has left it.
+    warm: u64,
     zeros: Vec<u8>,
 }
 
@@ -75,7 +80,8 @@ impl SegmentMaker {
         prepared_min: usize,
         next: u64,
     ) -> SegmentMaker {
-        SegmentMaker { folder, stock, segment_bytes, prepared_min, next, zeros: vec![0; ZEROS_BYTES] }
+        let warm = next.saturating_sub(1);
+        SegmentMaker { folder, stock, segment_bytes, prepared_min, next, warm, zeros: vec![0; ZEROS_BYTES] }
     }
 
     /// Makes one segment if fewer than `prepared_min` are prepared, and says whether it made one. To be
@@ -112,6 +118,7 @@ impl SegmentMaker {
     }
 
     pub(super) fn make(&mut self) -> Result<(), JournalError> {
+        self.let_go();
         let making = self.folder.making_path(self.next);
         let path = self.folder.segment_path(self.next);
         let made = self.prewrite(&making).map_err(io_error("prepare", &path)).and_then(|file| {
@@ -131,6 +138,19 @@ impl SegmentMaker {
                 Err(error)
             }
         }
+    }
+
+    /// Lets the segments that the log has left go from the system's memory. What is not synced yet stays there, and so does all of it where the system does not know
+    /// of such advice: that costs memory and nothing else.
+    fn let_go(&mut self) {
+        let first_prepared = self.next - self.stock.prepared() as u64;
+        let current = first_prepared.saturating_sub(1);
+        for number in self.warm..current {
+            if let Ok(file) = File::open(self.folder.segment_path(number)) {
+                let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+            }
+        }
+        self.warm = self.warm.max(current);
     }
 
     fn push(&mut self, file: File, path: PathBuf) {

@@ -4,11 +4,10 @@
 //! Invariants: an entry packs to `ENTRY_BYTES`, whatever it holds; entries keep their numbers, which open flights name.
 //! Deliberately absent: the tables. They follow from the entries, and are made again.
 
-use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, RunMark, Runs, SHARDS, Standing, shard};
+use super::table::{Sorted, Table};
+use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, RunMark, Runs, Standing};
 use crate::log::Lsn;
 use crate::pack::{self, Pack, Unpack, Unreadable};
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -169,41 +168,21 @@ impl Refill {
 
     /// The index.
     pub fn end(mut self) -> Index {
-        let mut sorted = vec![Vec::new(); SHARDS];
-        self.index.by_key = self.tables(&mut sorted, |entry| entry.key);
-        self.index.by_named = self.tables(&mut sorted, |entry| entry.named);
+        let mut sorted = Sorted::default();
+        self.index.by_key = self.table(&mut sorted, |entry| entry.key);
+        self.index.by_named = self.table(&mut sorted, |entry| entry.named);
         self.index
     }
 
-    /// The tables of one key. Of entries under the same one the newest is found.
-    fn tables(
-        &self,
-        sorted: &mut [Vec<(u64, EntryNo)>],
-        key: impl Fn(&Entry) -> u128,
-    ) -> Vec<HashTable<EntryNo>> {
-        sorted.iter_mut().for_each(Vec::clear);
+    /// The table of one key. Of entries under the same one the newest is found.
+    fn table(&self, sorted: &mut Sorted, key: impl Fn(&Entry) -> u128) -> Table {
+        sorted.clear();
         for (place, entry) in self.index.iter().enumerate() {
-            let key = key(entry);
-            sorted[shard(key)].push((key as u64, self.index.first.wrapping_add(place as u32)));
+            sorted.push(key(entry), self.index.first.wrapping_add(place as u32));
         }
-        sorted.iter().map(|of_shard| self.table(of_shard, &key)).collect()
-    }
-
-    fn table(&self, of_shard: &[(u64, EntryNo)], key: impl Fn(&Entry) -> u128) -> HashTable<EntryNo> {
-        // With room for a quarter more: what comes soon after a start does not make every table grow at once.
-        let mut table = HashTable::with_capacity(of_shard.len() + of_shard.len() / 4);
-        let key_of = |number: EntryNo| self.index.entry(number).map_or(0, &key);
-        for (hash, number) in of_shard {
-            // Entries are looked at only where a few bits of the hash agree: they lie far from each other.
-            let same = |known: &EntryNo| key_of(*known) == key_of(*number);
-            match table.entry(*hash, same, |known| key_of(*known) as u64) {
-                Slot::Occupied(mut older) => *older.get_mut() = *number,
-                Slot::Vacant(free) => {
-                    free.insert(*number);
-                }
-            }
-        }
-        table
+        // Entries are looked at only where the bits that they lie by agree: they lie far from each other.
+        let key_of = |number: EntryNo| self.index.entry(number).map(&key);
+        Table::filled(sorted, |one, other| key_of(one) == key_of(other))
     }
 }
 

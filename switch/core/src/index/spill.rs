@@ -10,8 +10,8 @@ use super::runs::Run;
 use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, Standing};
 use crate::log::Lsn;
 
-/// What an entry takes in memory, its places in both tables among it: a place is five bytes, and a table is between seven sixteenths and seven eighths full.
-pub const ENTRY_MEMORY_BYTES: usize = size_of::<Entry>() + 24;
+/// What an entry takes in memory, its places in both tables among it: a place is nine bytes, and a table is between seven sixteenths and seven eighths full.
+pub const ENTRY_MEMORY_BYTES: usize = size_of::<Entry>() + 42;
 /// What a further second key takes: a place in a table, which is as full as those, and one in the order in which they came.
 const SEEN_MEMORY_BYTES: usize = 128;
 

@@ -12,7 +12,7 @@ use super::mti::Mti;
 use super::role::{Role, Tag};
 use super::tags::{self, TAG_CHARACTERS, TAG_HEADER, TAG_VALUE_MAX};
 use super::value::Value;
-use super::view::{View, place_of, take_element};
+use super::view::{Run, View, place_of, take_element};
 
 const BITMAP_COUNT: usize = 3;
 const BITMAP_BYTES: usize = 8;
@@ -130,6 +130,27 @@ impl<'d, 'o> Build<'d, 'o> {
             self.fail(Some(de), None, rule);
         }
         self
+    }
+
+    /// As [`Build::echo`] of each role in turn. Those that the message has all, one behind the other, are taken over at once.
+    pub fn echo_all(&mut self, view: &View<'_>, roles: &[Role]) -> &mut Self {
+        let run = std::ptr::eq(self.dialect, view.dialect()).then(|| view.run(roles)).flatten();
+        match run.filter(|run| self.takes_run(run)) {
+            Some(run) => {
+                self.out.extend_from_slice(run.bytes);
+                self.last = run.last;
+                self.present[0] |= run.bits;
+            }
+            None => roles.iter().for_each(|role| {
+                self.echo(view, *role);
+            }),
+        }
+        self
+    }
+
+    /// Whether the elements of a run can be put as they are behind what was put.
+    fn takes_run(&self, run: &Run<'_>) -> bool {
+        self.error.is_none() && matches!(self.open, Open::Nothing) && self.last < run.first
     }
 
     fn echo_anew(&mut self, view: &View<'_>, role: Role) -> &mut Self {

@@ -78,6 +78,15 @@ impl<'a> Value<'a> {
         Text::new(ascii)
     }
 
+    /// The characters of a value of so many; `None` when it has more or less, or is no characters but bytes (`b`).
+    #[inline]
+    pub fn characters<const N: usize>(&self) -> Option<[u8; N]> {
+        if self.encoding == Encoding::Ascii {
+            return self.bytes.try_into().ok();
+        }
+        (self.len() == N && !self.is_binary()).then(|| std::array::from_fn(|index| self.character(index)))
+    }
+
     /// Appends the canonical form: ASCII characters, `b` as its bytes.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         match self.encoding {

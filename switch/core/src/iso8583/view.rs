@@ -49,6 +49,15 @@ impl fmt::Debug for Layout {
     }
 }
 
+/// Elements of the first bitmap that lie one behind the other.
+pub(super) struct Run<'a> {
+    pub(super) first: u8,
+    pub(super) last: u8,
+    /// The bits of all.
+    pub(super) bits: u64,
+    pub(super) bytes: &'a [u8],
+}
+
 /// A fault met at an element. `next` is where the element after it begins, when the fault leaves that known.
 struct Fault {
     offset: usize,
@@ -287,14 +296,42 @@ impl<'a> View<'a> {
         if !self.has_element(de) {
             return None;
         }
+        let begin = usize::from(self.starts[usize::from(de)]) - self.dialect.field(de)?.prefix.width();
+        self.message.get(begin..self.end(de)?)
+    }
+
+    /// Where an element that the message has ends.
+    #[inline]
+    fn end(&self, de: u8) -> Option<usize> {
         let field = self.dialect.field(de)?;
         let start = usize::from(self.starts[usize::from(de)]);
-        let begin = start - field.prefix.width();
         let units = match field.is_fixed() {
             true => usize::from(field.units_max),
-            false => field.prefix.read(self.message.get(begin..start)?)?,
+            false => field.prefix.read(self.message.get(start - field.prefix.width()..start)?)?,
         };
-        self.message.get(begin..start + field.encoding.bytes(units))
+        Some(start + field.encoding.bytes(units))
+    }
+
+    /// The bytes of the elements with these roles, where the message has them all, one behind the other: the first, the last, and their bits in the first bitmap.
+    #[inline]
+    pub(super) fn run(&self, roles: &[Role]) -> Option<Run<'a>> {
+        let mut bits = 0_u64;
+        for role in roles {
+            let (0, bit) = place_of(self.dialect.de(*role)?) else { return None };
+            bits |= 1 << 63 >> bit;
+        }
+        if bits == 0 {
+            return None;
+        }
+        let (first, last) = (bits.leading_zeros(), 63 - bits.trailing_zeros());
+        let between = (u64::MAX >> first) & (u64::MAX << (63 - last));
+        if self.present[0] & between != bits {
+            return None;
+        }
+        let (first, last) = (first as u8 + 1, last as u8 + 1);
+        let begin = usize::from(self.starts[usize::from(first)]) - self.dialect.field(first)?.prefix.width();
+        let end = self.end(last)?;
+        Some(Run { first, last, bits, bytes: self.message.get(begin..end)? })
     }
 
     /// Every element, in ascending order.

@@ -113,18 +113,14 @@ pub fn read_batch(bytes: &[u8], expect: Expect) -> Result<BatchView<'_>, BatchEr
     }
     let body = read_body(bytes, header)?;
     let facts = u32_at(header, 48) as usize;
-    let view = BatchView {
+    Ok(BatchView {
         at: expect.at,
         end: expect.at.plus(BATCH_HEADER_BYTES + body.len()),
         facts,
         durable_upto: Lsn(u64_at(header, 32)),
         checksum: checksum_of(header),
         body,
-    };
-    if !fills(body, facts) {
-        return Err(BatchError::Frames);
-    }
-    Ok(view)
+    })
 }
 
 /// What a batch says for itself, whatever comes before it: to look behind damage.
@@ -252,20 +248,26 @@ fn read_body<'a>(bytes: &'a [u8], header: &[u8]) -> Result<&'a [u8], BatchError>
         return Err(BatchError::Length);
     }
     let body = bytes.get(BATCH_HEADER_BYTES..length).ok_or(BatchError::Length)?;
-    if crc32c::crc32c(body) != u32_at(header, 12) {
-        return Err(BatchError::Body);
-    }
+    check_facts(body, Lsn(u64_at(header, 24)).plus(BATCH_HEADER_BYTES), header)?;
     Ok(body)
 }
 
-/// Whether so many facts fill the body to its last byte.
-fn fills(body: &[u8], facts: usize) -> bool {
-    let mut at = 0;
-    for _ in 0..facts {
-        let Some(length) = body.get(at..).and_then(|rest| frame_length(rest).ok()) else {
-            return false;
-        };
-        at += (FRAME_BYTES + length).next_multiple_of(ALIGN);
+/// Whether every fact fits its frame, the frames their checksum in the header, and their count what it says.
+fn check_facts(body: &[u8], mut at: Lsn, header: &[u8]) -> Result<(), BatchError> {
+    let (mut rest, mut frames, mut count) = (body, 0, 0);
+    while !rest.is_empty() {
+        let fact = read_fact(rest, at).map_err(|_| BatchError::Body)?;
+        let end = FRAME_BYTES + fact.len();
+        let whole = end.next_multiple_of(ALIGN);
+        let filling = rest.get(end..whole).ok_or(BatchError::Body)?;
+        if filling.iter().any(|byte| *byte != 0) {
+            return Err(BatchError::Body);
+        }
+        frames = crc32c::crc32c_append(frames, &rest[..FRAME_BYTES]);
+        (rest, at, count) = (&rest[whole..], at.plus(whole), count + 1);
     }
-    at == body.len()
+    if frames != u32_at(header, 12) {
+        return Err(BatchError::Body);
+    }
+    if count != u32_at(header, 48) { Err(BatchError::Frames) } else { Ok(()) }
 }
