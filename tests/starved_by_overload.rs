@@ -6,9 +6,9 @@
 //!
 //! Where the machine is what bounds, the load must not take from the switch what it is measured by. So the switch has one processor, and the load, the suppliers and the
 //! till have another; the suppliers answer at once and keep no record. A machine with one processor shows nothing, and is passed over. In a release build the switch
-//! uses its processor up, while load and suppliers use about a third of theirs; the long form prints both.
+//! uses its processor up, while load and suppliers use about a third of theirs; both are printed.
 //!
-//! Runs about fifteen seconds. `OVERLOAD_SECONDS=30 cargo test --release -p switchyard --test starved_by_overload -- --nocapture` is the long form: figures, and tighter bounds.
+//! Runs about twenty seconds. `OVERLOAD_SECONDS=30 cargo test --release -p switchyard --test starved_by_overload -- --nocapture` is the long form: figures, and tighter bounds.
 
 mod support;
 
@@ -28,7 +28,7 @@ use switchyard_loadtest::report::Report;
 use switchyard_loadtest::supplier::{Mode, SupplierHost};
 
 /// Seconds that each load is measured, in the short form.
-const SECONDS: f64 = 3.0;
+const SECONDS: f64 = 2.0;
 /// Connections of the load.
 const CONNECTIONS: u32 = 16;
 /// How much more is asked for than can be done.
@@ -43,7 +43,14 @@ static ALONE: Mutex<()> = Mutex::new(());
 fn offer(switch: &Switch, pace: Pace, seconds: f64, seed: u64) -> Report {
     let load = top_ups(switch.address("plain"), CONNECTIONS, pace, seconds, seed);
     let watch = Some(switch.pid());
-    run(Load { in_flight_max: HELD_MAX, patience_ms: PATIENCE_MS, drain_ms: 10_000, watch, ..load })
+    run(Load {
+        warm_up_ms: 500,
+        in_flight_max: HELD_MAX,
+        patience_ms: PATIENCE_MS,
+        drain_ms: 10_000,
+        watch,
+        ..load
+    })
 }
 
 /// A till that reverses what it has just sold, on a connection of its own.
@@ -82,8 +89,19 @@ impl Till {
     }
 }
 
-/// `in_flight`: so many requests on each of [`CONNECTIONS`] are what can be done at a time.
-fn overload(name: &str, switch: Switch, in_flight: usize) {
+/// Approvals in time, a second.
+fn in_a_second(report: &Report) -> f64 {
+    report.goodput
+}
+
+/// The same for each second of a processor that the switch got: others on the machine take theirs at one time more than at another.
+fn in_a_second_of_processor(report: &Report) -> f64 {
+    let cpu_s = report.process.map_or(0.0, |process| process.cpu_s);
+    report.goodput * report.seconds / cpu_s
+}
+
+/// `in_flight`: so many requests on each of [`CONNECTIONS`] are what can be done at a time; `done` is what is compared.
+fn overload(name: &str, switch: Switch, in_flight: usize, done: fn(&Report) -> f64) {
     let long = std::env::var("OVERLOAD_SECONDS").ok();
     let seconds = long.as_ref().map_or(SECONDS, |text| text.parse().expect("OVERLOAD_SECONDS: seconds"));
     let capacity = offer(&switch, Pace::Closed { in_flight }, seconds, 1);
@@ -95,13 +113,14 @@ fn overload(name: &str, switch: Switch, in_flight: usize) {
     let flooded = offer(&switch, Pace::Open { per_second }, seconds, 3);
     let (memory, own_cpu_s) = ([memory, switch.memory()], own_cpu_s() - before);
     let waits = till.end();
-    let ratio = flooded.goodput / capacity.goodput;
+    let ratio = done(&flooded) / done(&capacity);
     print(name, [&capacity, &flooded], &waits, own_cpu_s, memory);
+    println!("  compared: {:.0} %", 100.0 * ratio);
     assert!(waits.len() >= 3, "only {} reversals", waits.len());
     assert_eq!((flooded.errors.lost, flooded.errors.unanswered), (0, 0), "{flooded}");
     // Short loads on a busy machine tell less.
     let (goodput_min, memory_max) = if long.is_some() { (0.8, 1.1) } else { (0.5, 1.5) };
-    assert!(ratio >= goodput_min, "{:.0} of {:.0} a second", flooded.goodput, capacity.goodput);
+    assert!(ratio >= goodput_min, "{:.0} % of what can be done", 100.0 * ratio);
     assert!(memory[1] as f64 <= memory_max * memory[0] as f64, "memory grows: {memory:?}");
     switch.end();
 }
@@ -162,7 +181,7 @@ fn a_supplier_at_its_window_goes_on_at_its_pace() {
     let slow = |host| SupplierHost { latency_ms: 50, ..host };
     let switch = Switch::start_with(folder.path(), &[&[window][..], &CHANGES].concat(), slow);
     // 56 sales: the window less the eighth that is kept, and what the till may hold.
-    overload("a supplier's window", switch, 3);
+    overload("a supplier's window", switch, 3, in_a_second);
 }
 
 /// The machine is what bounds: what cannot be taken is not read.
@@ -184,7 +203,7 @@ fn a_switch_at_its_limit_goes_on_at_its_pace() {
         let thread = thread.expect("a thread").file_name();
         keep_to(thread.to_string_lossy().parse().expect("a number"), first);
     }
-    overload("the machine", switch, 32);
+    overload("the machine", switch, 32, in_a_second_of_processor);
 }
 
 /// Keeps a thread to one processor; 0 is the one that asks.

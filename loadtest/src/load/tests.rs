@@ -252,7 +252,7 @@ fn a_rate_beyond_the_keys_of_its_terminals_is_refused() {
     load.profile.terminals.truncate(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
-    let mut refused = |load: Load| {
+    let refused = |load: Load| {
         runtime.block_on(run(load, CancellationToken::new(), Arc::default())).expect_err("no switch")
     };
     assert!(matches!(refused(load.clone()), LoadError::Keys { terminals: 1, keys: 499_999, .. }));
