@@ -400,6 +400,7 @@ impl Gate {
     /// Answers without a fact: nothing was performed, nothing is stored (S-2).
     fn refuse(&mut self, now: Now, mut ticket: Box<Ticket>, code: Code) {
         self.counters.refused += 1;
+        ticket.refused = true;
         let outcome = self.bare_outcome(now, &ticket, code);
         answer_with(&mut ticket, &outcome);
         self.releases.now(ticket);
