@@ -8,6 +8,7 @@
 use super::counters::Closed;
 use super::desk::Desk;
 use super::input::{FRAME_OVERHEAD_BYTES, Input, READ_BYTES_MAX};
+use super::pressure;
 use super::shared::{Credit, Outbox, Shared};
 use crate::clock::Alarm;
 use crate::door::Seat;
@@ -96,7 +97,7 @@ impl Connection {
 
     /// One turn; an error ends the connection at once.
     fn turn(&mut self, cx: &mut Context<'_>, instant: Instant) -> Result<(), Closed> {
-        self.desk.begin_turn();
+        self.desk.begin_turn(instant);
         loop {
             self.desk.take_answers(&self.outbox, instant);
             self.write(cx, instant)?;
@@ -115,7 +116,7 @@ impl Connection {
             let was_full = !self.desk.has_room();
             // Only refusals and network management are written here; they are few.
             self.write(cx, instant)?;
-            if (was_full && self.desk.has_room()) || self.desk.goes_on() {
+            if (was_full && self.desk.has_room()) || self.desk.has_refused_enough() {
                 cx.waker().wake_by_ref();
             }
         }
@@ -270,7 +271,10 @@ impl Connection {
         ];
         match due.into_iter().flatten().min_by_key(|(at, _)| *at) {
             Some((at, why)) if now >= at => Err(why),
-            earliest => Ok(earliest.map(|(at, _)| at).into_iter().chain(self.echo_due()).min()),
+            earliest => {
+                let looks = (serving && self.desk.is_restrained()).then(|| now + pressure::LOOK);
+                Ok(earliest.map(|(at, _)| at).into_iter().chain(self.echo_due()).chain(looks).min())
+            }
         }
     }
 

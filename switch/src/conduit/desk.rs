@@ -89,9 +89,9 @@ impl Desk {
     }
 
     /// A turn begins.
-    pub(super) fn begin_turn(&mut self) {
+    pub(super) fn begin_turn(&mut self, instant: Instant) {
         self.refused = 0;
-        self.restraint.begin_turn();
+        self.restraint.begin_turn(self.shared.pressure.borrow_mut().is_full(instant));
         self.follow_reload();
     }
 
@@ -100,9 +100,9 @@ impl Desk {
         self.refused >= REFUSALS_A_TURN_MAX
     }
 
-    /// Whether it goes on in the next turn, without anything that would wake it.
-    pub(super) fn goes_on(&self) -> bool {
-        self.has_refused_enough() || self.restraint.holds()
+    /// Whether sales wait until answers come, or the pressure on the yard ends.
+    pub(super) fn is_restrained(&self) -> bool {
+        self.restraint.holds(self.open)
     }
 
     /// What may be admitted now. Refusals need room for their response, so there is none without.
@@ -111,7 +111,7 @@ impl Desk {
             return Credit::None;
         }
         let window = Credit::of(self.open, self.shared.settings.window_requests);
-        let restraint = if self.restraint.holds() { Credit::Reserve } else { Credit::Any };
+        let restraint = if self.is_restrained() { Credit::Reserve } else { Credit::Any };
         window.min(restraint).min(self.shared.pool.borrow().credit())
     }
 

@@ -10,6 +10,7 @@ mod connection;
 mod counters;
 mod desk;
 mod input;
+mod pressure;
 mod restraint;
 mod shared;
 
@@ -29,6 +30,7 @@ use crate::ring::{Ring, Turn};
 use crate::settings::ConduitSettings;
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use connection::Connection;
+use pressure::Pressure;
 use shared::{Outbox, Pool, Shared, Snapshot};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -43,6 +45,7 @@ use switchyard_core::seal::Keyring;
 use switchyard_core::secret::Secret;
 use switchyard_core::ticket::{Place, Ticket};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::debug;
 
 /// Answers handed to connections in a turn; then the others on the thread have theirs.
@@ -122,6 +125,7 @@ impl Conduit {
             counters: parts.counters,
             clock: parts.clock,
             pool: RefCell::new(Pool::new(parts.tickets)),
+            pressure: RefCell::new(Pressure::new(Instant::now())),
             spares: RefCell::default(),
             snapshot: RefCell::new(snapshot),
             secret: RefCell::new(Secret::new()),

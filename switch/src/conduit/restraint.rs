@@ -1,34 +1,40 @@
-//! How many sales a connection may have taken in a turn while the gate refuses what it sends.
+//! How many sales a connection may have taken, while the yard is full and the gate refuses what it sends.
 //!
-//! Owns: `Restraint`, one number a connection: what its refusals have cost and its other answers have paid back.
-//! Invariants: in the long run refusals are at most a tenth of what else is done for a connection, and a few in each of its turns in which nothing
-//! is done; who is not refused is not restrained. Under overload work goes into sales that can be done, and the others wait unread.
-//! Deliberately absent: what is refused (`gate`), windows and credits (`shared`), and refusals of the conduit's own (`desk`).
+//! Owns: `Restraint`, what a connection's refusals have cost and its other answers have paid back.
+//! Invariants: under pressure, in the long run, refusals are at most a tenth of what else is done for a connection; where nothing else is done, a few at a time; without
+//! pressure nobody is restrained, so a supplier that refuses everything stands in nobody's way. Under overload work goes into sales that can be done, and the others
+//! wait unread.
+//! Deliberately absent: what is refused (`gate`), pressure itself, windows and credits (`shared`), and refusals of the conduit's own (`desk`).
 
 /// What a refusal costs; any other answer pays back one.
 const COST: u32 = 10;
-/// What is paid back in a turn without an answer but refusals, so that a connection on which everything is refused goes on.
-const RELIEF: u32 = 4 * COST;
+/// Sales that are taken while nothing of the connection is open, whatever its refusals have cost.
+const RELIEF: u32 = 4;
 /// Where nothing more is taken: a turn's messages, all of them refused.
 const DEBT_MAX: u32 = super::desk::TURN_MESSAGES * COST;
 
 /// The restraint of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Restraint {
+    /// Whether the yard is full.
+    full: bool,
     debt: u32,
-    /// Sales taken in this turn.
+    /// Sales taken since the last answers.
     taken: u32,
-    /// Whether something else than a refusal was answered in this turn.
-    served: bool,
+    /// Whether answers came since.
+    answered: bool,
 }
 
 impl Restraint {
-    /// A turn begins, and the one before has ended.
-    pub(super) fn begin_turn(&mut self) {
-        if !self.served {
-            self.debt = self.debt.saturating_sub(RELIEF);
+    /// A turn begins.
+    pub(super) fn begin_turn(&mut self, full: bool) {
+        if !full {
+            self.debt = 0;
         }
-        (self.taken, self.served) = (0, false);
+        self.full = full;
+        if std::mem::take(&mut self.answered) {
+            self.taken = 0;
+        }
     }
 
     /// A sale was handed to the gate.
@@ -39,12 +45,13 @@ impl Restraint {
     /// An answer came back.
     pub(super) fn answered(&mut self, refused: bool) {
         self.debt = if refused { self.debt + COST } else { self.debt.saturating_sub(1) };
-        self.served |= !refused;
+        self.answered = true;
     }
 
-    /// Whether no further sale may be taken in this turn; there may be one in a later turn, whatever is answered until then.
-    pub(super) fn holds(&self) -> bool {
-        self.taken >= DEBT_MAX.saturating_sub(self.debt) / COST
+    /// Whether no further sale may be taken until answers come, or the pressure ends; `open`: requests of the connection that are not answered.
+    pub(super) fn holds(&self, open: u32) -> bool {
+        let relief = if open == 0 { RELIEF } else { 0 };
+        self.full && self.taken >= (DEBT_MAX.saturating_sub(self.debt) / COST).max(relief)
     }
 }
 
@@ -52,12 +59,12 @@ impl Restraint {
 mod tests {
     use super::*;
 
-    /// Turns in which as many sales come as are let in: `full` are under way at most, the others refused in the next turn, and `done` end in each.
+    /// Turns in which as many sales come as are let in: `full` are under way at most, the others refused in the next turn, and `done` end in each. What ended, and what was
+    /// refused, in the second half.
     fn turns(count: u32, full: u32, done: u32) -> (u32, u32) {
         let mut restraint = Restraint::default();
         let (mut under_way, mut refused, mut ended, mut refusals) = (0u32, 0, 0, 0);
         for turn in 0..count {
-            restraint.begin_turn();
             let ending = done.min(under_way);
             (0..refused).for_each(|_| restraint.answered(true));
             (0..ending).for_each(|_| restraint.answered(false));
@@ -68,9 +75,13 @@ mod tests {
                 refusals += refused;
             }
             refused = 0;
-            while !restraint.holds() && under_way + refused < 512 {
-                restraint.take();
-                if under_way < full { under_way += 1 } else { refused += 1 }
+            // A turn in which nothing is answered lets nothing more in.
+            for _ in 0..2 {
+                restraint.begin_turn(true);
+                while !restraint.holds(under_way + refused) && under_way + refused < 512 {
+                    restraint.take();
+                    if under_way < full { under_way += 1 } else { refused += 1 }
+                }
             }
         }
         (ended, refusals)
@@ -86,18 +97,31 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_everything_gets_a_few_answers_in_each_turn() {
+    fn who_is_refused_everything_gets_a_few_answers_at_a_time() {
         let (ended, refusals) = turns(4_000, 0, 0);
-        assert_eq!((ended, refusals), (0, 2_000 * RELIEF / COST));
+        assert_eq!((ended, refusals), (0, 2_000 * RELIEF));
+    }
+
+    #[test]
+    fn without_pressure_nobody_is_restrained() {
+        let mut restraint = Restraint::default();
+        for _ in 0..100 {
+            restraint.begin_turn(false);
+            for _ in 0..512 {
+                assert!(!restraint.holds(1));
+                restraint.take();
+                restraint.answered(true);
+            }
+        }
     }
 
     #[test]
     fn who_is_not_refused_is_not_restrained() {
         let mut restraint = Restraint::default();
         for _ in 0..100 {
-            restraint.begin_turn();
+            restraint.begin_turn(true);
             (1..512).for_each(|_| restraint.take());
-            assert!(!restraint.holds());
+            assert!(!restraint.holds(511));
             (1..512).for_each(|_| restraint.answered(false));
         }
     }

@@ -8,6 +8,7 @@
 use super::budget::{OutputBudget, Starving, TicketBudget};
 use super::counters::ConduitCounters;
 use super::input::Spares;
+use super::pressure::Pressure;
 use crate::clock::Clock;
 use crate::door::Debounce;
 use crate::ring::Ring;
@@ -199,6 +200,8 @@ pub(super) struct Shared {
     pub(super) counters: Arc<ConduitCounters>,
     pub(super) clock: Clock,
     pub(super) pool: RefCell<Pool>,
+    /// On the thread that all connections share.
+    pub(super) pressure: RefCell<Pressure>,
     pub(super) spares: RefCell<Spares>,
     pub(super) snapshot: RefCell<Rc<Snapshot>>,
     /// Where a PIN lies while its response is written; empty between responses.
