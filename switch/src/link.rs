@@ -10,7 +10,7 @@
 
 use crate::backoff::Backoff;
 use crate::clock::Alarm;
-use crate::door::{Berth, Debounce, Dial, DialError, Dialled, Dialling, DoorHandle, Seat};
+use crate::door::{Berth, Debounce, Dial, DialError, Dialled, Dialling, DoorHandle, Party, Seat};
 use crate::io::{Io, OutBuffer, WriteWatch, wipe};
 use crate::settings::{DialSettings, SupplierSettings};
 use crate::tls::LinkTls;
@@ -177,7 +177,7 @@ impl Link {
         let source = match way {
             Way::Berth(berth) => Source::Berth(berth, None),
             Way::Dial(DialSettings { host, port, .. }, tls) => Source::Dial(Dial {
-                supplier: Arc::clone(&code),
+                party: Party::Supplier(Arc::clone(&code)),
                 host,
                 port,
                 tls,

@@ -8,7 +8,7 @@
 
 mod conduit;
 
-pub use conduit::{ConduitSettings, Durability};
+pub use conduit::{ConduitDial, ConduitSettings, ConduitWay, Durability};
 
 use crate::config::{Finding, ValueInUse};
 use std::fmt;
@@ -60,12 +60,11 @@ impl Settings {
         let data = std::path::absolute(&data).unwrap_or(data);
         let old = std::mem::replace(&mut self.data, data);
         let new = &self.data;
-        let tls = self.conduits.iter_mut().filter_map(|conduit| conduit.tls.as_mut());
-        let tls = tls.flat_map(TlsSettings::files).flatten();
+        let conduits = self.conduits.iter_mut().flat_map(ConduitSettings::files);
         let suppliers = self.suppliers.iter_mut().flat_map(|supplier| {
             supplier.links.iter_mut().flat_map(LinkSettings::files).chain(supplier.record.as_mut())
         });
-        for path in tls.chain(suppliers).chain([&mut self.keys.file]) {
+        for path in conduits.chain(suppliers).chain([&mut self.keys.file]) {
             if let Ok(below) = path.strip_prefix(&old) {
                 *path = new.join(below);
             }
@@ -322,8 +321,7 @@ impl LinkSettings {
             Self::Dial(dial) => (dial.tls.as_mut(), None),
             Self::Listen(listen) => (None, listen.tls.as_mut()),
         };
-        let dial =
-            dial.into_iter().flat_map(|tls| [Some(&mut tls.ca), tls.certificate.as_mut(), tls.key.as_mut()]);
+        let dial = dial.into_iter().flat_map(ClientTls::files);
         dial.chain(listen.into_iter().flat_map(TlsSettings::files)).flatten()
     }
 }
@@ -331,13 +329,13 @@ impl LinkSettings {
 impl fmt::Display for LinkSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dial(dial) => write!(f, "{}:{}", dial.host, dial.port),
+            Self::Dial(dial) => write!(f, "{dial}"),
             Self::Listen(listen) => write!(f, "{} (it dials in)", listen.listen),
         }
     }
 }
 
-/// A link that the switch dials.
+/// What the switch dials: a supplier, or a retail network's host.
 #[derive(Clone, Debug)]
 pub struct DialSettings {
     /// A host name or address.
@@ -346,6 +344,14 @@ pub struct DialSettings {
     pub port: u16,
     /// TLS; `None`: plain TCP.
     pub tls: Option<ClientTls>,
+}
+
+impl fmt::Display for DialSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, .. } = self;
+        // A port behind colons needs brackets (RFC 3986, 3.2.2).
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
 }
 
 /// A link on which the supplier dials in. One connection at a time is the link.
@@ -363,17 +369,23 @@ pub struct ListenSettings {
     pub takeover_ms: u32,
 }
 
-/// TLS towards a supplier.
+/// TLS towards what the switch dials.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
-    /// The authority that signs the supplier's certificate, PEM.
+    /// The authority that signs the other end's certificate, PEM.
     pub ca: PathBuf,
     /// The certificate that the switch shows, PEM; `None`: none.
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM; there when `certificate` is.
     pub key: Option<PathBuf>,
-    /// The name that the supplier's certificate must carry; the link's host unless said.
+    /// The name that the other end's certificate must carry; the host that is dialled unless said.
     pub server_name: String,
+}
+
+impl ClientTls {
+    fn files(&mut self) -> [Option<&mut PathBuf>; 3] {
+        [Some(&mut self.ca), self.certificate.as_mut(), self.key.as_mut()]
+    }
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ pub enum StartError {
     /// The stock of vouchers.
     #[error("{0}")]
     Stock(#[from] StockError),
-    /// A conduit's address or certificates.
+    /// A conduit's address or certificates; of one that dials, its certificates.
     #[error("{0}")]
     Door(#[from] DoorError),
     /// The runs of the duplicate index.
@@ -207,6 +207,7 @@ fn keep(settings: &Settings) -> Duration {
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<(String, SocketAddr)>,
+    dialled: Vec<(String, String)>,
     berths: Vec<(String, SocketAddr)>,
     admin: Option<SocketAddr>,
     board: Arc<Board>,
@@ -337,10 +338,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         yard.conduits.iter().map(|conduit| conduit.clone().recipient()).collect();
     door.open(&recipients)?;
     ready.store(true, Ordering::Release);
-    let addresses =
-        settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
     Ok(Running {
-        addresses: addresses.collect(),
+        addresses: conduits::addresses(&settings, &door),
+        dialled: conduits::dialled(&settings),
         berths,
         admin: pages,
         board,
@@ -637,9 +637,14 @@ fn wait_for_suppliers(board: &Board, settings: &Settings) {
 }
 
 impl Running {
-    /// Conduits and where they listen.
+    /// Conduits that listen, and where.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Conduits that dial, and what, as host and port.
+    pub fn dialled(&self) -> &[(String, String)] {
+        &self.dialled
     }
 
     /// Suppliers that dial in, by code, and where: a line for each such link.

@@ -1,4 +1,4 @@
-//! A conduit's side of the door: accepting, counting, allowing, shaking hands.
+//! A conduit's side of the door where it listens: accepting, counting, allowing, shaking hands.
 //!
 //! Owns: the accept loop of one conduit. Invariants: a connection is counted before its handshake; a handshake has an
 //! absolute deadline, its wait for a place included; what is turned away is counted, and logged at most once in a while.
@@ -32,9 +32,9 @@ const LOG_INTERVAL_MS: u64 = 1_000;
 pub struct Arrival {
     /// The connection.
     pub io: IoParts,
-    /// From where.
+    /// Who is there.
     pub peer: SocketAddr,
-    /// The names on the client's certificate.
+    /// The names on the other end's certificate.
     pub names: Vec<String>,
     /// Its place in the counts.
     pub seat: Seat,
@@ -74,6 +74,7 @@ fn count(counter: &AtomicU64) {
 pub(super) struct Gateway {
     pub(super) conduit: u16,
     pub(super) name: String,
+    pub(super) address: SocketAddr,
     allow: Vec<AddressRange>,
     handshake_ms: u32,
     pub(super) tls: Option<ServerTls>,
@@ -88,6 +89,7 @@ impl Gateway {
     pub(super) fn new(
         conduit: u16,
         settings: &ConduitSettings,
+        address: SocketAddr,
         data: &Path,
         directory: &Arc<Directory>,
         handshakes: &Arc<Semaphore>,
@@ -97,6 +99,7 @@ impl Gateway {
         Ok(Self {
             conduit,
             name: settings.name.clone(),
+            address,
             allow: settings.allow.clone(),
             handshake_ms: settings.handshake_ms,
             tls,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::io::{self, HandshakeError, Io};
-use crate::settings::{ClientCertificate, ClientTls, Durability, TlsSettings, TlsVersion};
+use crate::settings::{ClientCertificate, ClientTls, ConduitWay, Durability, TlsSettings, TlsVersion};
 use crate::tls::{LinkTls, demo_authority};
 use actix::{Actor, Context, Handler};
 use bytes::BytesMut;
@@ -30,7 +30,7 @@ fn run(test: impl Future<Output = ()>) {
 fn settings() -> ConduitSettings {
     ConduitSettings {
         name: "front".to_owned(),
-        listen: "127.0.0.1:0".parse().expect("an address"),
+        way: ConduitWay::Listen("127.0.0.1:0".parse().expect("an address")),
         dialect: 0,
         framing: Framing::DEFAULT,
         durability: Durability::Strict,
@@ -166,7 +166,11 @@ fn value(counter: &std::sync::atomic::AtomicU64) -> u64 {
 fn an_address_in_use_is_named_with_its_conduit() {
     run(async {
         let rig = Rig::start(settings());
-        let taken = ConduitSettings { listen: rig.address(), name: "second".to_owned(), ..settings() };
+        let taken = ConduitSettings {
+            way: ConduitWay::Listen(rig.address()),
+            name: "second".to_owned(),
+            ..settings()
+        };
         let error = Door::start(&[settings(), taken], rig.data.path()).expect_err("taken");
         assert!(error.to_string().contains("`second`"), "{error}");
         assert!(error.to_string().contains(&rig.address().to_string()), "{error}");
@@ -357,7 +361,7 @@ fn a_reload_serves_new_handshakes_with_the_new_certificate() {
 
 fn dial(address: SocketAddr, tls: Option<LinkTls>, connect_ms: u32) -> Dial {
     Dial {
-        supplier: Arc::from("telco-a"),
+        party: Party::Supplier(Arc::from("telco-a")),
         host: address.ip().to_string(),
         port: address.port(),
         tls,

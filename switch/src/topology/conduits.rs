@@ -1,11 +1,13 @@
-//! The conduits: their actors, built on the yard.
+//! The conduits: their actors, built on the yard, and their two ends as operators see them.
 
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::conduit::{self, Conduit, ConduitParts, OutputBudget, TicketBudget};
+use crate::door::Door;
 use crate::gate::GateRings;
 use crate::settings::{ConduitSettings, Settings};
 use actix::{Actor, Addr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use switchyard_core::catalogue::Catalogue;
@@ -14,6 +16,18 @@ use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::seal::Keyring;
+
+/// Those that listen, and where.
+pub(super) fn addresses(settings: &Settings, door: &Door) -> Vec<(String, SocketAddr)> {
+    let listening = settings.conduits.iter().filter(|conduit| conduit.listen().is_some());
+    listening.map(|conduit| conduit.name.clone()).zip(door.addresses()).collect()
+}
+
+/// Those that dial, and what.
+pub(super) fn dialled(settings: &Settings) -> Vec<(String, String)> {
+    let what = |conduit: &ConduitSettings| Some((conduit.name.clone(), conduit.dials()?.to.to_string()));
+    settings.conduits.iter().filter_map(what).collect()
+}
 
 /// What all conduits are made of.
 pub(super) struct Plan<'a> {

@@ -80,7 +80,8 @@ fn check_who(table: &Table, faults: &mut Faults<'_>) {
     }
 }
 
-fn client_tls(table: &Table, host: &str, data: &Path, faults: &mut Faults<'_>) -> ClientTls {
+/// TLS towards `host`, which the switch dials.
+pub(super) fn client_tls(table: &Table, host: &str, data: &Path, faults: &mut Faults<'_>) -> ClientTls {
     for (one, other) in [("certificate", "key"), ("key", "certificate")] {
         if table.is_set(one) && !table.is_set(other) {
             faults.error(table.at(one), format!("`{one}` needs `{other}` beside it"), "");
