@@ -22,7 +22,8 @@ WORKDIR /var/lib/switchyard
 VOLUME ["/var/lib/switchyard"]
 
 # Conduits and pages of the shipped configuration. In a container they must listen on 0.0.0.0: mount a configuration of
-# your own on /etc/switchyard. Publish 8080 to trusted networks only.
+# your own on /etc/switchyard. Its TLS conduit reads tls/server.pem, tls/server.key and tls/ca.pem below /var/lib/switchyard.
+# Publish 8080 to trusted networks only.
 EXPOSE 8583 8584 8585 8080
 
 # SIGTERM drains: open requests are answered, the journal is sealed. Give it longer than gate.drain_ms.

@@ -62,7 +62,12 @@ fn a_supplier_that_answers_nothing_is_left_alone_and_probed_and_comes_back() {
     until("the breaker is shown", || breaker(&running) == "open");
     let admin = running.admin().expect("pages");
     let metric = "switchyard_supplier_breaker{supplier=\"telco-a\"} 2";
-    assert!(page(admin, "/metrics").contains(metric), "{metric}");
+    let metrics = page(admin, "/metrics");
+    for metric in
+        [metric, "switchyard_door_accepted_total{conduit=\"plain\"} ", "switchyard_checkpoint_age_s "]
+    {
+        assert!(metrics.contains(metric), "{metric}");
+    }
     let explained = page(admin, &format!("/api/explain?terminal={}&stan={}", well.terminal, well.stan));
     assert!(explained.contains("left alone by its breaker"), "{explained}");
     // Another product of it, with a second candidate: that one is asked at once.

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use switchyard::board::{GateRow, SupplierRow, SupplyRow};
+use switchyard::board::{CheckpointRow, GateRow, SupplierRow, SupplyRow};
 use switchyard::cli::exit::Exit;
 use switchyard::conduit::ConduitCounters;
+use switchyard::door::DoorCounters;
 use switchyard_core::code::Code;
 
 /// Documents whose commands and links are held against the repository.
@@ -231,6 +232,8 @@ fn the_metrics_are_those_of_the_board() {
     real.extend(row("supplier", SupplierRow::default().read()));
     real.extend(row("supplier", SupplyRow::default().read()));
     real.extend(row("conduit", ConduitCounters::default().read().to_vec()));
+    real.extend(row("door", DoorCounters::default().read().to_vec()));
+    real.extend(row("checkpoint", CheckpointRow::default().read(0).to_vec()));
     real.insert("switchyard_conduit_closed".to_owned());
     let text = read("README.md");
     let mut documented = BTreeSet::new();

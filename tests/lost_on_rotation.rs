@@ -17,6 +17,9 @@ fn run(command: &mut Command) -> (Option<i32>, String) {
 fn keys(verb: &str, data: &Path) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(["keys", verb, "--data"]).arg(data);
+    if verb == "rotate" {
+        command.args(["--reason", "a test of rotation"]);
+    }
     command
 }
 
@@ -62,7 +65,22 @@ fn a_rotation_under_a_running_switch_loses_nothing() {
         assert_eq!(client.ask(ask).raw, answer.raw, "the answer stands after a start");
     }
     assert_eq!(shown(data.path()), names);
+    assert_eq!(on_record(data.path()), 3, "each is in the audit trail, once");
     demo.end();
+}
+
+/// Rotations in the audit trail, all by this user and with the reason given.
+fn on_record(data: &Path) -> usize {
+    let mut command = Command::new(PROGRAM);
+    let (exit, printed) = run(command.args(["audit", "--json", "--data"]).arg(data));
+    assert_eq!(exit, Some(0), "{printed}");
+    let of_keys = |line: &&str| line.contains("key-encryption key");
+    let mut count = 0;
+    for line in printed.lines().filter(of_keys) {
+        assert!(line.contains("a test of rotation"), "{line}");
+        count += 1;
+    }
+    count
 }
 
 /// Calls by which a rotation changes something. Cut off before each of them, it is cut off after each of them too.
@@ -111,6 +129,7 @@ fn a_rotation_cut_off_anywhere_leaves_a_folder_that_starts() {
     for (answer, ask) in &sold {
         assert_eq!(client.ask(ask).raw, answer.raw, "the answer stands");
     }
+    assert_eq!(on_record(data.path()), names.len() - 1, "the start has put each on record");
     demo.end();
     let left: Vec<_> = std::fs::read_dir(data.path().join("keys")).expect("a folder").flatten().collect();
     assert_eq!(left.len(), 3, "no other key lies about: {left:?}");
@@ -193,7 +212,11 @@ fn keys_from_the_environment_are_rotated_and_shown() {
     let new = "5a".repeat(32);
     let with = |verb: &str, key: &str| {
         let mut command = Command::new(PROGRAM);
-        command.args(["keys", verb, "--config"]).arg(&config).env("SWITCHYARD_KEK", key).env("OLD_KEK", &old);
+        command.args(["keys", verb, "--config"]).arg(&config);
+        if verb == "rotate" {
+            command.args(["--reason", "a test of rotation"]);
+        }
+        command.env("SWITCHYARD_KEK", key).env("OLD_KEK", &old);
         command
     };
     for (command, exit, says) in [

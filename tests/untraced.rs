@@ -3,11 +3,16 @@
 mod support;
 
 use serde_json::Value;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use support::demo::{Demo, PROGRAM};
-use support::{Ask, until};
+use support::{Ask, settings, text, until};
 use switchyard::cli::exit::Exit;
+use switchyard::topology;
+use switchyard_core::catalogue::Funding;
+use switchyard_core::money::Minor;
 
 /// An operator's command at a data folder: its exit code, and what it printed to both streams.
 fn operator(data: &Path, line: &[&str]) -> (Option<i32>, String, String) {
@@ -22,6 +27,17 @@ fn done(data: &Path, line: &[&str]) -> String {
     let (code, out, err) = operator(data, line);
     assert_eq!(code, Some(0), "{line:?}\n{out}\n{err}");
     out
+}
+
+/// One that reads standard input; what it printed.
+fn asked(data: &Path, line: &[&str], input: &str) -> String {
+    let mut command = Command::new(PROGRAM);
+    command.args(line).arg("--data").arg(data).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program runs");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{line:?}");
+    String::from_utf8(output.stdout).expect("text")
 }
 
 /// One that is refused: what it says.
@@ -130,12 +146,41 @@ fn is_from_the_start(what: &str) -> bool {
 }
 
 #[test]
+fn a_merchants_own_position_is_paid_into_and_out_of() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut settings = settings(data.path());
+    let catalogue = Arc::make_mut(&mut settings.catalogue);
+    let shop = catalogue.merchant(text("SHOP00000000001")).expect("the first shop").0 as usize;
+    catalogue.merchants[shop].funding = Some(Funding::Prefunded { opening: Minor(1_000) });
+    let running = topology::start(settings).expect("started");
+    let data = data.path();
+    let position = |verb, amount| {
+        let merchant = ["--merchant", "SHOP00000000001", "--reason", "cash"];
+        done(data, &[&["position", verb, "100001", amount][..], &merchant].concat())
+    };
+    assert!(position("credit", "2.50").contains("merchant SHOP00000000001 of 100001 credited with 2.50 EUR"));
+    assert!(position("debit", "12.00").contains("posted 0.50 EUR, free 0.50 EUR"));
+    let why = refused(
+        data,
+        &["position", "debit", "100001", "0.51", "--merchant", "SHOP00000000001", "--reason", "x"],
+        Exit::Usage,
+    );
+    assert!(why.contains("0.50 EUR is free"), "{why}");
+    let show = ["position", "show", "100001", "--merchant", "SHOP00000000001", "--json"];
+    let shown = objects(&done(data, &show));
+    assert_eq!((&shown[0]["merchant"], &shown[0]["posted"]), (&"SHOP00000000001".into(), &"0.50 EUR".into()));
+    let told = trail(data).pop().expect("a trail");
+    assert_eq!(told.0, "position of merchant SHOP00000000001 of 100001 debited by 12.00 EUR");
+    running.stop().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
 fn a_command_that_cannot_be_carried_out_says_why_and_changes_nothing() {
     let data = tempfile::tempdir().expect("a folder");
     let demo = Demo::start(data.path());
     let data = data.path();
     let before = (demo.positions(), trail(data));
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 14] = [
         (&["position", "credit", "10001", "1.00", "--reason", "x"], "did you mean `100001`?"),
         (
             &["position", "credit", "100001", "1.234", "--reason", "x"],
@@ -144,6 +189,14 @@ fn a_command_that_cannot_be_carried_out_says_why_and_changes_nothing() {
         (&["position", "credit", "100001", "0", "--reason", "x"], "more than zero"),
         (&["position", "debit", "100001", "999999999.00", "--reason", "x"], "EUR is free"),
         (&["position", "credit", "100001", "1.00", "--reason", "two\nlines"], "printable ASCII"),
+        (
+            &["position", "credit", "100001", "1.00", "--merchant", "SHOP0000000001", "--reason", "x"],
+            "did you mean `SHOP00000000001`?",
+        ),
+        (
+            &["position", "debit", "100001", "1.00", "--merchant", "SHOP00000000001", "--reason", "x"],
+            "has no position of its own",
+        ),
         (&["terminal", "block", "T00000001", "--reason", "x"], "did you mean `T0000001`?"),
         (&["terminal", "unblock", "T0000001", "--reason", "x"], "is not blocked already"),
         (&["supplier", "drain", "telcoa", "--reason", "x"], "did you mean `telco-a`?"),
@@ -196,6 +249,21 @@ fn a_transaction_is_found_with_every_step_and_nothing_secret() {
         assert!(steps[0].starts_with("admitted; asked of telco-a as STAN "), "{steps:?}");
         assert!(steps[1].starts_with("approved, 00"), "{steps:?}");
     }
+    let gift = Ask { card: "6006491234567890".into(), ..Ask::sale("GIFT25", "280000", 2_500, "") };
+    assert_eq!(client.ask(&gift).code, "00");
+    let by_card = |number: &str| {
+        let told = asked(data, &["transaction", "find", "--card", "--json"], number);
+        assert!(!told.contains("6006491234567890"), "the number is shown: {told}");
+        found(&told)
+    };
+    let cards = by_card("6006491234567890\n");
+    let [transaction] = &cards[..] else { panic!("{cards:?}") };
+    assert_eq!(
+        (&transaction["product"], &transaction["card"]),
+        (&"GIFT25".into(), &"************7890".into())
+    );
+    assert!(by_card("6006491234567891").is_empty());
+    refused(data, &["transaction", "find", "--card"], Exit::Usage);
     let settled = || steps(&find(&["--stan", &doubted.stan.to_string()])[0]);
     until("the reversal is answered", || settled().len() == 3);
     assert!(settled()[1].starts_with("outcome unknown, the link was lost"), "{:?}", settled());
@@ -211,6 +279,8 @@ fn a_transaction_is_found_with_every_step_and_nothing_secret() {
     assert!(shown.contains("looked back to ") && shown.contains(&sold.serial), "{shown}");
     demo.kill();
     // A switch that stands still answers from its folder.
+    let told = asked(data, &["transaction", "find", "--card"], "6006 4912 3456 7890");
+    assert!(told.contains("card ************7890") && told.contains("1 transactions"), "{told}");
     assert_eq!(done(data, &["transaction", "find", "--terminal", "T0000001"]), shown);
     Demo::start(data).end();
 }
@@ -243,6 +313,27 @@ fn a_trail_that_was_tampered_with_is_not_believed() {
 }
 
 #[test]
+fn a_reversal_under_way_shows_its_tries() {
+    let data = tempfile::tempdir().expect("a folder");
+    let demo = Demo::start(data.path());
+    let data = data.path();
+    let mut client = demo.client("plain");
+    // Its supplier answers the third reversal.
+    let sale = Ask::sale("TOPUP", "210000", 1_000, "0612345690");
+    assert_eq!(client.ask(&sale).code, "00");
+    assert_eq!(client.ask(&sale.reversal()).code, "00");
+    let list = || objects(&done(data, &["advices", "list", "--json"]));
+    until("it was sent", || {
+        let waiting = list();
+        let [under_way] = &waiting[..] else { panic!("it is not over before its third try: {waiting:?}") };
+        assert_eq!(under_way["state"], "under way");
+        under_way["tries"].as_u64().is_some_and(|tries| tries > 0) && under_way["next_ms"].is_u64()
+    });
+    assert!(done(data, &["advices", "list"]).contains("in "), "and when it is sent next");
+    demo.end();
+}
+
+#[test]
 fn a_reversal_that_waits_for_an_operator_is_seen_and_ends_by_his_word() {
     let data = tempfile::tempdir().expect("a folder");
     let mut demo = Demo::start(data.path());
@@ -264,6 +355,7 @@ fn a_reversal_that_waits_for_an_operator_is_seen_and_ends_by_his_word() {
     let [parked] = &waiting[..] else { panic!("{waiting:?}") };
     assert_eq!((&parked["state"], &parked["held"]), (&"parked".into(), &"suspense".into()), "{parked}");
     assert_eq!((&parked["amount"], &parked["terminal"]), (&"10.00 EUR".into(), &"T0000001".into()));
+    assert!(parked["tries"].is_null() && parked["next_ms"].is_null(), "nothing is sent: {parked}");
     demo.kill();
     let demo = Demo::start(data);
     assert_eq!(list().len(), 1, "it is there after a kill");

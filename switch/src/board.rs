@@ -5,6 +5,7 @@
 //! Deliberately absent: the `metrics` crate (the control plane feeds it from here, the data plane never calls it), history, and names that are secrets.
 
 use crate::conduit::ConduitCounters;
+use crate::door::DoorCounters;
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -55,12 +56,16 @@ row!(
         moved,
         /// Second answers that said otherwise than the first.
         contradicted,
+        /// Reversals of what a supplier had approved and does not know.
+        denied,
         /// Reports about flights that were over.
         stale,
         /// Reversals accepted.
         reversals,
         /// Originals that reversals blocked before they came.
         blocked,
+        /// Sales undone when the message came by which a reversal had named them before.
+        recognised,
         /// Reversals refused, for another amount than their original's.
         partial,
         /// Vouchers taken back.
@@ -216,6 +221,25 @@ pub fn quantile(counts: &[u64], share: f64) -> Option<u64> {
         .map(upper)
 }
 
+/// Checkpoints, as the thread that writes them shows them.
+#[derive(Debug, Default)]
+pub struct CheckpointRow {
+    /// When the newest one was made, Unix milliseconds; the moment of the start where there was none then.
+    pub at_ms: AtomicU64,
+    /// Made since the start.
+    pub made: AtomicU64,
+    /// Not made since the start, because something failed.
+    pub failed: AtomicU64,
+}
+
+impl CheckpointRow {
+    /// Name and value of every number, at a moment in Unix milliseconds.
+    pub fn read(&self, now_ms: u64) -> [(&'static str, u64); 3] {
+        let age_ms = now_ms.saturating_sub(self.at_ms.load(Relaxed));
+        [("age_s", age_ms / 1_000), ("made", self.made.load(Relaxed)), ("failed", self.failed.load(Relaxed))]
+    }
+}
+
 /// The board.
 #[derive(Debug, Default)]
 pub struct Board {
@@ -227,6 +251,10 @@ pub struct Board {
     pub supplies: Vec<CachePadded<SupplyRow>>,
     /// Conduits: name and counters, in the order of the configuration.
     pub conduits: Vec<(String, Arc<ConduitCounters>)>,
+    /// What happened at the conduits' doors, in the same order.
+    pub doors: Vec<(String, Arc<DoorCounters>)>,
+    /// Checkpoints.
+    pub checkpoints: CheckpointRow,
     /// From a message's last byte to the release of its answer.
     pub latency: Histogram,
 }

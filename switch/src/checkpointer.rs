@@ -5,6 +5,7 @@
 //! durable beyond its position; a checkpoint that fails is told and tried again, and concerns no transaction.
 //! Deliberately absent: the files (`journal`), and what is in an image (`state` of the core).
 
+use crate::board::{Board, CheckpointRow, show};
 use crate::journal::{CheckpointFiles, JournalError, Needs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -63,14 +64,15 @@ impl Checkpointer {
         options: CheckpointOptions,
         last: Lsn,
         replayed: u64,
+        board: &Arc<Board>,
     ) -> std::io::Result<(Self, CheckpointThread)> {
         let (orders, ordered) = sync_channel(1);
         let (end, ended) = mpsc::channel();
         let busy = Arc::new(AtomicBool::new(false));
-        let at_work = Arc::clone(&busy);
+        let (at_work, board) = (Arc::clone(&busy), Arc::clone(board));
         std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
             step_back();
-            serve(&files, options.keep, &ordered, &at_work);
+            serve(&files, options.keep, &ordered, &at_work, &board.checkpoints);
             // The journal's lock goes with the files, before anybody hears of the end.
             drop(files);
             let _ = end.send(());
@@ -121,18 +123,31 @@ fn step_back() {
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
-fn serve(files: &CheckpointFiles, keep: Duration, ordered: &Receiver<Order>, busy: &AtomicBool) {
+fn serve(
+    files: &CheckpointFiles,
+    keep: Duration,
+    ordered: &Receiver<Order>,
+    busy: &AtomicBool,
+    row: &CheckpointRow,
+) {
     while let Ok(order) = ordered.recv() {
         let at = order.snapshot.last();
-        if let Err(error) = make(files, keep, order) {
+        let made = make(files, keep, order);
+        if matches!(made, Ok(true)) {
+            show(&row.at_ms, files.made_at(at).unwrap_or_default());
+            row.made.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Err(error) = made {
             files.discard(at);
+            row.failed.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, "no checkpoint could be made: the next start takes longer; it is tried again");
         }
         busy.store(false, Ordering::Release);
     }
 }
 
-fn make(files: &CheckpointFiles, keep: Duration, order: Order) -> Result<(), JournalError> {
+/// Whether it was made; not where the journal has failed, so that nothing is durable any more.
+fn make(files: &CheckpointFiles, keep: Duration, order: Order) -> Result<bool, JournalError> {
     let Order { snapshot, durable } = order;
     let began = Instant::now();
     let (at, needs) = (snapshot.last(), Needs::of(&snapshot));
@@ -142,11 +157,11 @@ fn make(files: &CheckpointFiles, keep: Duration, order: Order) -> Result<(), Jou
     if durable.blocking_recv().is_err() {
         // The journal failed before that fact was durable; the process is about to end.
         files.discard(at);
-        return Ok(());
+        return Ok(false);
     }
     files.adopt(at)?;
     let retired = files.retire(needs, keep, SystemTime::now())?;
     let took_ms = began.elapsed().as_millis() as u64;
     tracing::info!(position = at.0, took_ms, retired, "checkpoint made");
-    Ok(())
+    Ok(true)
 }

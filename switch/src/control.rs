@@ -6,6 +6,7 @@
 
 pub mod advices;
 pub mod operate;
+pub mod position;
 pub mod socket;
 
 use crate::board::{Board, quantile};
@@ -21,6 +22,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 use switchyard_core::account::Account;
 use switchyard_core::breaker::Position;
 use switchyard_core::catalogue::Catalogue;
@@ -288,6 +290,15 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
             feed("switchyard_conduit_closed", counters.closed(why), &labels);
         }
     }
+    for (conduit, counters) in &shared.board.doors {
+        for (name, value) in counters.read() {
+            feed(&format!("switchyard_door_{name}"), value, &[("conduit", conduit.clone())]);
+        }
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    for (name, value) in shared.board.checkpoints.read(now.as_millis() as u64) {
+        feed(&format!("switchyard_checkpoint_{name}"), value, &[]);
+    }
     let latency = shared.board.latency.read();
     for (share, label) in [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (0.999, "0.999")] {
         if let Some(value) = quantile(&latency, share) {
@@ -299,7 +310,8 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 20] = [
+const GAUGES: [&str; 21] = [
+    "switchyard_checkpoint_age_s",
     "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
     "switchyard_conduit_tickets",

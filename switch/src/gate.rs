@@ -9,7 +9,8 @@ mod cold;
 mod operate;
 
 pub use operate::{
-    AdviceList, Look, NetworkPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated, Sight,
+    AdviceList, Look, MerchantPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated,
+    PositionNow, Sight,
 };
 
 use crate::board::{Board, show};
@@ -419,9 +420,11 @@ impl GateActor {
         show(&row.late, counters.late);
         show(&row.moved, counters.moved);
         show(&row.contradicted, counters.contradicted);
+        show(&row.denied, counters.denied);
         show(&row.stale, counters.stale);
         show(&row.reversals, counters.reversals);
         show(&row.blocked, counters.blocked);
+        show(&row.recognised, counters.recognised);
         show(&row.partial, counters.partial);
         show(&row.withdrawn, counters.withdrawn);
         show(&row.inquiries, counters.inquiries);

@@ -22,7 +22,7 @@ mod succession;
 pub use error::KeyError;
 pub use inventory::{KeyInUse, keys_in_use};
 pub use rotate::Rotated;
-pub use succession::Fingerprint;
+pub use succession::{By, Fingerprint, Rotation};
 
 use std::fmt;
 use std::fs::File;

@@ -4,6 +4,10 @@
 //! Invariants: one write a link and turn; records are written before what they record leaves; a report leaves only when its ring has room, so none is lost.
 //! Deliberately absent: matching, time-outs and repeats (the session's), the protocol (the adapter's), credits (the gate's).
 
+mod tries;
+
+pub use tries::{AskTries, TriesOf};
+
 use crate::board::{Board, show};
 use crate::clock::{Alarm, Clock};
 use crate::link::{Link, LinkEvent};

@@ -49,6 +49,7 @@ use switchyard_core::gate::{Gate, GateOptions, Recovered};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
+use switchyard_core::log::Log;
 use switchyard_core::seal::{KeyId, Keyring};
 use switchyard_core::session::{Session, Watch};
 use switchyard_core::state::State;
@@ -261,7 +262,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let admin = bind_admin(&settings)?;
     // Port 0 was any free one.
     let pages = admin.as_ref().and_then(|listener| listener.local_addr().ok());
-    let (mut journal, log, reader, maker) = books.opening.start(&books.keyring)?;
+    let (mut journal, log, reader, mut maker) = books.opening.start(&books.keyring)?;
     let now = clock.now();
     let epoch = KeyId::epoch(log.epoch());
     let first_refusal = FlightNo::first_refusal(log.epoch(), now.wall_ms);
@@ -278,15 +279,23 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let names: Vec<&str> = settings.dialects.iter().map(|dialect| dialect.name()).collect();
     // The gate takes a copy, to bind it to the journal's ids.
     let catalogue = Catalogue::clone(&settings.catalogue);
-    let mut gate = Gate::new(books.state, log, options, catalogue, &names, adapters.locals, now);
-    let recovered = gate.recover(now, |log| {
-        let durable = journal.durable();
-        log.take(durable).map_or(Ok(()), |batch| journal.write(batch))
-    })?;
+    let mut write = |log: &mut Log| journal.write_at_start(log, &mut maker);
+    let mut gate = Gate::new(books.state, log, options, catalogue, &names, adapters.locals, now, &mut write)?;
+    let recovered = gate.recover(now, &mut write)?;
+    // Who exchanged the key while the switch stood still is on record from now on.
+    for rotation in books.kek.rotations_since(&settings.data, gate.state().controls().key())? {
+        if gate.log().is_full() {
+            write(gate.log())?;
+        }
+        // It is done already: nothing of it can be refused.
+        let _ = gate.operate(now, rotation.by, rotation.reason, &rotation.instruction);
+    }
     let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);
-    let board = Arc::new(board(&settings));
+    let board = Arc::new(board(&settings, &door));
+    let checkpointed = journal.checkpoint_files().made_at(replayed.checkpoint).unwrap_or(now.wall_ms);
+    show(&board.checkpoints.at_ms, checkpointed);
     let dialects = known_dialects(gate.state(), &settings.dialects);
     let place = reader.place();
     let work = KeeperWork {
@@ -309,7 +318,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let keeper = Keeper::start(work, run_work, maker).map_err(StartError::Thread)?;
     let options = CheckpointOptions { facts_max: settings.journal.checkpoint_facts, keep: keep(&settings) };
     let (checkpointer, checkpoints) =
-        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts)
+        Checkpointer::start(journal.checkpoint_files(), options, replayed.checkpoint, replayed.facts, &board)
             .map_err(StartError::Thread)?;
     let ready = Arc::new(AtomicBool::new(false));
     let parts = YardParts {
@@ -421,7 +430,7 @@ fn known_dialects(state: &State, dialects: &[Arc<Dialect>]) -> Vec<Option<u16>> 
         .collect()
 }
 
-fn board(settings: &Settings) -> Board {
+fn board(settings: &Settings, door: &Door) -> Board {
     let row = |(supplier, core): (&SupplierSettings, &Supplier)| {
         let row = SupplierRow::default();
         // The gate decides for a local supplier: it is in reach as long as the gate is.
@@ -433,6 +442,7 @@ fn board(settings: &Settings) -> Board {
         suppliers: settings.suppliers.iter().zip(&settings.catalogue.suppliers).map(row).collect(),
         supplies: settings.suppliers.iter().map(|_| CachePadded::default()).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
+        doors: settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.counters()).collect(),
         ..Board::default()
     }
 }
@@ -518,7 +528,7 @@ fn run_control(
         let (wishes, kek, clock) = (Arc::clone(&parts.rings.wishes), Arc::clone(&parts.kek), parts.clock);
         let products = stock::stock_products(&parts.catalogue).into();
         let (place, dialects) = (parts.place.clone(), parts.settings.dialects.clone().into());
-        let data = parts.settings.data.clone();
+        let (data, keyring) = (parts.settings.data.clone(), Arc::clone(&parts.keyring));
         let (tell_yard, told_yard) = oneshot::channel();
         arbiter.spawn_fn(move || {
             let _ = tell_yard.send(start_actors(parts));
@@ -530,9 +540,22 @@ fn run_control(
         };
         match control::socket::bind(&data) {
             Ok(listener) => {
-                let actors = Actors { gate: yard.gate.clone(), conduits: yard.conduits.clone() };
-                let operations =
-                    Operations { actors, journal: place, dialects, wishes, products, data, kek, clock };
+                let actors = Actors {
+                    gate: yard.gate.clone(),
+                    conduits: yard.conduits.clone(),
+                    suppliers: yard.suppliers.clone(),
+                };
+                let operations = Operations {
+                    actors,
+                    journal: place,
+                    dialects,
+                    wishes,
+                    products,
+                    data,
+                    kek,
+                    keyring,
+                    clock,
+                };
                 actix_rt::spawn(control::socket::serve(listener, operations));
             }
             Err(source) => {

@@ -84,6 +84,8 @@ pub struct Order {
     pub sent_us: u64,
     /// How often this reversal was sent.
     pub tries: u16,
+    /// Whether the supplier said that it performed what this reversal undoes: it need not be asked for the status.
+    pub performed: bool,
     /// What was answered.
     pub answer: Answer,
 }

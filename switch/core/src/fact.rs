@@ -243,6 +243,15 @@ pub enum Fact<'a> {
         /// Its key of S-5, hashed.
         named: u128,
     },
+    /// A message came by a key of S-5 that a reversal had blocked, and it belongs to a sale that is there under another one: the reversal meant that sale (S-4).
+    Recognised {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// The business day in which it is undone, MMDD digits.
+        day: [u8; 4],
+        /// What was undone.
+        undone: Undone,
+    },
     /// An operator did something.
     Operated(Action),
     /// A network closed its business day by a message (201), and the next one began.
@@ -412,6 +421,12 @@ impl Pack for Fact<'_> {
                 key.pack(out);
                 named.pack(out);
             }
+            Self::Recognised { at_ms, day, undone } => {
+                out.push(31);
+                at_ms.pack(out);
+                day.pack(out);
+                undone.pack(out);
+            }
             Self::Operated(action) => action.pack(out),
             Self::CutOver { at_ms, network, date, until_ms, stan, transmission } => {
                 out.push(28);
@@ -519,7 +534,7 @@ impl<'a> Fact<'a> {
             },
             15 => Self::Seen { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
             16 => Self::Blocked { at_ms: from.u64()?, key: from.u128()?, named: from.u128()? },
-            Act::NUMBER_FIRST..=Act::NUMBER_LAST => Self::Operated(Action::unpack(number, from)?),
+            31 => Self::Recognised { at_ms: from.u64()?, day: from.array()?, undone: Undone::unpack(from)? },
             28 => Self::CutOver {
                 at_ms: from.u64()?,
                 network: from.network()?,
@@ -528,6 +543,7 @@ impl<'a> Fact<'a> {
                 stan: from.u32()?,
                 transmission: from.array()?,
             },
+            act if Act::is_number(act) => Self::Operated(Action::unpack(act, from)?),
             _ => return Err(Unreadable),
         })
     }

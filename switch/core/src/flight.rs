@@ -107,10 +107,19 @@ pub enum Phase {
     Settled = 3,
     /// The supplier refused the reversal, or it expired: an operator settles it (S-9).
     Parked = 4,
+    /// An operator settled it: the sale does not stand, whatever is heard of it later.
+    Void = 5,
+    /// An operator settled it: the sale stands, whatever is heard of it later.
+    Stands = 6,
 }
 
 impl Phase {
-    const ALL: [Self; 4] = [Self::Asked, Self::Doubt, Self::Settled, Self::Parked];
+    const ALL: [Self; 6] = [Self::Asked, Self::Doubt, Self::Settled, Self::Parked, Self::Void, Self::Stands];
+
+    /// Whether nothing of it is open any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Settled | Self::Void | Self::Stands)
+    }
 
     fn of(number: u8) -> Result<Self, Unreadable> {
         Self::ALL.into_iter().find(|phase| *phase as u8 == number).ok_or(Unreadable)
@@ -192,6 +201,8 @@ pub struct Flight {
     pub held: Held,
     /// Whether its terminal reversed it: its answer is 17, and no other supplier is asked (S-4, S-12). Not packed: facts say it.
     pub cancelled: bool,
+    /// Whether its supplier said last that it performed it: then it cannot be unknown to it (S-15). Not packed: facts say it.
+    pub performed: bool,
     /// The link that the answer of its last attempt came on, where that is known: its reversal goes there (S-8). Not packed.
     pub link: Option<LinkNo>,
     /// The STAN of its reversal at the supplier; 0: the attempt's own, which is still kept for it. Not packed.
@@ -247,6 +258,7 @@ impl Flight {
         (self.phase as u8).pack(out);
         (self.held as u8).pack(out);
         self.cancelled.pack(out);
+        self.performed.pack(out);
         self.link.is_some().pack(out);
         self.link.unwrap_or_default().pack(out);
         self.reversal_stan.pack(out);
@@ -264,6 +276,7 @@ impl Flight {
             phase: Phase::of(from.byte()?)?,
             held: Held::of(from.byte()?)?,
             cancelled: from.flag()?,
+            performed: from.flag()?,
             link: link(from)?,
             reversal_stan: from.u32()?,
             entry: EntryPlace(from.u32()?),

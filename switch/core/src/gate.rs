@@ -8,6 +8,7 @@
 //! The way of a sale: [`Gate::ask`] → `admit` → `send` (or `sell`, for a local supplier) → [`Gate::release`]; the answer's: [`Gate::heard`] → `finish` → [`Gate::release`].
 
 mod admit;
+mod adopt;
 mod advise;
 mod alert;
 mod cold;
@@ -17,6 +18,7 @@ mod explain;
 mod heard;
 mod inquire;
 mod operate;
+mod recognise;
 mod recover;
 mod release;
 mod reverse;
@@ -31,16 +33,14 @@ pub use recover::Recovered;
 pub use release::{Released, Releases};
 pub use supply::Supply;
 
-use crate::account::Account;
 use crate::adapter::{Local, LocalSale, Order};
-use crate::catalogue::{Catalogue, Funding, Network, Service};
+use crate::catalogue::{Catalogue, Network, Service};
 use crate::code::Code;
 use crate::fact::{Fact, NameKind};
 use crate::flight::Flight;
-use crate::ids::{FlightNo, NetworkId, Now, ProductId, SupplierId};
+use crate::ids::{FlightNo, Now, ProductId, SupplierId};
 use crate::index::{Entry, Standing};
 use crate::log::{Log, Lsn};
-use crate::money::Minor;
 use crate::outcome::{Outcome, Verdict};
 use crate::pack::Pack;
 use crate::request::Kind;
@@ -105,6 +105,8 @@ pub struct GateCounters {
     pub late: u64,
     /// Second answers that said otherwise than the first.
     pub contradicted: u64,
+    /// Reversals of what a supplier had approved and does not know: parked.
+    pub denied: u64,
     /// Attempts at another supplier.
     pub moved: u64,
     /// Reports about flights that are not open any more.
@@ -113,6 +115,8 @@ pub struct GateCounters {
     pub reversals: u64,
     /// Originals that reversals blocked before they came.
     pub blocked: u64,
+    /// Sales undone when the message came by which a reversal had named them before.
+    pub recognised: u64,
     /// Reversals refused, for another amount than their original's.
     pub partial: u64,
     /// Vouchers taken back.
@@ -174,8 +178,13 @@ impl std::fmt::Debug for Gate {
 
 impl Gate {
     /// A gate over the folded `state`, going on at `log`. `dialects` are the names of the dialects by their index in tickets; `locals` are the local suppliers' adapters by code.
-    /// Names that the journal does not know are named; networks named for the first time get their opening deposit.
-    pub fn new(
+    /// Names that the journal does not know are named; networks and merchants that are seen for the first time get their opening deposit. That may be more than a batch holds: `write` is
+    /// called with the log whenever its batch is full, and takes it.
+    ///
+    /// # Errors
+    /// Those of `write`: the start has failed, and the next one goes on where it ended.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a start, each from another owner")]
+    pub fn new<E>(
         state: State,
         log: Log,
         options: GateOptions,
@@ -183,7 +192,8 @@ impl Gate {
         dialects: &[&str],
         locals: Vec<(Text<12>, Box<dyn Local>)>,
         now: Now,
-    ) -> Self {
+        mut write: impl FnMut(&mut Log) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let next_flight = FlightNo::first(log.epoch(), now.wall_ms).max(state.last_flight().next());
         let mut gate = Self {
             state,
@@ -206,64 +216,14 @@ impl Gate {
             alerts: Vec::new(),
             counters: GateCounters::default(),
         };
-        gate.dialects = dialects.iter().map(|name| gate.name(NameKind::Dialect, name)).collect();
-        gate.adopt(catalogue, now);
+        gate.dialects = gate.name_all(NameKind::Dialect, dialects.iter().copied(), &mut write)?;
+        gate.adopt(catalogue, now, write)?;
         for (code, local) in locals {
             if let Some((_, supplier)) = gate.catalogue.supplier(code) {
                 gate.locals.insert(supplier.id, local);
             }
         }
-        gate
-    }
-
-    /// Takes a catalogue over: gives ids to names not seen before, deposits, business days.
-    pub fn adopt(&mut self, mut catalogue: Catalogue, now: Now) -> Arc<Catalogue> {
-        for supplier in &mut catalogue.suppliers {
-            supplier.id = SupplierId(self.name(NameKind::Supplier, supplier.code.as_str()));
-        }
-        for product in &mut catalogue.products {
-            product.id = ProductId(self.name(NameKind::Product, product.code.as_str()));
-        }
-        for network in &mut catalogue.networks {
-            let known = self.state.id(NameKind::Network, network.code.as_str()).is_some();
-            network.id = NetworkId(self.name(NameKind::Network, network.code.as_str()));
-            if let (false, Funding::Prefunded { opening }) = (known, network.funding) {
-                self.deposit(Account::Network(network.id), opening, now);
-            }
-        }
-        for merchant in &catalogue.merchants {
-            let account = Account::Merchant(merchant.code);
-            if let (false, Some(Funding::Prefunded { opening })) =
-                (self.state.accounts.holds(account), merchant.funding)
-            {
-                self.deposit(account, opening, now);
-            }
-        }
-        // Suppliers that are no longer configured have a place too: the journal may hold doubts about them.
-        let places = usize::from(self.state.names(NameKind::Supplier));
-        self.supplies.resize_with(self.supplies.len().max(places), Supply::default);
-        for supplier in &catalogue.suppliers {
-            let supply = &mut self.supplies[usize::from(supplier.id.0)];
-            supply.configure(supplier);
-            supply.drain(self.state.controls().is_drained(supplier.id));
-        }
-        self.catalogue = Arc::new(catalogue);
-        Arc::clone(&self.catalogue)
-    }
-
-    fn name(&mut self, kind: NameKind, name: &str) -> u16 {
-        if let Some(id) = self.state.id(kind, name) {
-            return id;
-        }
-        let id = self.state.names(kind);
-        let name = Text::new(name.as_bytes()).unwrap_or_default();
-        self.record(&Fact::Named { kind, id, name });
-        id
-    }
-
-    fn deposit(&mut self, account: Account, amount: Minor, now: Now) {
-        let reason = Text::new(b"opening amount of the configuration").unwrap_or_default();
-        self.record(&Fact::Deposit { at_ms: now.wall_ms, account, amount, reason });
+        Ok(gate)
     }
 
     /// The state, to be looked at.
@@ -382,10 +342,7 @@ impl Gate {
     fn repeat(&mut self, now: Now, ticket: Box<Ticket>, entry: Entry) {
         // A reversal may have named just this message before anything of its sale was here.
         if entry.standing == Standing::Blocked || self.state.index.is_blocked(ticket.request.named) {
-            if entry.standing == Standing::Approved {
-                self.alert(Alert::Standing { flight: entry.flight });
-            }
-            return self.tell(now, ticket, Code::CANCELLED);
+            return self.recognise(now, ticket, &entry);
         }
         if entry.contents != ticket.request.contents {
             return self.refuse(now, ticket, Code::OTHER_CONTENTS);
@@ -493,6 +450,7 @@ impl Gate {
         order.link = None;
         order.sent_us = 0;
         order.tries = 0;
+        order.performed = flight.performed;
         order
     }
 

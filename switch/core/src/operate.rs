@@ -5,6 +5,7 @@
 //! Invariants: an act is a result and holds everything needed to apply it; a reason is printable ASCII, so that it is shown as it was given.
 //! Deliberately absent: whether an instruction may be carried out (the gate's), who may give one (the shell's), and money (`account`).
 
+use crate::account::Account;
 use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use crate::money::Minor;
 use crate::pack::{Pack, Unpack, Unreadable};
@@ -55,17 +56,21 @@ pub enum Payer {
 /// What an operator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instruction {
-    /// Money comes into a network's position.
+    /// Money comes into a position.
     Credit {
         /// Whose.
         network: NetworkId,
+        /// The merchant whose own position is meant; none: the network's.
+        merchant: Option<Text<15>>,
         /// Minor units, more than zero.
         amount: Minor,
     },
-    /// Money is taken out of a network's position.
+    /// Money is taken out of a position.
     Debit {
         /// Whose.
         network: NetworkId,
+        /// The merchant whose own position is meant; none: the network's.
+        merchant: Option<Text<15>>,
         /// Minor units, more than zero.
         amount: Minor,
     },
@@ -109,22 +114,40 @@ pub enum Instruction {
         /// Who gets its amount.
         to: Party,
     },
+    /// The key-encryption key was exchanged; the key files say so already.
+    RotateKeys {
+        /// Fingerprint of the key before.
+        old: Fingerprint,
+        /// Fingerprint of the key after.
+        new: Fingerprint,
+        /// Since when that one is in use, Unix milliseconds.
+        since_ms: u64,
+        /// How many retired keys the new one opens.
+        retired: u32,
+    },
 }
+
+/// What is shown of a key-encryption key: enough to tell it from others, and nothing that it could be found by.
+pub type Fingerprint = [u8; 8];
 
 /// What an operator did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Money came in: from the contra account into a network's.
+    /// Money came in: from the contra account into a network's, or into a merchant's own.
     Credited {
         /// Whose.
         network: NetworkId,
+        /// The merchant whose own position it was; none: the network's.
+        merchant: Option<Text<15>>,
         /// Minor units.
         amount: Minor,
     },
-    /// Money went out: from a network's account into the contra account.
+    /// Money went out: from a network's account, or from a merchant's own, into the contra account.
     Debited {
         /// Whose.
         network: NetworkId,
+        /// The merchant whose own position it was; none: the network's.
+        merchant: Option<Text<15>>,
         /// Minor units.
         amount: Minor,
     },
@@ -176,13 +199,34 @@ pub enum Act {
         /// Who got it.
         to: Party,
     },
+    /// The key-encryption key was exchanged for another one (S-18).
+    KeysRotated {
+        /// Fingerprint of the key before.
+        old: Fingerprint,
+        /// Fingerprint of the key after.
+        new: Fingerprint,
+        /// Since when that one is in use, Unix milliseconds: a rotation while the switch stands still is told by its next start.
+        since_ms: u64,
+        /// How many retired keys the new one opens.
+        retired: u32,
+    },
 }
 
 impl Act {
-    /// The first number of acts in the journal; facts of other kinds have none from it to `NUMBER_LAST`.
-    pub const NUMBER_FIRST: u8 = 20;
-    /// The last number that is kept for acts.
-    pub const NUMBER_LAST: u8 = 27;
+    /// Whether a number in the journal is that of an act.
+    pub const fn is_number(number: u8) -> bool {
+        matches!(number, 20..=27 | 29 | 32 | 33)
+    }
+
+    /// The account that money came into or went out of; none for other acts.
+    pub fn account(&self) -> Option<Account> {
+        match *self {
+            Self::Credited { network, merchant, .. } | Self::Debited { network, merchant, .. } => {
+                Some(merchant.map_or(Account::Network(network), Account::Merchant))
+            }
+            _ => None,
+        }
+    }
 
     /// The flight that it is about.
     pub fn flight(&self) -> Option<FlightNo> {
@@ -195,22 +239,28 @@ impl Act {
     /// Its number in the journal, never used again for anything else.
     pub fn number(&self) -> u8 {
         match self {
-            Self::Credited { .. } => 20,
-            Self::Debited { .. } => 21,
+            Self::Credited { merchant: None, .. } => 20,
+            Self::Debited { merchant: None, .. } => 21,
             Self::Terminal { .. } => 22,
             Self::Supplier { .. } => 23,
             Self::DayClosed { .. } => 24,
             Self::Loaded { .. } => 25,
             Self::Retried { .. } => 26,
             Self::Settled { .. } => 27,
+            Self::KeysRotated { .. } => 29,
+            Self::Credited { merchant: Some(_), .. } => 32,
+            Self::Debited { merchant: Some(_), .. } => 33,
         }
     }
 
     fn pack(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Credited { network, amount } | Self::Debited { network, amount } => {
+            Self::Credited { network, merchant, amount } | Self::Debited { network, merchant, amount } => {
                 network.pack(out);
                 amount.pack(out);
+                if let Some(merchant) = merchant {
+                    merchant.pack(out);
+                }
             }
             Self::Terminal { terminal, blocked } => {
                 terminal.pack(out);
@@ -238,13 +288,33 @@ impl Act {
                 flight.pack(out);
                 out.extend_from_slice(&[*payer as u8, *to as u8]);
             }
+            Self::KeysRotated { old, new, since_ms, retired } => {
+                old.pack(out);
+                new.pack(out);
+                since_ms.pack(out);
+                retired.pack(out);
+            }
         }
     }
 
     fn unpack(number: u8, from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
         Ok(match number {
-            20 => Self::Credited { network: from.network()?, amount: from.minor()? },
-            21 => Self::Debited { network: from.network()?, amount: from.minor()? },
+            20 => Self::Credited { network: from.network()?, merchant: None, amount: from.minor()? },
+            21 => Self::Debited { network: from.network()?, merchant: None, amount: from.minor()? },
+            29 => Self::KeysRotated {
+                old: from.array()?,
+                new: from.array()?,
+                since_ms: from.u64()?,
+                retired: from.u32()?,
+            },
+            32 => {
+                let (network, amount) = (from.network()?, from.minor()?);
+                Self::Credited { network, merchant: Some(from.text()?), amount }
+            }
+            33 => {
+                let (network, amount) = (from.network()?, from.minor()?);
+                Self::Debited { network, merchant: Some(from.text()?), amount }
+            }
             22 => Self::Terminal { terminal: from.text()?, blocked: from.byte()? != 0 },
             23 => Self::Supplier { supplier: from.supplier()?, drained: from.byte()? != 0 },
             24 => Self::DayClosed { network: from.network()?, date: from.u32()?, until_ms: from.u64()? },
@@ -336,6 +406,7 @@ pub struct Controls {
     blocked: Arc<Blocked>,
     drained: FxHashSet<SupplierId>,
     cut_overs: FxHashMap<NetworkId, LastCutOver>,
+    key: Option<Fingerprint>,
 }
 
 impl Controls {
@@ -352,6 +423,15 @@ impl Controls {
     /// A network's last cut-over by a message.
     pub fn last_cut_over(&self, network: NetworkId) -> Option<LastCutOver> {
         self.cut_overs.get(&network).copied()
+    }
+
+    /// The key-encryption key that the last rotation on record put in place; none before the first.
+    pub fn key(&self) -> Option<Fingerprint> {
+        self.key
+    }
+
+    pub(crate) fn set_key(&mut self, key: Fingerprint) {
+        self.key = Some(key);
     }
 
     pub(crate) fn set_blocked(&mut self, terminal: Text<8>, blocked: bool) {
@@ -392,6 +472,9 @@ impl Controls {
             let last = LastCutOver { stan: from.u32()?, transmission: from.array()?, date: from.u32()? };
             controls.set_cut_over(network, last);
         }
+        if from.flag()? {
+            controls.set_key(from.array()?);
+        }
         Ok(controls)
     }
 }
@@ -415,6 +498,10 @@ impl Pack for Controls {
             last.stan.pack(out);
             last.transmission.pack(out);
             last.date.pack(out);
+        }
+        self.key.is_some().pack(out);
+        if let Some(key) = self.key {
+            key.pack(out);
         }
     }
 }
@@ -451,6 +538,7 @@ mod tests {
         controls.set_drained(SupplierId(1), true);
         let last = LastCutOver { stan: 7, transmission: *b"1121220509", date: 20_261_122 };
         controls.set_cut_over(NetworkId(2), last);
+        controls.set_key([7; 8]);
         let mut bytes = Vec::new();
         controls.pack(&mut bytes);
         let read = Controls::unpack(&mut Unpack(&bytes));

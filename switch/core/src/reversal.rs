@@ -137,25 +137,33 @@ impl Undone {
     }
 }
 
-/// What the journal says of an approved sale that is to be reversed, as the keeper read it.
+/// What the journal says of a request that is to be reversed, as the keeper read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recalled {
-    /// The item, with its last attempt.
+    /// The item, with its last attempt; of a reversal, which has neither item nor amount, its number.
     pub flight: Flight,
-    /// The link its answer came on.
+    /// The link its answer came on, where it was approved over one.
     pub link: LinkNo,
     /// What a local sale changed.
     pub effect: Option<LocalEffect>,
 }
 
 impl Recalled {
-    /// From the two facts of an approved sale; for a local sale both are the same one.
+    /// From the two facts of a request; for a local sale and for a reversal both are the same one.
     pub fn of(intent: &crate::fact::Fact<'_>, outcome: &crate::fact::Fact<'_>) -> Option<Self> {
         use crate::fact::Fact;
         match (intent, outcome) {
             (Fact::Intent { flight, .. }, Fact::Outcome { link, moved, .. }) => {
                 let attempt: Attempt = moved.unwrap_or(flight.attempt);
                 Some(Self { flight: Flight { attempt, ..*flight }, link: *link, effect: None })
+            }
+            // Its attempt may have been another one; what is asked of an unknown is its amount.
+            (Fact::Intent { flight, .. }, Fact::Doubt { .. }) => {
+                Some(Self { flight: *flight, link: 0, effect: None })
+            }
+            (Fact::Undo { reversal, .. }, _) => {
+                let flight = Flight { number: reversal.number, ..Flight::default() };
+                Some(Self { flight, link: 0, effect: None })
             }
             (Fact::Sale { flight, effect, .. }, _) => {
                 Some(Self { flight: *flight, link: 0, effect: Some(*effect) })

@@ -13,6 +13,7 @@ mod deadlines;
 mod matching;
 mod report;
 
+pub use advices::Tries;
 pub use report::{Counters, Report};
 
 use crate::adapter::{Ask, Fault, Heard, LinkNo, Order, Out, Wire};

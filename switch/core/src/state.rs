@@ -12,7 +12,7 @@ pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
 
 use crate::account::{Account, Accounts, OutOfRange};
 use crate::adapter::{LinkNo, LocalEffect};
-use crate::fact::{Fact, NameKind};
+use crate::fact::{Cause, Fact, NameKind};
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
 use crate::index::{Entry, EntryPlace, Index, Spill, Standing};
@@ -27,7 +27,7 @@ use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8): the longest late window that a supplier may have.
+/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8), and what contradicts an operator is noticed: the longest late window that a supplier may have.
 pub const SETTLED_KEPT_MS: u64 = 600_000;
 
 /// A business day of a network (S-16).
@@ -131,9 +131,9 @@ impl State {
         self.flights.values()
     }
 
-    /// Flights that were settled a short time ago, and when, Unix milliseconds.
+    /// Flights that were settled a short time ago, by their supplier or by an operator, and when, Unix milliseconds.
     pub fn settled(&self) -> impl Iterator<Item = (u64, &Flight)> {
-        let still = |flight: &&Flight| flight.phase == Phase::Settled;
+        let still = |flight: &&Flight| flight.phase.is_over();
         self.settled
             .iter()
             .filter_map(move |(at_ms, number)| Some((*at_ms, self.flights.get(number).filter(still)?)))
@@ -189,7 +189,7 @@ impl State {
                 Ok(())
             }
             Fact::Outcome { outcome, .. } => self.outcome(at, outcome),
-            Fact::Doubt { at_ms, outcome, .. } => self.doubt(at, *at_ms, outcome),
+            Fact::Doubt { at_ms, cause, outcome } => self.doubt(at, *at_ms, *cause, outcome),
             Fact::Sale { flight, outcome, effect, .. } => self.sale(at, flight, outcome, effect),
             Fact::Settled { at_ms, flight, .. } => self.settle(*at_ms, *flight),
             Fact::Parked { flight, .. } => self.park(*flight),
@@ -199,7 +199,8 @@ impl State {
             Fact::Contradicted { undo, .. } => {
                 if let Some(undo) = undo {
                     self.last_flight = self.last_flight.max(undo.number);
-                    self.flights.insert(undo.number, Flight { phase: Phase::Doubt, intent_at: at, ..*undo });
+                    let undo = Flight { phase: Phase::Doubt, performed: true, intent_at: at, ..*undo };
+                    self.flights.insert(undo.number, undo);
                 }
                 Ok(())
             }
@@ -213,6 +214,11 @@ impl State {
             }
             Fact::Blocked { at_ms, key, named } => {
                 self.index.add(blocked(at, *at_ms, FlightNo::default(), *key, *named));
+                Ok(())
+            }
+            Fact::Recognised { at_ms, day, undone } => {
+                self.undone(at, *at_ms, *day, undone)?;
+                self.forget(*at_ms);
                 Ok(())
             }
             Fact::Operated(action) => self.operated(action),
@@ -260,7 +266,7 @@ impl State {
                 return;
             }
             self.settled.pop_front();
-            if self.flights.get(&number).is_some_and(|flight| flight.phase == Phase::Settled) {
+            if self.flights.get(&number).is_some_and(|flight| flight.phase.is_over()) {
                 self.flights.remove(&number);
             }
         }
@@ -286,9 +292,9 @@ impl State {
         Ok(())
     }
 
-    fn doubt(&mut self, at: Lsn, at_ms: u64, outcome: &Outcome<'_>) -> Result<(), Misfit> {
+    fn doubt(&mut self, at: Lsn, at_ms: u64, cause: Cause, outcome: &Outcome<'_>) -> Result<(), Misfit> {
         let flight = self.open(outcome.flight)?;
-        flight.phase = Phase::Doubt;
+        (flight.phase, flight.performed) = (Phase::Doubt, cause == Cause::Cancelled);
         let flight = *flight;
         self.answered(&flight, at, outcome);
         self.withdraw(at_ms, &flight, !outcome.sealed.is_empty());
@@ -320,6 +326,7 @@ impl State {
 
     fn late(&mut self, at_ms: u64, number: FlightNo, approved: bool, pin: bool) -> Result<(), Misfit> {
         let flight = self.open(number)?;
+        flight.performed = approved;
         if approved && flight.phase == Phase::Settled {
             flight.phase = Phase::Doubt;
         }
@@ -350,8 +357,18 @@ impl State {
             secret: false,
         });
         match undone {
-            Undone::Again => {}
             Undone::Blocked(named) => self.block(at, at_ms, reversal, *named),
+            undone => self.undone(at, at_ms, outcome.day, undone)?,
+        }
+        // Not before: what was decided on may be what is forgotten now.
+        self.forget(at_ms);
+        Ok(())
+    }
+
+    /// What became of an original that was there.
+    fn undone(&mut self, at: Lsn, at_ms: u64, day: [u8; 4], undone: &Undone) -> Result<(), Misfit> {
+        match undone {
+            Undone::Again | Undone::Blocked(_) => {}
             Undone::Nothing(original) => self.index.cancel(&original.cancelled(at)),
             Undone::Open(original) => {
                 self.index.cancel(&original.cancelled(at));
@@ -359,11 +376,9 @@ impl State {
             }
             Undone::Sold { flight, link, taken } => {
                 self.index.cancel(&Original::from(&**flight).cancelled(at));
-                self.take_back(at, at_ms, outcome.day, flight, *link, *taken)?;
+                self.take_back(at, at_ms, day, flight, *link, *taken)?;
             }
         }
-        // Not before: what was decided on may be what is forgotten now.
-        self.forget(at_ms);
         Ok(())
     }
 
@@ -399,6 +414,7 @@ impl State {
                     Flight {
                         phase: Phase::Doubt,
                         held: Held::Suspense,
+                        performed: true,
                         link: Some(link),
                         reversal_stan: stan,
                         ..cancelled

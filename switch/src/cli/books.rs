@@ -17,6 +17,7 @@ use std::time::Duration;
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::gate::{Gate, GateOptions};
 use switchyard_core::ids::Now;
+use switchyard_core::log::Log;
 use switchyard_core::operate::{Instruction, Reason};
 use switchyard_core::seal::KeyId;
 use switchyard_core::stock::{Stock, StockBatch};
@@ -41,7 +42,7 @@ impl OfflineBooks {
     /// The folder is in use, damaged, or its key is missing.
     pub fn open(settings: &Settings, now: Now) -> Result<Self, StartError> {
         let books = topology::open_books(settings)?;
-        let (journal, log, _, _) = books.opening.start(&books.keyring)?;
+        let (mut journal, log, _, mut maker) = books.opening.start(&books.keyring)?;
         let key_id = KeyId::epoch(log.epoch());
         let key = books.keyring.key(key_id).ok_or(StartError::OwnKey)?;
         let options = GateOptions {
@@ -56,7 +57,8 @@ impl OfflineBooks {
         };
         let names: Vec<&str> = settings.dialects.iter().map(|dialect| dialect.name()).collect();
         let catalogue = Catalogue::clone(&settings.catalogue);
-        let gate = Gate::new(books.state, log, options, catalogue, &names, Vec::new(), now);
+        let write = |log: &mut Log| journal.write_at_start(log, &mut maker);
+        let gate = Gate::new(books.state, log, options, catalogue, &names, Vec::new(), now, write)?;
         let products = stock::stock_products(gate.catalogue());
         let folder = stock::folder(&settings.data);
         Ok(Self { gate, now, journal: Some(journal), products, folder, kek: books.kek })

@@ -9,14 +9,16 @@ use super::exit::{Exit, Failure};
 use super::operate::settings;
 use super::stock::PlaceArgs;
 use crate::clock::Clock;
-use crate::control::socket::{self, Command, Done};
+use crate::control::operate::REASON_FORM;
+use crate::control::socket::{self, Command, Done, operator};
 use crate::journal::{self, JournalError};
-use crate::keys::{Kek, KeyError, KeyInUse, Rotated, keys_in_use};
+use crate::keys::{By, Kek, KeyError, KeyInUse, Rotated, keys_in_use};
 use crate::settings::Settings;
 use clap::{Args, Subcommand};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use switchyard_core::ids::Now;
+use switchyard_core::operate;
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -35,11 +37,11 @@ pub enum KeysCommand {
     /// one of them, the new key lies already where the configuration says (a file or an environment variable) and the old one
     /// where the option says; the switch must stand still. A rotation that is cut off at any moment leaves a folder that starts
     /// with the key that lies where the configuration says, or, with --old-file and --old-env, with the old or the new one: the
-    /// start says which. Run it again then.
+    /// start says which. Run it again then. The audit trail says who, when and why: at once, or from the next start on.
     #[command(after_help = "Examples:\n  \
-        switchyard keys rotate --config /etc/switchyard/switchyard.toml\n  \
-        switchyard keys rotate --config switchyard.toml --old-file /etc/switchyard/kek.2025\n  \
-        SWITCHYARD_KEK=$NEW OLD_KEK=$OLD switchyard keys rotate --config switchyard.toml --old-env OLD_KEK")]
+        switchyard keys rotate --reason 'once a year' --config /etc/switchyard/switchyard.toml\n  \
+        switchyard keys rotate --reason 'once a year' --config switchyard.toml --old-file /etc/switchyard/kek.2025\n  \
+        SWITCHYARD_KEK=$NEW OLD_KEK=$OLD switchyard keys rotate --reason 'the old one leaked' --config switchyard.toml --old-env OLD_KEK")]
     Rotate(RotateArgs),
 }
 
@@ -54,6 +56,9 @@ pub struct ShowArgs {
 /// Options of `keys rotate`.
 #[derive(Clone, Debug, Args)]
 pub struct RotateArgs {
+    /// Why: 1 to 120 printable ASCII characters, kept in the audit trail for ever.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
     /// The old key is in this file; the new one is where the configuration says.
     #[arg(long, value_name = "FILE", conflicts_with = "old_env")]
     pub old_file: Option<PathBuf>,
@@ -82,14 +87,14 @@ pub fn run(command: &KeysCommand, io: &mut Io) -> Result<Exit, Failure> {
     }
 }
 
-/// Rotates the keys of the switch that runs this; answers what to print.
+/// Rotates the keys of the switch that runs this.
 ///
 /// # Errors
 /// As [`Kek::rotate`], for people.
-pub fn rotate_live(kek: &Kek, data: &Path, now: Now) -> Result<String, String> {
-    let rotated = kek.rotate(data, now.wall_ms).map_err(|error| error.to_string())?;
+pub fn rotate_live(kek: &Kek, data: &Path, by: &By, now: Now) -> Result<Rotated, String> {
+    let rotated = kek.rotate(data, by, now.wall_ms).map_err(|error| error.to_string())?;
     tracing::info!(old = %rotated.old, new = %rotated.new, "the key-encryption key was exchanged");
-    Ok(told(&rotated))
+    Ok(rotated)
 }
 
 fn rotate(args: &RotateArgs, settings: &Settings, now: Now) -> Result<String, Failure> {
@@ -97,13 +102,15 @@ fn rotate(args: &RotateArgs, settings: &Settings, now: Now) -> Result<String, Fa
         return Err(Failure::usage(format!("there is no data folder {}", settings.data.display()))
             .help("the first start makes it, and its key"));
     }
+    let why = operate::reason(&args.reason).ok_or_else(|| Failure::usage(REASON_FORM))?;
+    let by = By::of(operator(nix::unistd::getuid().as_raw()), why);
     let old = match (&args.old_file, &args.old_env) {
         (Some(file), _) => Some(Kek::from_file(file)),
         (_, Some(name)) => Some(Kek::from_env(name)),
         _ => None,
     };
     if old.is_none() {
-        let sent = socket::send(&settings.data, &Command::KeysRotate);
+        let sent = socket::send(&settings.data, &Command::KeysRotate { reason: why.to_string() });
         match sent.map_err(|error| Failure::system(format!("the switch does not answer: {error}")))? {
             Some(Done::Ok(line)) => return Ok(line),
             Some(Done::Failed(why)) => return Err(Failure::new(Exit::Data, why)),
@@ -112,10 +119,12 @@ fn rotate(args: &RotateArgs, settings: &Settings, now: Now) -> Result<String, Fa
     }
     let _lock = journal::lock(&settings.data.join("journal")).map_err(locked)?;
     let rotated = match old {
-        Some(old) => Kek::succeed(old.map_err(refused)?, &configured(settings)?, &settings.data, now.wall_ms),
-        None => {
-            Kek::open(&settings.keys, &settings.data).and_then(|kek| kek.rotate(&settings.data, now.wall_ms))
+        Some(old) => {
+            let (old, new) = (old.map_err(refused)?, configured(settings)?);
+            Kek::succeed(old, &new, &settings.data, &by, now.wall_ms)
         }
+        None => Kek::open(&settings.keys, &settings.data)
+            .and_then(|kek| kek.rotate(&settings.data, &by, now.wall_ms)),
     };
     rotated.map(|rotated| told(&rotated)).map_err(refused)
 }
@@ -127,7 +136,8 @@ fn configured(settings: &Settings) -> Result<Kek, Failure> {
     variable.map_or_else(|| Kek::from_file(&keys.file), Kek::from_env).map_err(refused)
 }
 
-fn told(rotated: &Rotated) -> String {
+/// What is printed of a rotation.
+pub fn told(rotated: &Rotated) -> String {
     let Rotated { old, new, retired } = rotated;
     format!(
         "key {new} is in use; key {old} is retired ({retired} in all)\nKeep a copy of the new key and of keys/succession, apart from the data folder"

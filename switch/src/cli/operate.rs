@@ -14,6 +14,7 @@ use super::stock::{PlaceArgs, StockCommand, StockCommandError, run_load, run_sho
 use crate::clock::Clock;
 use crate::config::load_shipped;
 use crate::control::socket::{self, Command, Done};
+use crate::history::card::CardNumber;
 use crate::history::{Names, Source, print};
 use crate::settings::Settings;
 use crate::topology;
@@ -73,8 +74,13 @@ fn sent(command: &Command, settings: &Settings) -> Result<Option<String>, Failur
 ///
 /// # Errors
 /// The switch cannot be reached where it is needed, or the command fails.
-pub fn operate(command: OperatorCommand, io: &mut Io) -> Result<Exit, Failure> {
+pub fn operate(mut command: OperatorCommand, io: &mut Io) -> Result<Exit, Failure> {
     let settings = settings(command.place(), io)?;
+    if let OperatorCommand::Transaction(TransactionCommand::Find(args)) = &mut command
+        && args.card
+    {
+        args.number = CardNumber::read(std::io::stdin().lock()).map_err(Failure::usage)?;
+    }
     let asked = Command::Operator(command);
     let printed = match sent(&asked, &settings)? {
         Some(printed) => printed,
@@ -99,7 +105,7 @@ fn past(command: &Command, settings: &Settings) -> Result<String, Failure> {
     let books = topology::open_books(settings).map_err(not_started)?;
     let reader = books.opening.reader();
     let names = Names::of(&books.state, &settings.catalogue);
-    let source = Source { reader: &reader, upto: books.replayed.end, names: &names };
+    let source = Source { reader: &reader, upto: books.replayed.end, names: &names, keyring: &books.keyring };
     let now_ms = Clock::start().now().wall_ms;
     let printed = match command {
         OperatorCommand::Audit(args) => print::run_audit(args, &source, now_ms),

@@ -4,6 +4,7 @@
 //! Invariants: whatever changes something needs a reason. Deliberately absent: what they do (`control::operate`), and who may (the socket's permissions).
 
 use super::stock::PlaceArgs;
+use crate::history::card::CardNumber;
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 
@@ -32,37 +33,45 @@ pub struct ShowArgs {
     pub place: PlaceArgs,
 }
 
-/// Positions of retail networks: see them, pay in, take out.
+/// Positions of retail networks, and of merchants that have one of their own: see them, pay in, take out.
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum PositionCommand {
     /// Show what each network has posted, reserved and free, and its business day.
     #[command(after_help = "Examples:\n  \
         switchyard position show --data data/demo\n  \
-        switchyard position show 100001 --config /etc/switchyard/switchyard.toml --json")]
+        switchyard position show 100001 --config /etc/switchyard/switchyard.toml --json\n  \
+        switchyard position show 100001 --merchant SHOP00000000001 --data data/demo")]
     Show {
         /// Only this network, by its code.
         network: Option<String>,
+        /// The own position of this merchant of the network (DE42), instead of the network's.
+        #[arg(long, value_name = "CODE", requires = "network")]
+        merchant: Option<String>,
         /// Where, and how the answer is to look.
         #[command(flatten)]
         show: ShowArgs,
     },
-    /// Pay money into a network's position.
-    #[command(after_help = "Example:\n  \
-        switchyard position credit 100001 2500.00 --reason 'bank transfer 2026-117' --data data/demo")]
+    /// Pay money into a network's position, or into a merchant's own.
+    #[command(after_help = "Examples:\n  \
+        switchyard position credit 100001 2500.00 --reason 'bank transfer 2026-117' --data data/demo\n  \
+        switchyard position credit 100001 50.00 --merchant SHOP00000000001 --reason 'paid in cash' --data data/demo")]
     Credit(AmountArgs),
-    /// Take money out of a network's position: no more than what is free.
+    /// Take money out of a network's position, or out of a merchant's own: no more than what is free.
     #[command(after_help = "Example:\n  \
         switchyard position debit 100001 100.00 --reason 'paid out, ticket 4711' --data data/demo")]
     Debit(AmountArgs),
 }
 
-/// A network and an amount.
+/// A network, or a merchant of it, and an amount.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct AmountArgs {
     /// The network's code (DE32).
     pub network: String,
     /// How much, in units of the network's currency, such as 2500.00.
     pub amount: String,
+    /// The own position of this merchant of the network (DE42), instead of the network's.
+    #[arg(long, value_name = "CODE")]
+    pub merchant: Option<String>,
     /// Why, where, and how the answer is to look.
     #[command(flatten)]
     pub act: ActArgs,
@@ -193,11 +202,12 @@ pub enum TransactionCommand {
     ///
     /// What is given must all fit. The journal is read back from now, for at most 20 seconds; the answer says how far that was
     /// (in JSON: the last object).
-    /// A card number cannot be looked for: it lies sealed.
+    /// A card number is read from standard input, so that no list of processes shows it; it is found where a supplier was asked with it.
     #[command(after_help = "Examples:\n  \
         switchyard transaction find --terminal T0000001 --stan 4711 --data data/demo\n  \
         switchyard transaction find --account 0612345678 --since 2h --json --data data/demo\n  \
-        switchyard transaction find --serial D00000017 --since 2026-05-01 --data data/demo")]
+        switchyard transaction find --serial D00000017 --since 2026-05-01 --data data/demo\n  \
+        switchyard transaction find --card --since 7d --data data/demo < number.txt")]
     Find(FindArgs),
 }
 
@@ -206,7 +216,7 @@ pub enum TransactionCommand {
 #[group(id = "find")]
 pub struct FindArgs {
     /// The terminal's code (DE41).
-    #[arg(long, value_name = "CODE", required_unless_present_any = ["stan", "rrn", "account", "serial"])]
+    #[arg(long, value_name = "CODE", required_unless_present_any = ["stan", "rrn", "account", "serial", "card"])]
     pub terminal: Option<String>,
     /// The STAN of the request (DE11).
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(0..=999_999))]
@@ -220,6 +230,13 @@ pub struct FindArgs {
     /// The serial number of the voucher that was sold.
     #[arg(long, value_name = "SERIAL")]
     pub serial: Option<String>,
+    /// The card number (DE2 or track 2) on the first line of standard input.
+    #[arg(long)]
+    pub card: bool,
+    /// That number.
+    #[arg(skip)]
+    #[serde(default)]
+    pub number: CardNumber,
     /// Nothing older: 90s, 30m, 2h, 7d, a date, or a time.
     #[arg(long, value_name = "WHEN", default_value = "3d")]
     pub since: String,

@@ -5,15 +5,13 @@
 //! meant. Deliberately absent: what is allowed (the core's gate), and transactions and the trail (`history`).
 
 use crate::cli::exit::nearest;
-use crate::cli::operators::{
-    ActArgs, AmountArgs, DayCommand, PositionCommand, SupplierCommand, TerminalCommand,
-};
+use crate::cli::operators::{ActArgs, DayCommand, SupplierCommand, TerminalCommand};
 use crate::conduit::{Block, Conduit};
-use crate::gate::{GateActor, Look, NetworkPosition, NetworkPositions, OpenAt, Operate, Sight};
-use crate::history::{self, Names};
+use crate::gate::{GateActor, Look, OpenAt, Operate, Sight};
+use crate::history;
+use crate::supplier::SupplierActor;
 use actix::Addr;
 use serde_json::json;
-use std::fmt::Write as _;
 use switchyard_core::catalogue::{Catalogue, Network};
 use switchyard_core::gate::NotDone;
 use switchyard_core::operate::{Act, Instruction, Operator, reason};
@@ -29,43 +27,14 @@ pub struct Actors {
     pub gate: Addr<GateActor>,
     /// The conduits.
     pub conduits: Vec<Addr<Conduit>>,
+    /// The suppliers.
+    pub suppliers: Vec<Addr<SupplierActor>>,
 }
+
+/// How a reason is given, for messages.
+pub const REASON_FORM: &str = "a reason is 1 to 120 printable ASCII characters, without line breaks";
 
 pub(super) const STOPPING: &str = "the switch is stopping; nothing was changed";
-
-/// Carries out a command on positions.
-///
-/// # Errors
-/// Why not, for people.
-pub async fn position(command: &PositionCommand, by: Operator, actors: &Actors) -> Result<String, Refused> {
-    let sight = look(actors).await?;
-    let (args, credit) = match command {
-        PositionCommand::Show { network, show } => {
-            return show_positions(network.as_deref(), show.json, &sight, actors).await;
-        }
-        PositionCommand::Credit(args) => (args, true),
-        PositionCommand::Debit(args) => (args, false),
-    };
-    let AmountArgs { network, amount, act } = args;
-    let (at, network) = find_network(&sight.catalogue, network)?;
-    let amount = read_amount(amount, network)?;
-    let id = network.id;
-    let instruction = match credit {
-        true => Instruction::Credit { network: id, amount },
-        false => Instruction::Debit { network: id, amount },
-    };
-    instruct(instruction, act, by, &sight, actors).await?;
-    let positions = actors.gate.send(NetworkPositions).await.map_err(|_| done_and_stopping())?;
-    let position = positions.get(at).ok_or_else(done_and_stopping)?;
-    let (verb, sum) = (if credit { "credited with" } else { "debited by" }, sight.names.money(id, amount));
-    let text = format!(
-        "{} {verb} {sum}: posted {}, free {}",
-        network.code,
-        sight.names.money(id, position.posted),
-        free(&sight.names, network, position)
-    );
-    Ok(answer(act.json, text, position_json(&sight.names, network, position)))
-}
 
 /// Blocks or unblocks a terminal.
 ///
@@ -186,9 +155,7 @@ pub(super) async fn instruct(
     sight: &Sight,
     actors: &Actors,
 ) -> Result<Act, Failed> {
-    let why = reason(&args.reason).ok_or_else(|| {
-        Failed::Other("a reason is 1 to 120 printable ASCII characters, without line breaks".to_owned())
-    })?;
+    let why = reason(&args.reason).ok_or_else(|| Failed::Other(REASON_FORM.to_owned()))?;
     let (durable, told) = tokio::sync::oneshot::channel();
     let operate = Operate { instruction, by, reason: why, durable };
     let done = actors.gate.send(operate).await.map_err(|_| Failed::Other(STOPPING.to_owned()))?;
@@ -221,72 +188,20 @@ pub(super) fn answer(as_json: bool, text: String, object: serde_json::Value) -> 
     if as_json { object.to_string() } else { text }
 }
 
-async fn show_positions(
-    network: Option<&str>,
-    as_json: bool,
-    sight: &Sight,
-    actors: &Actors,
-) -> Result<String, Refused> {
-    let positions = actors.gate.send(NetworkPositions).await.map_err(|_| STOPPING.to_owned())?;
-    let only = network.map(|code| find_network(&sight.catalogue, code)).transpose()?.map(|(at, _)| at);
-    let mut out = String::new();
-    if !as_json {
-        let _ = writeln!(
-            out,
-            "{:<12} {:>18} {:>18} {:>18} {:>11}",
-            "NETWORK", "POSTED", "RESERVED", "FREE", "DAY"
-        );
-    }
-    let all = sight.catalogue.networks.iter().zip(&positions).enumerate();
-    for (_, (network, position)) in all.filter(|(at, _)| only.is_none_or(|only| only == *at)) {
-        if as_json {
-            let _ = writeln!(out, "{}", position_json(&sight.names, network, position));
-            continue;
-        }
-        let [posted, reserved] =
-            [position.posted, position.reserved].map(|amount| sight.names.money(network.id, amount));
-        let (free, day) = (free(&sight.names, network, position), history::date(position.day.date));
-        let _ = writeln!(out, "{:<12} {posted:>18} {reserved:>18} {free:>18} {day:>11}", network.code);
-    }
-    Ok(out)
-}
-
-fn free(names: &Names, network: &Network, position: &NetworkPosition) -> String {
-    position.free.map_or_else(|| "out of range".to_owned(), |free| names.money(network.id, free))
-}
-
-fn position_json(names: &Names, network: &Network, position: &NetworkPosition) -> serde_json::Value {
-    json!({
-        "network": network.code.as_str(),
-        "posted": names.money(network.id, position.posted),
-        "reserved": names.money(network.id, position.reserved),
-        "line": names.money(network.id, network.funding.line()),
-        "free": free(names, network, position),
-        "day": history::date(position.day.date),
-    })
-}
-
-fn find_network<'c>(catalogue: &'c Catalogue, code: &str) -> Result<(usize, &'c Network), Refused> {
+pub(super) fn find_network<'c>(
+    catalogue: &'c Catalogue,
+    code: &str,
+) -> Result<(usize, &'c Network), Refused> {
     let found = Text::new(code.as_bytes()).and_then(|code| catalogue.network(code));
     let known = || catalogue.networks.iter().map(|network| network.code.as_str());
     found.map(|(at, network)| (at as usize, network)).ok_or_else(|| unknown("network", code, known()))
-}
-
-fn read_amount(text: &str, network: &Network) -> Result<switchyard_core::money::Minor, Refused> {
-    let (code, exponent) = history::currency(network.currency).unwrap_or_default();
-    crate::config::amount(text, exponent).ok_or_else(|| {
-        let example = switchyard_core::money::Minor(250_000).display(exponent);
-        format!(
-            "`{text}` is no amount: give units of {code} with at most {exponent} decimal places and no sign, such as {example}"
-        )
-    })
 }
 
 fn unknown_terminal(sight: &Sight, code: &str) -> String {
     unknown("terminal", code, sight.catalogue.terminals.iter().map(|terminal| terminal.code.as_str()))
 }
 
-fn unknown<'w>(what: &str, word: &str, known: impl Iterator<Item = &'w str> + Clone) -> String {
+pub(super) fn unknown<'w>(what: &str, word: &str, known: impl Iterator<Item = &'w str> + Clone) -> String {
     const LISTED_MAX: usize = 8;
     if let Some(near) = nearest(word, known.clone()) {
         return format!("there is no {what} `{word}`; did you mean `{near}`?");

@@ -6,14 +6,15 @@
 
 use super::advices;
 use super::operate::{self, Actors};
-use crate::cli::keys::rotate_live;
+use super::position;
+use crate::cli::keys::{rotate_live, told};
 use crate::cli::operators::{AuditArgs, FindArgs, OperatorCommand, TransactionCommand};
 use crate::cli::stock::{LoadArgs, ShowArgs, StockBooks, run_load, run_show};
-use crate::gate::{StockArrived, StockNow};
+use crate::gate::{Operate, StockArrived, StockNow};
 use crate::history::{Source, print};
 use crate::journal::JournalPlace;
 use crate::keeper::KeeperWish;
-use crate::keys::Kek;
+use crate::keys::{By, Kek};
 use crate::ring::Ring;
 use crate::stock::{self, StockProduct};
 use nix::unistd::{Uid, User};
@@ -22,8 +23,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use switchyard_core::ids::Now;
 use switchyard_core::iso8583::Dialect;
-use switchyard_core::operate::Operator;
+use switchyard_core::operate::{Operator, reason};
+use switchyard_core::seal::Keyring;
 use switchyard_core::stock::{Stock, StockBatch};
 use switchyard_core::text::Text;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -50,7 +53,10 @@ pub enum Command {
     /// `stock show`.
     StockShow(ShowArgs),
     /// `keys rotate`.
-    KeysRotate,
+    KeysRotate {
+        /// Why.
+        reason: String,
+    },
     /// Any other.
     Operator(OperatorCommand),
 }
@@ -82,6 +88,8 @@ pub struct Operations {
     pub data: PathBuf,
     /// The key-encryption key.
     pub kek: Arc<Kek>,
+    /// The data keys.
+    pub keyring: Arc<Keyring>,
     /// The process's clock.
     pub clock: crate::clock::Clock,
 }
@@ -169,7 +177,7 @@ async fn carry_out(
             let _one = one.lock().await;
             operator_command(command, by, &operations.actors).await
         }
-        Command::StockLoad(_) | Command::StockShow(_) | Command::KeysRotate => {
+        Command::StockLoad(_) | Command::StockShow(_) | Command::KeysRotate { .. } => {
             let _one = one.lock().await;
             stock_command(command, by, operations).await
         }
@@ -179,7 +187,7 @@ async fn carry_out(
 
 async fn operator_command(command: OperatorCommand, by: Operator, actors: &Actors) -> Result<String, String> {
     match command {
-        OperatorCommand::Position(command) => operate::position(&command, by, actors).await,
+        OperatorCommand::Position(command) => position::position(&command, by, actors).await,
         OperatorCommand::Advices(command) => advices::advices(&command, by, actors).await,
         OperatorCommand::Terminal(command) => operate::terminal(&command, by, actors).await,
         OperatorCommand::Supplier(command) => operate::supplier(&command, by, actors).await,
@@ -203,7 +211,8 @@ async fn ask_past(question: Question, operations: Operations) -> Result<String, 
     let (tell, told) = tokio::sync::oneshot::channel();
     let read = move || {
         let reader = operations.journal.reader();
-        let source = Source { reader: &reader, upto: sight.durable, names: &sight.names };
+        let keyring = &operations.keyring;
+        let source = Source { reader: &reader, upto: sight.durable, names: &sight.names, keyring };
         let answer = match &question {
             Question::Audit(args) => print::run_audit(args, &source, now_ms),
             Question::Find(args) => print::run_find(args, source, &operations.dialects, now_ms),
@@ -226,7 +235,7 @@ async fn stock_command(command: Command, by: Operator, operations: Operations) -
         match &command {
             Command::StockLoad(args) => run_load(args, &mut books, now).map_err(|error| error.to_string()),
             Command::StockShow(args) => run_show(args, &books).map_err(|error| error.to_string()),
-            Command::KeysRotate => rotate_live(&books.operations.kek, &books.operations.data, now),
+            Command::KeysRotate { reason } => books.rotate_keys(reason, now),
             Command::Operator(_) => Err("that is no command of the stock".to_owned()),
         }
     });
@@ -240,6 +249,22 @@ struct LiveBooks {
     by: Operator,
     operations: Operations,
     runtime: tokio::runtime::Handle,
+}
+
+impl LiveBooks {
+    /// Rotates the key-encryption key, and puts that on record.
+    fn rotate_keys(&self, why: &str, now: Now) -> Result<String, String> {
+        let reason = reason(why).ok_or(operate::REASON_FORM)?;
+        let by = By::of(self.by, reason);
+        let rotated = rotate_live(&self.operations.kek, &self.operations.data, &by, now)?;
+        let (durable, on_record) = tokio::sync::oneshot::channel();
+        let instruction = rotated.instruction(now.wall_ms);
+        self.operations.actors.gate.do_send(Operate { instruction, by: self.by, reason, durable });
+        Ok(match self.runtime.block_on(on_record) {
+            Ok(()) => told(&rotated),
+            Err(_) => format!("{}\nThe switch stops; its next start puts that on record", told(&rotated)),
+        })
+    }
 }
 
 impl StockBooks for LiveBooks {

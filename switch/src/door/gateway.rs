@@ -65,6 +65,23 @@ pub struct DoorCounters {
     pub accept_errors: AtomicU64,
 }
 
+impl DoorCounters {
+    /// Name and value of every counter.
+    pub fn read(&self) -> [(&'static str, u64); 8] {
+        [
+            ("accepted", &self.accepted),
+            ("range_refused", &self.range_refused),
+            ("process_full", &self.process_full),
+            ("conduit_full", &self.conduit_full),
+            ("address_full", &self.address_full),
+            ("handshakes_failed", &self.handshakes_failed),
+            ("handshakes_late", &self.handshakes_late),
+            ("accept_errors", &self.accept_errors),
+        ]
+        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
+}
+
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }

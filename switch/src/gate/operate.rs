@@ -9,7 +9,7 @@ use crate::history::Names;
 use actix::{Handler, Message, MessageResult};
 use std::sync::Arc;
 use switchyard_core::account::Account;
-use switchyard_core::catalogue::Catalogue;
+use switchyard_core::catalogue::{Catalogue, Funding, Network};
 use switchyard_core::flight::{Flight, Phase};
 use switchyard_core::gate::NotDone;
 use switchyard_core::ids::SupplierId;
@@ -92,38 +92,62 @@ impl Handler<Look> for GateActor {
 #[derive(Debug)]
 pub struct NetworkPositions;
 
-/// A network's position, minor units.
+/// Asks the own position of a merchant, by its index in the catalogue; none where it has none.
+#[derive(Debug)]
+pub struct MerchantPosition(pub u32);
+
+/// A position, minor units.
 #[derive(Clone, Copy, Debug)]
-pub struct NetworkPosition {
+pub struct PositionNow {
     /// What it has with us.
     pub posted: Minor,
     /// What open sales have reserved.
     pub reserved: Minor,
     /// What it can still spend: posted and credit line, less what is reserved; none where that leaves the range.
     pub free: Option<Minor>,
-    /// Its business day.
+    /// The network's business day.
     pub day: Day,
 }
 
 impl Message for NetworkPositions {
-    type Result = Vec<NetworkPosition>;
+    type Result = Vec<PositionNow>;
 }
 
 impl Handler<NetworkPositions> for GateActor {
-    type Result = Vec<NetworkPosition>;
+    type Result = Vec<PositionNow>;
 
     fn handle(&mut self, _: NetworkPositions, _: &mut Self::Context) -> Self::Result {
-        let now = self.clock.now();
-        let position = |network: &switchyard_core::catalogue::Network| {
-            let balance = self.gate.state().accounts.balance(Account::Network(network.id));
-            NetworkPosition {
-                posted: balance.posted,
-                reserved: balance.reserved,
-                free: self.gate.free(Account::Network(network.id), network.funding),
-                day: self.gate.day_at(now, network),
-            }
-        };
-        self.gate.catalogue().networks.iter().map(position).collect()
+        let networks = &self.gate.catalogue().networks;
+        let position =
+            |network: &Network| self.position(Account::Network(network.id), network.funding, network);
+        networks.iter().map(position).collect()
+    }
+}
+
+impl Message for MerchantPosition {
+    type Result = Option<PositionNow>;
+}
+
+impl Handler<MerchantPosition> for GateActor {
+    type Result = Option<PositionNow>;
+
+    fn handle(&mut self, MerchantPosition(at): MerchantPosition, _: &mut Self::Context) -> Self::Result {
+        let catalogue = self.gate.catalogue();
+        let merchant = catalogue.merchants.get(at as usize)?;
+        let network = catalogue.networks.get(merchant.network as usize)?;
+        Some(self.position(Account::Merchant(merchant.code), merchant.funding?, network))
+    }
+}
+
+impl GateActor {
+    fn position(&self, account: Account, funding: Funding, network: &Network) -> PositionNow {
+        let balance = self.gate.state().accounts.balance(account);
+        PositionNow {
+            posted: balance.posted,
+            reserved: balance.reserved,
+            free: self.gate.free(account, funding),
+            day: self.gate.day_at(self.clock.now(), network),
+        }
     }
 }
 
@@ -173,7 +197,7 @@ impl Handler<OpenAdvices> for GateActor {
             match flight.phase {
                 Phase::Parked => parked.push(flight.number),
                 Phase::Doubt => under_way.push(flight.number),
-                Phase::Asked | Phase::Settled => {}
+                Phase::Asked | Phase::Settled | Phase::Void | Phase::Stands => {}
             }
         }
         parked.sort_unstable();

@@ -1,9 +1,10 @@
 //! Transactions found in the journal, with every step and its time.
 //!
 //! Owns: what a transaction can be found by, and its telling. Two walks: back in time to what fits, then on from the oldest of these for all that became of them.
-//! Invariants: what is shown is masked; a card number is not looked for, because it lies sealed.
+//! Invariants: what is shown is masked; card numbers are opened only where one is looked for, after everything else fits.
 //! Deliberately absent: what the state still knows of it (the gate's).
 
+use super::card::CardNumber;
 use super::{Reach, SEARCH_MAX, Source, at_ms, flight, words};
 use crate::journal::JournalError;
 use rustc_hash::FxHashMap;
@@ -36,6 +37,8 @@ pub struct FindAsk {
     pub account: Option<String>,
     /// The serial number of the voucher that was sold.
     pub serial: Option<String>,
+    /// The card number.
+    pub card: Option<CardNumber>,
     /// Nothing older, Unix milliseconds.
     pub since_ms: u64,
     /// The newest so many.
@@ -63,6 +66,9 @@ pub struct Transaction {
     pub amount: String,
     /// The account, masked.
     pub account: String,
+    /// The card, masked, where it was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
     /// The business day, MMDD.
     pub day: String,
     /// What happened, in order.
@@ -157,6 +163,7 @@ impl Search<'_> {
         rrn && is(&ask.terminal, flight.terminal.as_str())
             && is(&ask.account, flight.account.as_str())
             && ask.stan.is_none_or(|asked| self.stan(dialect, frame) == Some(asked))
+            && ask.card.as_ref().is_none_or(|asked| asked.is_of(flight, self.source.keyring))
     }
 
     fn serial_fits(&self, outcome: &Outcome<'_>) -> bool {
@@ -222,6 +229,7 @@ impl Search<'_> {
             product: names.product(flight.product).to_owned(),
             amount,
             account: words::masked(flight.account.as_str()),
+            card: self.ask.card.as_ref().map(CardNumber::masked),
             day: String::from_utf8_lossy(&flight.day).into_owned(),
             steps: Vec::new(),
         }

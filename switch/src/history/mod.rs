@@ -1,10 +1,11 @@
 //! What the journal tells people: the audit trail, and transactions with every step.
 //!
 //! Owns: reading facts back in time, newest segment first, and saying them in words.
-//! Invariants: an answer says how far back was looked; work is bounded by a time, output by a number; accounts are masked, card numbers and PINs are never read.
+//! Invariants: an answer says how far back was looked; work is bounded by a time, output by a number; accounts and cards are masked, PINs are never read, and card numbers only where somebody looks for one.
 //! Deliberately absent: an index for questions (a scan of the log answers them, beside the switch and not in it), and the current state (the gate's).
 
 pub mod audit;
+pub mod card;
 pub mod find;
 pub mod print;
 mod words;
@@ -20,6 +21,7 @@ use switchyard_core::fact::{Fact, NameKind};
 use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use switchyard_core::log::Lsn;
 use switchyard_core::money::Minor;
+use switchyard_core::seal::Keyring;
 use switchyard_core::state::State;
 use switchyard_core::text::Text;
 
@@ -98,6 +100,8 @@ pub struct Source<'a> {
     pub upto: Lsn,
     /// The names of its ids.
     pub names: &'a Names,
+    /// Its data keys: for card numbers that are looked for.
+    pub keyring: &'a Keyring,
 }
 
 /// How far back a question was looked for.
@@ -166,6 +170,7 @@ fn at_ms(fact: &Fact<'_>) -> Option<u64> {
         | Fact::Contradicted { at_ms, .. }
         | Fact::Seen { at_ms, .. }
         | Fact::Blocked { at_ms, .. }
+        | Fact::Recognised { at_ms, .. }
         | Fact::CutOver { at_ms, .. } => Some(*at_ms),
         Fact::Operated(action) => Some(action.at_ms),
     }
@@ -181,7 +186,7 @@ fn flight(fact: &Fact<'_>) -> Option<FlightNo> {
         | Fact::Seen { .. }
         | Fact::Blocked { .. }
         | Fact::CutOver { .. } => None,
-        Fact::Undo { undone, .. } => undone.flight(),
+        Fact::Undo { undone, .. } | Fact::Recognised { undone, .. } => undone.flight(),
         Fact::Intent { flight, .. } | Fact::Sale { flight, .. } => Some(flight.number),
         Fact::Outcome { outcome, .. } | Fact::Doubt { outcome, .. } => Some(outcome.flight),
         Fact::Moved { flight, .. }

@@ -45,6 +45,7 @@ pub fn run_find(
         rrn: args.rrn.clone(),
         account: args.account.clone(),
         serial: args.serial.clone(),
+        card: args.card.then(|| args.number.clone()),
         since_ms: since(&args.since, now_ms)?,
         limit: args.limit as usize,
     };
@@ -87,6 +88,9 @@ fn steps(out: &mut String, transaction: &Transaction) {
     let _ = write!(out, "{flight}  {product} {amount}  STAN {stan}  RRN {rrn}");
     if !account.is_empty() {
         let _ = write!(out, "  account {account}");
+    }
+    if let Some(card) = &transaction.card {
+        let _ = write!(out, "  card {card}");
     }
     let _ = writeln!(
         out,

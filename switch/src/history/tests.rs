@@ -74,7 +74,8 @@ fn with_journal(check: impl FnOnce(Source<'_>, &[Arc<Dialect>])) {
         record(&Fact::Outcome { at_ms, link: 0, moved: None, outcome });
         if number % 10 == 0 {
             let by = Operator { uid: 7, name: text("ada") };
-            let act = Act::Credited { network: NetworkId(0), amount: Minor(100 * number as i64) };
+            let act =
+                Act::Credited { network: NetworkId(0), merchant: None, amount: Minor(100 * number as i64) };
             record(&Fact::Operated(Action { at_ms, by, reason: reason("paid").expect("printable"), act }));
         }
     }
@@ -95,12 +96,12 @@ fn with_journal(check: impl FnOnce(Source<'_>, &[Arc<Dialect>])) {
         currencies: vec![Some(("EUR".into(), 2))],
     };
     assert!(reader.segments_back(upto).expect("a folder").len() >= 2, "more than one segment");
-    check(Source { reader: &reader, upto, names: &names }, &[dialect]);
+    check(Source { reader: &reader, upto, names: &names, keyring: &Keyring::new() }, &[dialect]);
 }
 
 fn find(source: &Source<'_>, dialects: &[Arc<Dialect>], ask: FindAsk) -> (Vec<find::Transaction>, Reach) {
-    let Source { reader, upto, names } = *source;
-    Search { source: Source { reader, upto, names }, ask: &ask, dialects }.run().expect("sound")
+    let Source { reader, upto, names, keyring } = *source;
+    Search { source: Source { reader, upto, names, keyring }, ask: &ask, dialects }.run().expect("sound")
 }
 
 #[test]

@@ -7,9 +7,11 @@ use super::Names;
 use switchyard_core::account::Account;
 use switchyard_core::details::{self, Detail};
 use switchyard_core::fact::{Cause, Fact, Proof, Settlement};
+use switchyard_core::ids::NetworkId;
 use switchyard_core::operate::{Act, Party, Payer};
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::reversal::{Taken, Undone};
+use switchyard_core::text::Text;
 
 /// A day YYYYMMDD as people read it: YYYY-MM-DD.
 pub fn date(date: u32) -> String {
@@ -38,18 +40,26 @@ pub(super) fn account(account: Account, names: &Names) -> String {
     }
 }
 
+/// Whose position, of a network or of one of its merchants.
+fn holder(network: NetworkId, merchant: Option<Text<15>>, names: &Names) -> String {
+    let network = names.network(network);
+    merchant.map_or_else(|| network.to_owned(), |merchant| format!("merchant {merchant} of {network}"))
+}
+
 /// What an operator did.
 pub(crate) fn act(act: &Act, names: &Names) -> String {
     match act {
-        Act::Credited { network, amount } => {
-            format!(
-                "position of {} credited with {}",
-                names.network(*network),
-                names.money(*network, *amount)
-            )
+        Act::Credited { network, merchant, amount } => {
+            let whose = holder(*network, *merchant, names);
+            format!("position of {whose} credited with {}", names.money(*network, *amount))
         }
-        Act::Debited { network, amount } => {
-            format!("position of {} debited by {}", names.network(*network), names.money(*network, *amount))
+        Act::Debited { network, merchant, amount } => {
+            let whose = holder(*network, *merchant, names);
+            format!("position of {whose} debited by {}", names.money(*network, *amount))
+        }
+        Act::KeysRotated { old, new, since_ms, retired } => {
+            let ([old, new], since) = ([old, new].map(hex::encode), super::time(*since_ms));
+            format!("key-encryption key {old} followed by {new} at {since}; it opens {retired} retired ones")
         }
         Act::Terminal { terminal, blocked: true } => format!("terminal {terminal} blocked"),
         Act::Terminal { terminal, blocked: false } => format!("terminal {terminal} unblocked"),
@@ -117,7 +127,7 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
             "over: the supplier says that it did not perform it".to_owned()
         }
         Fact::Parked { code, .. } if code.is_empty() => "reversal expired: parked for an operator".to_owned(),
-        Fact::Parked { code, .. } => format!("reversal refused with {code}: parked for an operator"),
+        Fact::Parked { code, .. } => format!("reversal answered with {code}: parked for an operator"),
         Fact::Late { code, approved: true, .. } => {
             format!("late answer {code}, an approval: to be reversed")
         }
@@ -129,6 +139,9 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
         Fact::Replayed { .. } => "stored answer given again, with its PIN".to_owned(),
         Fact::Operated(action) => act(&action.act, names),
         Fact::Undo { undone, .. } => undo(undone).to_owned(),
+        Fact::Recognised { undone, .. } => {
+            format!("recognised by a transmission time that a reversal had named before: {}", undo(undone))
+        }
         Fact::Named { .. }
         | Fact::Deposit { .. }
         | Fact::Day { .. }

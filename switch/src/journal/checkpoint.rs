@@ -19,6 +19,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use switchyard_core::log::Lsn;
 use switchyard_core::state::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot, State};
@@ -105,6 +106,12 @@ impl CheckpointFiles {
     pub fn discard(&self, at: Lsn) {
         // It is only waste, and the next start removes it.
         let _ = std::fs::remove_file(self.folder.checkpoint_making_path(at));
+    }
+
+    /// When the checkpoint at that position was made, Unix milliseconds; none where there is none, or the system does not say.
+    pub fn made_at(&self, at: Lsn) -> Option<u64> {
+        let made = std::fs::metadata(self.folder.checkpoint_path(at)).ok()?.modified().ok()?;
+        u64::try_from(made.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
     }
 
     /// The positions of the checkpoints, the newest first.

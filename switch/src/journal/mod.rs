@@ -164,6 +164,18 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes what is open in the log at a start, when nobody prepares segments yet: `maker` makes the next one here when none is left.
+    ///
+    /// # Errors
+    /// As [`Journal::write`], and those of [`SegmentMaker::prepare`].
+    pub fn write_at_start(&mut self, log: &mut Log, maker: &mut SegmentMaker) -> Result<(), JournalError> {
+        if self.prepared() == 0 {
+            maker.prepare()?;
+        }
+        let durable = self.durable();
+        log.take(durable).map_or(Ok(()), |batch| self.write(batch))
+    }
+
     /// Says whether anybody waits for what is written to be durable. While nobody does, syncs are made at leisure.
     pub fn set_awaited(&self, awaited: bool) {
         if self.shared.set_awaited(awaited) {

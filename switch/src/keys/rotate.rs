@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::file::{self, io_error};
-use super::succession::{Line, Succession};
+use super::succession::{By, Line, Rotation, Succession};
+use switchyard_core::operate::Instruction;
+
 use super::{Fingerprint, Kek, KeyError, Origin, WrappingKey, hex_of, inventory, random_data_key};
 
 /// A rotation that is done.
@@ -32,14 +34,31 @@ pub struct Rotated {
     pub retired: usize,
 }
 
+impl Rotated {
+    /// What the audit trail is to say of it; `since_ms`: when it was done, ms since 1970.
+    pub fn instruction(&self, since_ms: u64) -> Instruction {
+        let Self { old, new, retired } = *self;
+        Instruction::RotateKeys { old: old.0, new: new.0, since_ms, retired: retired as u32 }
+    }
+}
+
 impl Kek {
+    /// The rotations of a data folder that the audit trail does not have yet, oldest first, where `known` is the last key that it has.
+    ///
+    /// # Errors
+    /// [`KeyError::Io`], [`KeyError::Succession`], [`KeyError::Stranger`], [`KeyError::Retired`].
+    pub fn rotations_since(&self, data: &Path, known: Option<[u8; 8]>) -> Result<Vec<Rotation>, KeyError> {
+        let Some(found) = Succession::read(data)? else { return Ok(Vec::new()) };
+        Ok(found.line(self.fingerprint(), &self.origin)?.rotations_since(known))
+    }
+
     /// Puts a new random key into the key file in place of the present one, and uses it from now on. One process
     /// at a time may do this with a data folder: whoever has its journal locked.
     ///
     /// # Errors
     /// [`KeyError::FromEnvironment`], [`KeyError::TooMany`], [`KeyError::Io`] and what [`Kek::open`] says. After an
     /// error either key may lie in the key file; it opens the folder, and a retry is safe.
-    pub fn rotate(&self, data: &Path, now_ms: u64) -> Result<Rotated, KeyError> {
+    pub fn rotate(&self, data: &Path, by: &By, now_ms: u64) -> Result<Rotated, KeyError> {
         let file = match &self.origin {
             Origin::File(file) => file.clone(),
             Origin::Env(name) => return Err(KeyError::FromEnvironment { name: name.clone() }),
@@ -51,7 +70,7 @@ impl Kek {
         let next = WrappingKey::new(random_data_key()?);
         let next_file = beside(&file);
         file::replace(&next_file, hex_of(next.key.expose()).as_bytes())?;
-        let next_line = line.followed_by(&old.chain.load(), &next, now_ms)?;
+        let next_line = line.followed_by(&old.chain.load(), &next, by, now_ms)?;
         Succession::write(data, vec![line.clone(), next_line.clone()])?;
         file::rename(&next_file, &file)?;
         Succession::write(data, vec![next_line.clone()])?;
@@ -66,7 +85,7 @@ impl Kek {
     /// # Errors
     /// [`KeyError::SameKey`], [`KeyError::Retired`], [`KeyError::Stranger`], [`KeyError::WrongKek`],
     /// [`KeyError::TooMany`], [`KeyError::Io`]. A retry is safe.
-    pub fn succeed(old: Kek, new: &Kek, data: &Path, now_ms: u64) -> Result<Rotated, KeyError> {
+    pub fn succeed(old: Kek, new: &Kek, data: &Path, by: &By, now_ms: u64) -> Result<Rotated, KeyError> {
         let (from, to) = (old.fingerprint(), new.fingerprint());
         if from == to {
             return Err(KeyError::SameKey { key: to });
@@ -76,7 +95,7 @@ impl Kek {
         }
         let old = old.succeeding(data)?;
         let line = old.proven_line(data, now_ms)?;
-        let next_line = line.followed_by(&old.chain.load(), &new.chain.load().current, now_ms)?;
+        let next_line = line.followed_by(&old.chain.load(), &new.chain.load().current, by, now_ms)?;
         let retired = next_line.retired.len();
         Succession::write(data, vec![next_line])?;
         Ok(Rotated { old: from, new: to, retired })

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 use switchyard_core::log::WRAPPED_KEY_BYTES;
+use switchyard_core::operate::{self, Instruction, Operator, Reason};
 use switchyard_core::seal::DataKey;
+use switchyard_core::text::Text;
 
 use super::file::{self, io_error};
 use super::{Chain, KeyError, WrappingKey};
@@ -26,7 +28,7 @@ use super::{Chain, KeyError, WrappingKey};
 pub const RETIRED_MAX: usize = 1_000;
 
 /// Longest file that is read: two lines of the most keys.
-const BYTES_MAX: u64 = 1 << 20;
+const BYTES_MAX: u64 = 2 << 20;
 
 const VERSION: u32 = 1;
 const RETIRED_PURPOSE: &str = "retired";
@@ -35,7 +37,7 @@ const FINGERPRINT_BYTES: usize = 8;
 /// The name of a key: 16 hexadecimal digits that say nothing of the key itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Fingerprint([u8; FINGERPRINT_BYTES]);
+pub struct Fingerprint(pub(super) [u8; FINGERPRINT_BYTES]);
 
 impl Fingerprint {
     pub(super) fn of(key: &DataKey) -> Fingerprint {
@@ -84,7 +86,48 @@ pub(super) struct Line {
     pub(super) key: Fingerprint,
     /// Since when it is in use, ms since 1970.
     pub(super) since_ms: u64,
+    /// Who put it in place; none for the first, and where an earlier release did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<By>,
     pub(super) retired: Vec<Retired>,
+}
+
+/// Who put a key in place, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct By {
+    /// The user's number.
+    pub uid: u32,
+    /// The user's name at that moment; empty where the system knew none.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl By {
+    /// Of an operator and a reason, as the audit trail has them.
+    pub fn of(by: Operator, reason: Reason) -> By {
+        By { uid: by.uid, name: by.name.to_string(), reason: reason.to_string() }
+    }
+
+    fn operator(&self) -> Operator {
+        Operator { uid: self.uid, name: Text::new(self.name.as_bytes()).unwrap_or_default() }
+    }
+
+    fn why(&self) -> Reason {
+        operate::reason(&self.reason).unwrap_or_default()
+    }
+}
+
+/// A rotation that somebody made: what the audit trail is to say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Who.
+    pub by: Operator,
+    /// Why.
+    pub reason: Reason,
+    /// What.
+    pub instruction: Instruction,
 }
 
 /// A key that wraps nothing new any more.
@@ -96,6 +139,9 @@ pub(super) struct Retired {
     pub(super) since_ms: u64,
     /// Until when.
     pub(super) until_ms: u64,
+    /// Who put it in place; see [`Line`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<By>,
     /// The key itself, wrapped under the line's.
     wrapped: String,
 }
@@ -167,7 +213,7 @@ impl Succession {
 impl Line {
     /// The line of a key that follows none.
     pub(super) fn first(key: Fingerprint, since_ms: u64) -> Line {
-        Line { key, since_ms, retired: Vec::new() }
+        Line { key, since_ms, by: None, retired: Vec::new() }
     }
 
     /// The line of `next`, which follows the key of this one, whose chain is `chain`.
@@ -178,22 +224,43 @@ impl Line {
         &self,
         chain: &Chain,
         next: &WrappingKey,
+        by: &By,
         now_ms: u64,
     ) -> Result<Line, KeyError> {
         if self.retired.len() >= RETIRED_MAX {
             return Err(KeyError::TooMany { keys_max: RETIRED_MAX });
         }
-        let present = (self.key, self.since_ms, now_ms);
-        let before = self.retired.iter().map(|retired| (retired.key, retired.since_ms, retired.until_ms));
+        let present = (self.key, self.since_ms, now_ms, &self.by);
+        let before =
+            self.retired.iter().map(|retired| (retired.key, retired.since_ms, retired.until_ms, &retired.by));
         let keys = [&chain.current].into_iter().chain(&chain.retired);
         let mut retired = Vec::with_capacity(self.retired.len() + 1);
-        for (place, ((key, since_ms, until_ms), opened)) in
+        for (place, ((key, since_ms, until_ms, by), opened)) in
             (0u32..).zip([present].into_iter().chain(before).zip(keys))
         {
             let wrapped = hex::encode(next.wrap(&opened.key, RETIRED_PURPOSE, place)?);
-            retired.push(Retired { key, since_ms, until_ms, wrapped });
+            retired.push(Retired { key, since_ms, until_ms, by: by.clone(), wrapped });
         }
-        Ok(Line { key: next.fingerprint, since_ms: now_ms, retired })
+        Ok(Line { key: next.fingerprint, since_ms: now_ms, by: Some(by.clone()), retired })
+    }
+
+    /// The rotations that led to this key since the one that put `known` in place, oldest first; of those before that release nobody knows who made them.
+    pub(super) fn rotations_since(&self, known: Option<[u8; FINGERPRINT_BYTES]>) -> Vec<Rotation> {
+        let present = (self.key, self.since_ms, &self.by);
+        let before = self.retired.iter().map(|retired| (retired.key, retired.since_ms, &retired.by));
+        let keys: Vec<_> = [present].into_iter().chain(before).collect();
+        let steps = keys.windows(2).enumerate();
+        let new = steps.take_while(|(_, step)| Some(step[0].0.0) != known);
+        let mut rotations: Vec<Rotation> = new
+            .filter_map(|(place, step)| {
+                let ((key, since_ms, by), (old, ..)) = (step[0], step[1]);
+                let (by, retired) = (by.as_ref()?, (self.retired.len() - place) as u32);
+                let instruction = Instruction::RotateKeys { old: old.0, new: key.0, since_ms, retired };
+                Some(Rotation { by: by.operator(), reason: by.why(), instruction })
+            })
+            .collect();
+        rotations.reverse();
+        rotations
     }
 
     /// The chain of this line, opened by its key.

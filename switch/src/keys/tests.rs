@@ -8,6 +8,10 @@ fn kek(byte: u8) -> Kek {
         .expect("a key of the right length")
 }
 
+fn by() -> By {
+    By { uid: 7, name: "ada".to_owned(), reason: "once a year".to_owned() }
+}
+
 #[test]
 fn a_made_key_file_is_read_again_and_closed_to_others() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -141,7 +145,7 @@ fn what_retired_keys_wrapped_opens_through_the_new_one() {
     let running = place.open().expect("opens");
     let mut names = vec![running.fingerprint()];
     for rotation in 1..=5 {
-        let rotated = running.rotate(place.data(), NOW_MS + rotation).expect("rotated");
+        let rotated = running.rotate(place.data(), &by(), NOW_MS + rotation).expect("rotated");
         assert_eq!((Some(&rotated.old), rotated.retired), (names.last(), names.len()));
         names.push(rotated.new);
         assert_eq!(running.fingerprint(), rotated.new, "the running process uses the new key");
@@ -166,7 +170,7 @@ fn a_key_that_is_not_the_folders_is_named_with_the_one_that_is() {
     let place = Place::new();
     let before = std::fs::read(place.file()).expect("there");
     let old = place.open().expect("opens").fingerprint();
-    let rotated = place.open().expect("opens").rotate(place.data(), NOW_MS).expect("rotated");
+    let rotated = place.open().expect("opens").rotate(place.data(), &by(), NOW_MS).expect("rotated");
     let after = std::fs::read(place.file()).expect("there");
     std::fs::write(place.file(), &before).expect("own file");
     let error = place.open().expect_err("retired");
@@ -198,24 +202,51 @@ fn a_key_from_elsewhere_follows_the_old_one() {
     std::fs::rename(place.file(), &old_file).expect("own file");
     let old = || Kek::from_file(&old_file).expect("the old key");
     let new = Kek::create_file(&place.file()).expect("the new key");
-    let rotated = Kek::succeed(old(), &new, place.data(), NOW_MS).expect("followed");
+    let rotated = Kek::succeed(old(), &new, place.data(), &by(), NOW_MS).expect("followed");
     assert_eq!((rotated.new, rotated.retired), (new.fingerprint(), 1));
     place.assert_opens(&place.open().expect("opens"));
-    let again = Kek::succeed(old(), &new, place.data(), NOW_MS).expect("done already");
+    let again = Kek::succeed(old(), &new, place.data(), &by(), NOW_MS).expect("done already");
     assert_eq!(again, rotated);
-    assert!(matches!(Kek::succeed(old(), &old(), place.data(), NOW_MS), Err(KeyError::SameKey { .. })));
-    assert!(matches!(Kek::succeed(old(), &kek(3), place.data(), NOW_MS), Err(KeyError::Retired { .. })));
-    assert!(matches!(Kek::succeed(kek(4), &kek(3), place.data(), NOW_MS), Err(KeyError::Stranger { .. })));
+    assert!(matches!(
+        Kek::succeed(old(), &old(), place.data(), &by(), NOW_MS),
+        Err(KeyError::SameKey { .. })
+    ));
+    assert!(matches!(
+        Kek::succeed(old(), &kek(3), place.data(), &by(), NOW_MS),
+        Err(KeyError::Retired { .. })
+    ));
+    assert!(matches!(
+        Kek::succeed(kek(4), &kek(3), place.data(), &by(), NOW_MS),
+        Err(KeyError::Stranger { .. })
+    ));
     let running =
         Kek::new(Zeroizing::new([9; DATA_KEY_BYTES]), Origin::Env("KEY".to_owned())).expect("a key");
-    assert!(matches!(running.rotate(place.data(), NOW_MS), Err(KeyError::FromEnvironment { .. })));
+    assert!(matches!(running.rotate(place.data(), &by(), NOW_MS), Err(KeyError::FromEnvironment { .. })));
+}
+
+#[test]
+fn rotations_are_told_once_with_who_and_why() {
+    let place = Place::new();
+    let running = place.open().expect("opens");
+    assert_eq!(running.rotations_since(place.data(), None).expect("nothing yet"), []);
+    let rotated = [0, 1, 2].map(|at| running.rotate(place.data(), &by(), NOW_MS + at).expect("rotated"));
+    let told = running.rotations_since(place.data(), None).expect("there");
+    assert!(told.iter().all(|rotation| rotation.by.uid == 7 && rotation.reason.as_str() == "once a year"));
+    let instructions: Vec<_> = told.iter().map(|rotation| rotation.instruction).collect();
+    let expected: Vec<_> =
+        (NOW_MS..).zip(&rotated).map(|(at_ms, rotated)| rotated.instruction(at_ms)).collect();
+    assert_eq!(instructions, expected, "oldest first");
+    for (known, rotated) in rotated.iter().enumerate() {
+        let rest = running.rotations_since(place.data(), Some(rotated.new.0)).expect("there");
+        assert_eq!(rest, told[known + 1..]);
+    }
 }
 
 #[test]
 fn a_wrong_key_is_never_made_the_one_to_follow() {
     let place = Place::new();
     std::fs::write(place.file(), "7f".repeat(32)).expect("own file");
-    let error = place.open().expect("nothing is written down yet").rotate(place.data(), NOW_MS);
+    let error = place.open().expect("nothing is written down yet").rotate(place.data(), &by(), NOW_MS);
     assert!(matches!(error, Err(KeyError::WrongKek { .. })), "{error:?}");
     assert!(!Succession::path(place.data()).exists());
 }
@@ -229,7 +260,7 @@ fn a_start_strikes_out_what_an_interrupted_rotation_left() {
     let next = WrappingKey::new(random_data_key().expect("random numbers"));
     let found = Succession::read(place.data()).expect("read").expect("there");
     let line = found.line(running.fingerprint(), "").expect("there").clone();
-    let follower = line.followed_by(&running.chain.load(), &next, NOW_MS).expect("a line");
+    let follower = line.followed_by(&running.chain.load(), &next, &by(), NOW_MS).expect("a line");
     std::fs::write(place.data().join("keys/kek.next"), "left over").expect("own file");
     Succession::write(place.data(), vec![line, follower]).expect("written");
     let started = place.open().expect("opens");
@@ -244,14 +275,15 @@ fn a_folder_takes_so_many_rotations_and_no_more() {
     let key = |byte| WrappingKey::new(DataKey::new(Zeroizing::new([byte; DATA_KEY_BYTES])).expect("a key"));
     let mut chain = Chain { current: Arc::new(key(0)), retired: Vec::new() };
     let mut line = succession::Line::first(chain.current.fingerprint, NOW_MS);
+    let longest = By { uid: u32::MAX, name: "n".repeat(32), reason: "\"".repeat(120) };
     for rotation in 0..succession::RETIRED_MAX {
         let next = key((rotation % 251) as u8 + 1);
-        line = line.followed_by(&chain, &next, NOW_MS).expect("another");
+        line = line.followed_by(&chain, &next, &longest, NOW_MS).expect("another");
         chain.retired.insert(0, Arc::clone(&chain.current));
         chain.current = Arc::new(next);
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    assert!(matches!(line.followed_by(&chain, &key(0), NOW_MS), Err(KeyError::TooMany { .. })));
+    assert!(matches!(line.followed_by(&chain, &key(0), &by(), NOW_MS), Err(KeyError::TooMany { .. })));
     Succession::write(folder.path(), vec![line.clone(), line]).expect("written");
     let found = Succession::read(folder.path()).expect("two full lines are read").expect("there");
     let opened = found.line(chain.current.fingerprint, "").expect("there").open(chain.current, folder.path());

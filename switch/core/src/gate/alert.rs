@@ -33,10 +33,25 @@ pub enum Alert {
         /// The sale.
         flight: FlightNo,
     },
-    /// A reversal named a sale by a transmission time under which the sale had not come yet: the sale stands at its supplier until an operator sees to it.
+    /// A reversal named a sale by a transmission time under which the sale had not come yet, and now that it has, it cannot be undone: its records cannot be read, or too many
+    /// reversals are open. It stands at its supplier until it comes once more, or an operator sees to it.
     Standing {
         /// The sale.
         flight: FlightNo,
+    },
+    /// A supplier does not know the sale that is to be reversed, which it said it had performed: its reversal is parked (S-9, S-15).
+    Denied {
+        /// The sale.
+        flight: FlightNo,
+        /// How often the reversal was sent: after the first time it may have been performed without an answer that arrived.
+        tries: u16,
+    },
+    /// A supplier's late answer says otherwise than the operator who settled the sale (S-9).
+    Contradicted {
+        /// The sale.
+        flight: FlightNo,
+        /// Whether it stands, as the operator said.
+        stands: bool,
     },
     /// The table of open reversals is full: reversals of approved sales get 96 until suppliers answer.
     ReversalsFull,
@@ -66,7 +81,19 @@ impl fmt::Display for Alert {
             }
             Self::Standing { flight } => write!(
                 f,
-                "{flight}: a reversal had named it by the time of a repeat that came only now; it stands at its supplier, reverse it there"
+                "{flight}: a reversal had named it by the time of a message that came only now, and it cannot be undone; it stands at its supplier, reverse it there"
+            ),
+            Self::Denied { flight, tries } => write!(
+                f,
+                "{flight}: its supplier had approved it, and answers its reversal (sent {tries} times) that it does not know it; parked: ask the supplier, then settle it"
+            ),
+            Self::Contradicted { flight, stands: true } => write!(
+                f,
+                "{flight}: an operator settled it to its supplier, and now the supplier says that it did not perform it; credit the network by `position credit` where it is right"
+            ),
+            Self::Contradicted { flight, stands: false } => write!(
+                f,
+                "{flight}: an operator settled it to its network, and now the supplier says that it performed it; have it reversed there, or debit the network by `position debit` where it is right"
             ),
             Self::ReversalsFull => f.write_str(
                 "too many reversals are open; reversals of approved sales get 96 until suppliers answer",

@@ -1,15 +1,15 @@
-//! A second answer that says otherwise than the first.
+//! An answer that says otherwise than the one before, or than an operator.
 //!
 //! Owns: the record of it, and the reversal of what a supplier approved after it had refused.
 //! Invariants: the first answer stands: neither position nor stored answer changes; what the supplier performed all the same is undone until it is settled or
 //! parked, as every doubt is. The reversal is a flight of its own, because the contradicted one may be on its way to another supplier by now.
 //! Deliberately absent: how a contradiction is noticed (the session's).
 
-use super::Gate;
+use super::{Alert, Gate};
 use crate::adapter::{Answer, Order};
-use crate::catalogue::Service;
+use crate::catalogue::{Meaning, Service};
 use crate::fact::Fact;
-use crate::flight::{Attempt, Flight};
+use crate::flight::{Attempt, Flight, Phase};
 use crate::ids::{FlightNo, Now, ProductId};
 
 impl Gate {
@@ -34,6 +34,25 @@ impl Gate {
             self.advise(at, supplier, doubt.number);
             self.recycle(spare);
         }
+    }
+
+    /// A supplier does not know what it said it performed. Not found ends a reversal (S-8), but confirms none: the network gets its money when the supplier says that it undid the sale
+    /// (S-15), or when an operator does (S-9).
+    pub(super) fn denied(&mut self, at_ms: u64, order: &Order) {
+        self.counters.denied += 1;
+        let (flight, tries) = (order.flight, order.tries);
+        self.park_with(at_ms, flight, order.answer.code, Alert::Denied { flight, tries });
+    }
+
+    /// A late answer to what an operator has settled: it changes nothing, but where it says otherwise somebody is told (S-9, R-34).
+    pub(super) fn compare_with_operator(&mut self, flight: &Flight, answer: &Answer) {
+        let stands = match (flight.phase, answer.sale) {
+            (Phase::Void, Some(Meaning::Approved)) => false,
+            (Phase::Stands, Some(Meaning::Declined(_) | Meaning::NotPerformed(_))) => true,
+            _ => return,
+        };
+        self.counters.contradicted += 1;
+        self.alert(Alert::Contradicted { flight: flight.number, stands });
     }
 
     /// A flight of which nothing is known but how to undo it: it reserves nothing, and nobody waits for it.

@@ -238,16 +238,17 @@ impl Gate {
 
     /// A reversal came to its end.
     fn undone(&mut self, now: Now, order: Box<Order>) {
-        let open = self.state.flight(order.flight).is_some_and(|flight| flight.phase == Phase::Doubt);
-        if !open {
+        let open = self.state.flight(order.flight).filter(|flight| flight.phase == Phase::Doubt);
+        let Some(performed) = open.map(|flight| flight.performed) else {
             let supplier = order.supplier;
             self.supplies[usize::from(supplier.0)].advice_back();
             self.stale(order);
             return self.hand_advices(supplier);
-        }
+        };
         let (at_ms, flight) = (now.wall_ms, order.flight);
         match order.answer.reversal {
             Some(ReversalMeaning::Reversed) => self.settle(at_ms, flight, Settlement::Reversed),
+            Some(ReversalMeaning::NotFound) if performed => self.denied(at_ms, &order),
             Some(ReversalMeaning::NotFound) => self.settle(at_ms, flight, Settlement::NotFound),
             None if order.answer.status == Some(StatusMeaning::NotPerformed) => {
                 self.settle(at_ms, flight, Settlement::NotPerformed);
@@ -264,9 +265,13 @@ impl Gate {
     }
 
     pub(super) fn park(&mut self, at_ms: u64, flight: FlightNo, code: Text<4>) {
+        self.park_with(at_ms, flight, code, Alert::Parked { flight });
+    }
+
+    pub(super) fn park_with(&mut self, at_ms: u64, flight: FlightNo, code: Text<4>, alert: Alert) {
         self.record(&Fact::Parked { at_ms, flight, code });
         self.counters.parked += 1;
-        self.alert(Alert::Parked { flight });
+        self.alert(alert);
     }
 
     fn settle(&mut self, at_ms: u64, flight: FlightNo, settlement: Settlement) {
@@ -287,6 +292,7 @@ impl Gate {
         let late = Fact::Late { at_ms, flight: number, code, approved, details, sealed: &sealed };
         let at = self.record(&late);
         self.sealed = sealed;
+        self.compare_with_operator(&flight, answer);
         if approved && flight.phase == Phase::Settled {
             self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.undo_stan());
             self.advise(at, flight.attempt.supplier, number);

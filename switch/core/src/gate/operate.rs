@@ -36,9 +36,12 @@ pub enum NotDone {
     /// The configuration blocks the terminal.
     #[error("the configuration blocks that terminal: change its status there")]
     Configured,
-    /// A network, terminal or supplier that the configuration in force does not have.
+    /// A network, merchant, terminal or supplier that the configuration in force does not have.
     #[error("the configuration in force does not have it")]
     NotThere,
+    /// A merchant without a position of its own.
+    #[error("that merchant has no position of its own: its network's pays for its sales")]
+    NoPosition,
     /// A flight that has no parked reversal.
     #[error("no reversal of that number is parked")]
     NotParked,
@@ -86,8 +89,8 @@ impl Gate {
 
     fn judge(&mut self, now: Now, instruction: &Instruction) -> Result<Act, NotDone> {
         match *instruction {
-            Instruction::Credit { network, amount } => self.credit(network, amount),
-            Instruction::Debit { network, amount } => self.debit(network, amount),
+            Instruction::Credit { network, merchant, amount } => self.credit(network, merchant, amount),
+            Instruction::Debit { network, merchant, amount } => self.debit(network, merchant, amount),
             Instruction::Terminal { terminal, blocked } => self.block_terminal(terminal, blocked),
             Instruction::Supplier { supplier, drained } => self.drain(supplier, drained),
             Instruction::CloseDay { network } => {
@@ -95,6 +98,9 @@ impl Gate {
                 Ok(Act::DayClosed { network, date: next.date, until_ms: next.until_ms })
             }
             Instruction::Load { product, batch, count } => Ok(Act::Loaded { product, batch, count }),
+            Instruction::RotateKeys { old, new, since_ms, retired } => {
+                Ok(Act::KeysRotated { old, new, since_ms, retired })
+            }
             Instruction::Retry { flight } => self.retry(now, flight),
             Instruction::Settle { flight, to } => {
                 let payer = payer(self.parked(flight)?, to)?;
@@ -113,31 +119,47 @@ impl Gate {
         balance.posted.plus(funding.line())?.minus(balance.reserved)
     }
 
-    fn credit(&self, network: NetworkId, amount: Minor) -> Result<Act, NotDone> {
-        let line = self.network(network)?.funding.line();
+    /// The account that is meant, and how it is funded: a network's, or the own one of one of its merchants.
+    fn position(
+        &self,
+        network: NetworkId,
+        merchant: Option<Text<15>>,
+    ) -> Result<(Account, Funding), NotDone> {
+        let (at, _) = self.catalogue.network_of(network).ok_or(NotDone::NotThere)?;
+        let Some(code) = merchant else {
+            return Ok((Account::Network(network), self.network(network)?.funding));
+        };
+        let known = self.catalogue.merchant(code).filter(|(_, merchant)| merchant.network == at);
+        let (_, merchant) = known.ok_or(NotDone::NotThere)?;
+        Ok((Account::Merchant(code), merchant.funding.ok_or(NotDone::NoPosition)?))
+    }
+
+    fn credit(&self, network: NetworkId, merchant: Option<Text<15>>, amount: Minor) -> Result<Act, NotDone> {
+        let (account, funding) = self.position(network, merchant)?;
+        let line = funding.line();
         if amount <= Minor::ZERO {
             return Err(NotDone::Nothing);
         }
-        let posted = self.state.accounts.balance(Account::Network(network)).posted;
+        let posted = self.state.accounts.balance(account).posted;
         let contra = self.state.accounts.balance(Account::Contra).posted;
         // With its line too: what is free must be a number as well.
         let after = posted.plus(amount).and_then(|after| after.plus(line));
         after.and(contra.minus(amount)).ok_or(NotDone::OutOfRange)?;
-        Ok(Act::Credited { network, amount })
+        Ok(Act::Credited { network, merchant, amount })
     }
 
-    fn debit(&self, network: NetworkId, amount: Minor) -> Result<Act, NotDone> {
+    fn debit(&self, network: NetworkId, merchant: Option<Text<15>>, amount: Minor) -> Result<Act, NotDone> {
         if amount <= Minor::ZERO {
             return Err(NotDone::Nothing);
         }
-        let funding = self.network(network)?.funding;
-        let free = self.free(Account::Network(network), funding).ok_or(NotDone::OutOfRange)?;
+        let (account, funding) = self.position(network, merchant)?;
+        let free = self.free(account, funding).ok_or(NotDone::OutOfRange)?;
         if free < amount {
             return Err(NotDone::Short { free });
         }
         let contra = self.state.accounts.balance(Account::Contra).posted;
         contra.plus(amount).ok_or(NotDone::OutOfRange)?;
-        Ok(Act::Debited { network, amount })
+        Ok(Act::Debited { network, merchant, amount })
     }
 
     fn block_terminal(&self, terminal: Text<8>, blocked: bool) -> Result<Act, NotDone> {

@@ -36,7 +36,7 @@ impl Gate {
     }
 
     /// Whether the reserve of an eighth of the window that reversals have is full too (S-19).
-    fn is_reserve_full(&self) -> bool {
+    pub(super) fn is_reserve_full(&self) -> bool {
         self.state.index.bytes() / 9 >= self.options.duplicate_bytes_max / 8
     }
 
@@ -52,8 +52,10 @@ impl Gate {
     pub fn recalled(&mut self, now: Now, ticket: Box<Ticket>) {
         match (ticket.errand, ticket.recalled.is_some()) {
             // Meanwhile its entry may have left memory.
-            (Errand::Original, true) if self.must_seek(&ticket) => self.seek(ticket),
-            (Errand::Original, true) => self.reverse(now, ticket),
+            (Errand::Original, true) => self.look_up(now, ticket),
+            (Errand::Original, false) if ticket.request.kind == Kind::Sale => {
+                self.not_recognised(now, ticket)
+            }
             // The journal cannot be read there: 96, and the reversal comes again.
             (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
             _ if self.is_reversed(&ticket) => self.tell(now, ticket, Code::CANCELLED),
@@ -86,10 +88,24 @@ impl Gate {
             }
             (_, Some(flight)) => self.cancel(now, ticket, &flight),
             (Standing::Approved, None) => self.take_back(now, ticket, &entry),
-            (Standing::Answered | Standing::InFlight, None) => {
-                self.accept(now, ticket, Undone::Nothing(Original::of(&entry)));
+            (Standing::Answered | Standing::InFlight, None) => self.undo_nothing(now, ticket, &entry),
+        }
+    }
+
+    /// Nothing of the original stands: declined, or unknown and over. A reversal that names an amount is compared with it all the same: who reverses a part believes that the rest
+    /// stands, and must not be told that it does (S-6). The amount is in the journal only.
+    fn undo_nothing(&mut self, now: Now, mut ticket: Box<Ticket>, entry: &Entry) {
+        if ticket.request.amount != Minor::ZERO {
+            let recalled = ticket.recalled.take().filter(|recalled| recalled.flight.number == entry.flight);
+            let Some(recalled) = recalled else {
+                return self.recall(entry.outcome_at, ticket, entry, Errand::Original);
+            };
+            let amount = recalled.flight.amount;
+            if amount != Minor::ZERO && !whole(&ticket, amount) {
+                return self.refuse_partial(now, ticket, &recalled.flight);
             }
         }
+        self.accept(now, ticket, Undone::Nothing(Original::of(entry)));
     }
 
     /// Nothing is there: whatever comes by one of these keys is blocked, also where an earlier reversal gave only the other one.
@@ -114,6 +130,11 @@ impl Gate {
             return self.refuse_partial(now, ticket, flight);
         }
         self.accept(now, ticket, Undone::Open(Original::from(flight)));
+        self.unsend(now, flight);
+    }
+
+    /// What is cancelled and was not sent yet is not sent at all.
+    pub(super) fn unsend(&mut self, now: Now, flight: &Flight) {
         if flight.phase == Phase::Asked
             && let Some(order) = self.releases.withdraw(flight.number)
         {
@@ -138,6 +159,11 @@ impl Gate {
             return self.refuse(now, ticket, Code::FAULT);
         };
         let at = self.accept(now, ticket, Undone::Sold { flight: Box::new(flight), link, taken });
+        self.follow(at, &flight, taken);
+    }
+
+    /// What follows from a sale that was taken back at `at`.
+    pub(super) fn follow(&mut self, at: Lsn, flight: &Flight, taken: Taken) {
         match taken {
             Taken::Asked { .. } => self.advise(at, flight.attempt.supplier, flight.number),
             Taken::Withdrawn { credited } => {
@@ -152,7 +178,7 @@ impl Gate {
     }
 
     /// How an approved sale is taken back; none while too many reversals are open.
-    fn taken(
+    pub(super) fn taken(
         &mut self,
         now: Now,
         ticket: &Ticket,

@@ -15,18 +15,19 @@ impl Gate {
     /// What the sessions are to watch. Call it once, after `recover`, and hand each to its supplier's session.
     pub fn watches(&mut self, now: Now) -> Vec<Watch> {
         let mut watches: Vec<(Watch, Phase)> = Vec::new();
-        for flight in self.state.flights().filter(|flight| flight.phase != Phase::Settled) {
-            // When a reversal was parked is not known; not before its sale was admitted.
+        // When a reversal was parked is not known; not before its sale was admitted. Later its STAN may be another's, also where an operator has settled it since.
+        for flight in self.state.flights().filter(|flight| !flight.phase.is_over()) {
             let since_ms = if flight.phase == Phase::Parked { flight.admitted_ms } else { now.wall_ms };
             watches.extend(self.watch(now, flight, since_ms).map(|watch| (watch, flight.phase)));
         }
         for (settled_ms, flight) in self.state.settled() {
-            watches.extend(self.watch(now, flight, settled_ms).map(|watch| (watch, flight.phase)));
+            let since_ms = if flight.phase == Phase::Settled { settled_ms } else { flight.admitted_ms };
+            watches.extend(self.watch(now, flight, since_ms).map(|watch| (watch, flight.phase)));
         }
         watches.sort_unstable_by_key(|(watch, _)| (watch.until_us, watch.flight));
         for (watch, phase) in &watches {
             // A doubt's STAN is in use: `recover` took it.
-            if matches!(phase, Phase::Settled | Phase::Parked) {
+            if phase.is_over() || *phase == Phase::Parked {
                 self.supplies[usize::from(watch.supplier.0)].keep_back(watch.stan, watch.until_us);
             }
         }

@@ -35,12 +35,29 @@ pub(super) struct Reversal {
     pub(super) asks_status: bool,
 }
 
+/// How far a reversal is, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// How often it was sent since it came to the session; a start, and an operator's retry, begin anew.
+    pub sent: u16,
+    /// When it is sent next where it is not answered, monotonic microseconds; none while it waits for a link or for a place.
+    pub next_us: Option<u64>,
+}
+
 /// Reversals that may be under way without an answer: the eighth that is kept for them (S-19).
 pub(super) fn places(supplier: &Supplier) -> usize {
     (supplier.window_requests_max as usize / 8).max(1)
 }
 
 impl Session {
+    /// How far the reversal of a flight is that is open under `stan`; none where none is.
+    pub fn tries(&self, stan: u32, flight: FlightNo) -> Option<Tries> {
+        let open = self.open.get(&stan).filter(|open| open.flight == flight)?;
+        let reversal = open.reversal.as_ref()?;
+        let next_us = (!reversal.queued).then_some(reversal.repeat_us);
+        Some(Tries { sent: reversal.order.tries, next_us })
+    }
+
     /// A reversal from the gate: it is sent as soon as there is a link and a place.
     pub(super) fn undo(&mut self, now: Now, mut order: Box<Order>) {
         let (stan, flight, attempt) = (order.stan, order.flight, order.attempt);
@@ -66,7 +83,9 @@ impl Session {
         let unknown = order.original_stan == 0 || order.original_stan == stan;
         // Nor need it be where it has said that it performed the sale: for a terminal that had reversed it, or after a refusal.
         let said = self.answered.find(stan).filter(|answered| answered.rrn == order.rrn);
-        let performed = open.said == Some(true) || said.is_some_and(|answered| answered.is_performed());
+        let performed = order.performed
+            || open.said == Some(true)
+            || said.is_some_and(|answered| answered.is_performed());
         let asks_status = unknown && self.supplier.after_unknown == AfterUnknown::Status && !performed;
         let started_us = now.mono_us;
         open.reversal =

@@ -27,7 +27,7 @@ use rustc_hash::FxHashMap;
 
 /// Version of the image. To be raised whenever its form changes, or `State::apply` gives the same facts another meaning: an image of another version is not
 /// read, and the log is folded again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Longest piece of an image, in bytes.
 pub const PIECE_BYTES_MAX: usize = 65_520;

@@ -6,7 +6,7 @@
 
 use super::{Day, Misfit, State};
 use crate::account::Account;
-use crate::flight::Phase;
+use crate::flight::{Held, Phase};
 use crate::ids::{FlightNo, NetworkId};
 use crate::operate::{Act, Action, Controls, LastCutOver, Party, Payer};
 
@@ -18,11 +18,13 @@ impl State {
 
     pub(super) fn operated(&mut self, action: &Action) -> Result<(), Misfit> {
         match action.act {
-            Act::Credited { network, amount } => {
-                self.accounts.transfer(Account::Contra, Account::Network(network), amount)?;
+            Act::Credited { amount, .. } => {
+                let account = action.act.account().unwrap_or(Account::Contra);
+                self.accounts.transfer(Account::Contra, account, amount)?;
             }
-            Act::Debited { network, amount } => {
-                self.accounts.transfer(Account::Network(network), Account::Contra, amount)?;
+            Act::Debited { amount, .. } => {
+                let account = action.act.account().unwrap_or(Account::Contra);
+                self.accounts.transfer(account, Account::Contra, amount)?;
             }
             Act::Terminal { terminal, blocked } => self.controls.set_blocked(terminal, blocked),
             Act::Supplier { supplier, drained } => self.controls.set_drained(supplier, drained),
@@ -31,8 +33,9 @@ impl State {
             }
             // The batch's own fact made it stock.
             Act::Loaded { .. } => {}
+            Act::KeysRotated { new, .. } => self.controls.set_key(new),
             Act::Retried { flight, stan } => self.retried(flight, stan)?,
-            Act::Settled { flight, payer, to } => self.settled_by_hand(flight, payer, to)?,
+            Act::Settled { flight, payer, to } => self.settled_by_hand(action.at_ms, flight, payer, to)?,
         }
         Ok(())
     }
@@ -45,8 +48,19 @@ impl State {
         Ok(())
     }
 
-    fn settled_by_hand(&mut self, number: FlightNo, payer: Payer, to: Party) -> Result<(), Misfit> {
-        let flight = self.flights.remove(&number).ok_or(Misfit::NotOpen(number))?;
+    fn settled_by_hand(
+        &mut self,
+        at_ms: u64,
+        number: FlightNo,
+        payer: Payer,
+        to: Party,
+    ) -> Result<(), Misfit> {
+        let phase = match to {
+            Party::Network => Phase::Void,
+            Party::Supplier => Phase::Stands,
+        };
+        let flight = self.end_doubt(number, phase, Held::Nothing)?;
+        self.settled.push_back((at_ms, number));
         let supplier = flight.attempt.supplier;
         let (suspense, supplier) = (Account::Suspense(supplier), Account::Supplier(supplier));
         match (payer, to) {

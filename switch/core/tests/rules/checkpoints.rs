@@ -100,8 +100,8 @@ fn an_image_that_is_not_whole_makes_no_state() {
     behind.push((Piece::Entries, Vec::new()));
     assert!(restore(&behind).is_err());
     let mut later = pieces;
-    later[0].1[0] ^= 2;
-    assert_eq!(restore(&later), Err(ImageFault::Version(3)));
+    later[0].1[3] ^= 1;
+    assert!(matches!(restore(&later), Err(ImageFault::Version(version)) if version > 1 << 24));
 }
 
 #[test]

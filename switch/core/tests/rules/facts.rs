@@ -89,12 +89,15 @@ fn outcome(drawn: &Drawn) -> Outcome<'_> {
     }
 }
 
-fn acts(drawn: &Drawn) -> [Act; 9] {
+fn acts(drawn: &Drawn) -> [Act; 12] {
     let [a, b, c, ..] = drawn.numbers;
     let (network, amount) = (NetworkId(a as u16), Minor(b as i64));
     [
-        Act::Credited { network, amount },
-        Act::Debited { network, amount },
+        Act::Credited { network, merchant: None, amount },
+        Act::Debited { network, merchant: None, amount },
+        Act::Credited { network, merchant: Some(text(&drawn.word)), amount },
+        Act::Debited { network, merchant: Some(text(&drawn.word)), amount },
+        Act::KeysRotated { old: a.to_be_bytes(), new: b.to_be_bytes(), since_ms: c, retired: a as u32 },
         Act::Terminal { terminal: text(&drawn.word), blocked: a % 2 == 0 },
         Act::Supplier { supplier: SupplierId(b as u16), drained: a % 2 == 0 },
         Act::DayClosed { network, date: b as u32, until_ms: c },
@@ -179,6 +182,7 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         outcome: outcome(drawn),
         undone,
     }));
+    all.extend(undone(drawn).map(|undone| Fact::Recognised { at_ms, day: [c as u8; 4], undone }));
     all.extend(acts(drawn).map(|act| {
         let by = Operator { uid: a as u32, name: text(&drawn.word) };
         Fact::Operated(Action { at_ms, by, reason: text(&drawn.word), act })

@@ -17,6 +17,7 @@ mod operating;
 mod order_of_checks;
 mod parked;
 mod positions;
+mod recognised;
 mod reversal_races;
 mod reversals;
 mod routing;

@@ -32,7 +32,7 @@ fn day(bench: &Bench) -> Day {
 fn a_debit_takes_only_what_is_free() {
     let mut bench = Bench::new();
     let [prefunded, credit] = [0, 1].map(|at| bench.gate.catalogue().networks[at].id);
-    let debit = |network, amount| Instruction::Debit { network, amount: Minor(amount) };
+    let debit = |network, amount| Instruction::Debit { network, merchant: None, amount: Minor(amount) };
     // A sale that is open reserves 10.00 of 5,000.00.
     bench.ask(0, &Sale { account: "0612345678".into(), ..Sale::of("TOPUP", 21) });
     let free = Minor(499_000);
@@ -51,14 +51,18 @@ fn a_debit_takes_only_what_is_free() {
 fn a_credit_pays_for_sales_after_a_start_too() {
     let mut bench = Bench::new();
     let network = bench.gate.catalogue().networks[0].id;
-    assert!(operate(&mut bench, Instruction::Debit { network, amount: Minor(500_000) }).is_ok());
+    assert!(
+        operate(&mut bench, Instruction::Debit { network, merchant: None, amount: Minor(500_000) }).is_ok()
+    );
     assert_eq!(bench.asked(&Sale::of("VOUCHER10", 0)).code, "61");
-    assert!(operate(&mut bench, Instruction::Credit { network, amount: Minor(1_000) }).is_ok());
+    assert!(
+        operate(&mut bench, Instruction::Credit { network, merchant: None, amount: Minor(1_000) }).is_ok()
+    );
     bench.restart(catalogue());
     assert_eq!(posted(&bench, network), 1_000);
     assert_eq!(bench.asked(&Sale { stan: 2, ..Sale::of("VOUCHER10", 0) }).code, "00");
     assert_eq!(bench.asked(&Sale { stan: 3, ..Sale::of("VOUCHER10", 0) }).code, "61");
-    let all = Instruction::Credit { network, amount: Minor(i64::MAX) };
+    let all = Instruction::Credit { network, merchant: None, amount: Minor(i64::MAX) };
     assert_eq!(operate(&mut bench, all), Err(NotDone::OutOfRange));
 }
 
@@ -180,8 +184,8 @@ proptest! {
             let amount = Minor(amount);
             let before = bench.gate.state().clone();
             let instruction = match kind {
-                0 => Instruction::Credit { network, amount },
-                1 | 2 => Instruction::Debit { network, amount },
+                0 => Instruction::Credit { network, merchant: None, amount },
+                1 | 2 => Instruction::Debit { network, merchant: None, amount },
                 3 => Instruction::Terminal { terminal: text("T0000003"), blocked: at % 2 == 0 },
                 4 => Instruction::Supplier { supplier: SupplierId(at), drained: amount.0 % 2 == 0 },
                 5 => Instruction::CloseDay { network },

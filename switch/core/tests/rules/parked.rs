@@ -1,14 +1,15 @@
 //! Parked reversals: an operator sends them again or settles them, and money lands on one side (S-9).
 
-use crate::support::bench::Bench;
+use crate::support::bench::{Bench, late};
 use crate::support::books::{ALPHA, GAMMA, catalogue, text};
 use crate::support::locals::{batch, stock_key};
 use crate::support::message::Sale;
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Answer, Ask, Order};
 use switchyard_core::catalogue::{Meaning, ReversalMeaning};
+use switchyard_core::fact::Fact;
 use switchyard_core::flight::Phase;
-use switchyard_core::gate::NotDone;
+use switchyard_core::gate::{Alert, NotDone};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::operate::{Act, Instruction, Operator, Party, Payer, reason};
 use switchyard_core::session::Report;
@@ -96,9 +97,24 @@ fn a_settled_one_gives_its_amount_to_one_side_and_stays_over() {
         assert_eq!(done, Ok(Act::Settled { flight, payer: Payer::Suspense, to }));
         assert_eq!(money(&bench), expected);
         assert_eq!(operate(&mut bench, Instruction::Settle { flight, to }), Err(NotDone::NotParked));
-        // The supplier approves it long after: the operator's word stands.
+        // The supplier says something long after: the operator's word stands.
         let supplier = bench.supplier(ALPHA).0;
         bench.heard(supplier, Report::Late { flight, attempt: 1, answer: approval() });
+        assert!(bench.orders.is_empty());
+        let contradicts = |alert: Alert| matches!(alert, Alert::Contradicted { stands: false, .. });
+        let told = bench.gate.alerts().filter(|alert| contradicts(*alert)).count();
+        assert_eq!(told, usize::from(to == Party::Network), "an approval of what does not stand");
+        bench.restart(catalogue());
+        let watched = bench.watches.iter().any(|watch| watch.flight == flight);
+        assert!(watched, "its answer may still come");
+        bench.heard(supplier, late(flight, false));
+        let told = bench.gate.alerts().any(|alert| matches!(alert, Alert::Contradicted { stands: true, .. }));
+        assert_eq!(told, to == Party::Supplier, "a refusal of what stands");
+        assert_eq!(bench.gate.counters.contradicted, u64::from(told));
+        let facts = bench.disk.facts().filter(
+            |(_, bytes)| matches!(Fact::unpack(bytes), Ok(Fact::Late { flight: of, .. }) if of == flight),
+        );
+        assert_eq!(facts.count(), 2, "each is on record");
         assert!(bench.orders.is_empty());
         assert_eq!(bench.asked(&topup(1)).code, "68", "the answer stands too");
         bench.restart(catalogue());
@@ -128,6 +144,62 @@ fn what_was_reversed_and_performed_late_all_the_same_is_paid_by_the_network_or_n
         let done = operate(&mut bench, Instruction::Settle { flight, to });
         assert_eq!((done, money(&bench)), (Ok(Act::Settled { flight, payer, to }), expected));
     }
+}
+
+/// A sale that its supplier approved: in time, for a terminal that had reversed it, or late. With its reversal.
+fn approved_and_reversed(bench: &mut Bench, how: u8) -> Box<Order> {
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    match how {
+        0 => {
+            bench.answered(order, "00");
+            assert_eq!(bench.answer().code, "00");
+            bench.reversed(&topup(1).reversal(2));
+        }
+        1 => {
+            bench.reversed(&topup(1).reversal(2));
+            bench.answered(order, "00");
+        }
+        _ => {
+            let (supplier, flight) = (order.supplier, order.flight);
+            bench.heard(supplier, Report::TimedOut(order));
+            bench.heard(supplier, late(flight, true));
+        }
+    }
+    bench.answers.clear();
+    bench.order()
+}
+
+#[test]
+fn not_found_is_no_confirmation_of_what_the_supplier_approved() {
+    for (how, restart) in [(0, false), (0, true), (1, false), (1, true), (2, false), (2, true)] {
+        let mut bench = Bench::new();
+        let mut reversal = approved_and_reversed(&mut bench, how);
+        if restart {
+            bench.restart(catalogue());
+            reversal = bench.order();
+        }
+        // One that went out before the late answer is known to the session by that.
+        assert!(reversal.performed || how == 2 && !restart, "no need to ask for its status");
+        let flight = reversal.flight;
+        undone(&mut bench, reversal, Some(ReversalMeaning::NotFound));
+        assert_eq!(
+            (parked(&bench), money(&bench)),
+            (Some(flight), [499_000, 0, 1_000]),
+            "{how}: in suspense (S-15)"
+        );
+        assert!(bench.gate.alerts().any(|alert| matches!(alert, Alert::Denied { .. })));
+        assert_eq!((bench.gate.counters.denied, bench.gate.counters.settled), (1, 0));
+        bench.restart(catalogue());
+        assert!(operate(&mut bench, Instruction::Settle { flight, to: Party::Network }).is_ok());
+        assert_eq!(money(&bench), [500_000, 0, 0]);
+    }
+    // What the supplier takes back, it need not know.
+    let mut bench = Bench::new();
+    let reversal = approved_and_reversed(&mut bench, 2);
+    bench.heard(reversal.supplier, late(reversal.flight, false));
+    undone(&mut bench, reversal, Some(ReversalMeaning::NotFound));
+    assert_eq!((parked(&bench), money(&bench)), (None, [500_000, 0, 0]));
 }
 
 #[test]

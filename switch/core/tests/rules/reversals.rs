@@ -11,6 +11,7 @@ use switchyard_core::flight::Phase;
 use switchyard_core::gate::Alert;
 use switchyard_core::ids::SupplierId;
 use switchyard_core::session::Report;
+use switchyard_core::state::SETTLED_KEPT_MS;
 
 pub(crate) fn topup(stan: u32) -> Sale {
     Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
@@ -228,6 +229,42 @@ fn reversals_are_whole() {
     bench.orders.clear();
     bench.ask(0, &open);
     assert_eq!(bench.reversed(&Sale { amount: 1, ..open.reversal(6) }).code, "13");
+}
+
+#[test]
+fn a_part_of_what_does_not_stand_is_not_reversed_either() {
+    let mut bench = Bench::new();
+    let (declined, unknown) = (topup(1), topup(2));
+    bench.ask(0, &declined);
+    let order = bench.order();
+    bench.answered(order, "05");
+    bench.ask(0, &unknown);
+    let order = bench.order();
+    bench.heard(order.supplier, Report::TimedOut(order));
+    let order = bench.order();
+    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.answers.clear();
+    bench.pass(SETTLED_KEPT_MS + 1);
+    for (sale, code) in [(declined, "05"), (unknown, "68")] {
+        let part = Sale { amount: 400, ..sale.reversal(sale.stan + 10) };
+        assert_eq!(bench.reversed(&part).code, "13");
+        assert!(matches!(bench.gate.alerts().next(), Some(Alert::Partial { .. })));
+        assert_eq!(bench.asked(&sale).code, code, "it reversed nothing (S-6)");
+        bench.restart(catalogue());
+        accepted(&bench.reversed(&sale.reversal(sale.stan + 20)), 410);
+        assert_eq!(bench.asked(&sale).code, "17");
+        accepted(&bench.reversed(&Sale { amount: 0, ..sale.reversal(sale.stan + 30) }), 410);
+    }
+    assert!(bench.orders.is_empty());
+}
+
+#[test]
+fn a_reversal_of_a_reversal_undoes_nothing() {
+    let mut bench = Bench::new();
+    let reversal = topup(1).reversal(2);
+    accepted(&bench.reversed(&reversal), 410);
+    accepted(&bench.reversed(&reversal.reversal(3)), 410);
+    assert_eq!(bench.asked(&topup(1)).code, "17", "the first one stands");
 }
 
 #[test]

@@ -297,8 +297,11 @@ fn a_reversal_is_repeated_with_backoff_until_it_is_answered() {
     while waits.len() < 6 {
         rig.pass(10);
         waited += 10;
+        let tries = rig.session.tries(1, FlightNo(1)).expect("it is under way");
         if let Some(again) = rig.sent.pop() {
             assert_eq!(again, Line { repeat: true, ..first.clone() });
+            assert_eq!(usize::from(tries.sent), waits.len() + 2);
+            assert!(tries.next_us.is_some_and(|next_us| next_us > rig.now.mono_us));
             waits.push(waited);
             waited = 0;
         }
@@ -315,6 +318,7 @@ fn a_reversal_is_repeated_with_backoff_until_it_is_answered() {
     rig.hear(&first.answer("00"));
     rig.pass(60_000);
     assert!(rig.report().is_none() && rig.sent.is_empty() && rig.session.open() == 0);
+    assert_eq!(rig.session.tries(1, FlightNo(1)), None);
 }
 
 #[test]

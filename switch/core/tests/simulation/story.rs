@@ -146,6 +146,7 @@ impl Stories {
                 assert_eq!(self.blocked.insert(*key, at), None, "a key is blocked twice");
             }
             Fact::Undo { reversal, outcome, undone, .. } => self.undo(at, reversal, outcome, undone),
+            Fact::Recognised { day, undone, .. } => self.recognised(at, *day, undone),
             Fact::Deposit { account, amount, .. } => match account {
                 Account::Network(network) => self.paid_in(*network, amount.0),
                 Account::Merchant(merchant) => add(&mut self.merchants, *merchant, amount.0),
@@ -176,8 +177,8 @@ impl Stories {
     /// Only credits and debits are part of the account.
     fn operated(&mut self, act: &Act) {
         match *act {
-            Act::Credited { network, amount } => self.paid_in(network, amount.0),
-            Act::Debited { network, amount } => self.paid_in(network, -amount.0),
+            Act::Credited { network, merchant: None, amount } => self.paid_in(network, amount.0),
+            Act::Debited { network, merchant: None, amount } => self.paid_in(network, -amount.0),
             _ => {}
         }
     }

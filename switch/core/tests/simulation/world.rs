@@ -115,7 +115,9 @@ fn start(
     let wallet = Box::new(Wallet { balance_max: Minor(200_000) });
     let locals = vec![(books::text("stock"), stock), (books::text("wallet"), wallet as _)];
     let log = Log::new(disk.start(epoch));
-    let mut gate = Gate::new(state, log, options, catalogue(), &DIALECTS, locals, now);
+    let full = |_: &mut Log| Err("a batch holds every name of these runs");
+    let gate = Gate::new(state, log, options, catalogue(), &DIALECTS, locals, now, full);
+    let mut gate = gate.expect("one batch");
     if gate.state().stock.products().is_empty() {
         let vouchers = gate.catalogue().products[0].id;
         for number in 1..=3 {

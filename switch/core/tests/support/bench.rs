@@ -71,7 +71,7 @@ pub(crate) struct Bench {
     epoch: u32,
 }
 
-fn gate(disk: &Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, now: Now) -> Gate {
+fn gate(disk: &mut Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, now: Now) -> Gate {
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let key = keyring.key(id).expect("just put in");
@@ -88,16 +88,25 @@ fn gate(disk: &Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, n
     let stock: Box<dyn Local> = Box::new(Stock { keyring: Arc::clone(keyring) });
     let wallet: Box<dyn Local> = Box::new(Wallet { balance_max: Minor(10_000) });
     let locals = vec![(text("stock"), stock), (text("wallet"), wallet)];
-    Gate::new(disk.fold(), Log::new(disk.start(epoch)), options, catalogue, &DIALECTS, locals, now)
+    let (state, log) = (disk.fold(), Log::new(disk.start(epoch)));
+    let write = |log: &mut Log| written(disk, log, epoch);
+    Gate::new(state, log, options, catalogue, &DIALECTS, locals, now, write).expect("the disk takes it")
+}
+
+/// Writes what is open in the log of a start.
+fn written(disk: &mut Disk, log: &mut Log, epoch: u32) -> Result<(), &'static str> {
+    let batch = log.take(disk.durable()).ok_or("nothing was recorded and the log is full")?;
+    disk.write(&batch, epoch);
+    Ok(())
 }
 
 impl Bench {
     /// A gate over a catalogue, with five vouchers; suppliers over a wire are ready.
     pub(crate) fn over(catalogue: Catalogue) -> Self {
-        let (keyring, disk) = (Arc::new(Keyring::new()), Disk::default());
+        let (keyring, mut disk) = (Arc::new(Keyring::new()), Disk::default());
         stock_key(&keyring, 1);
         let now = Now { mono_us: 1_000_000, wall_ms: WALL_MS };
-        let mut gate = gate(&disk, &keyring, catalogue, 1, now);
+        let mut gate = gate(&mut disk, &keyring, catalogue, 1, now);
         let product = gate.catalogue().products[0].id;
         gate.load_stock(batch(product, 1, 5));
         let mut bench = Self {
@@ -139,15 +148,10 @@ impl Bench {
     pub(crate) fn restart(&mut self, catalogue: Catalogue) {
         self.epoch += 1;
         self.disk.sync(usize::MAX >> 1);
-        self.gate = gate(&self.disk, &self.keyring, catalogue, self.epoch, self.now);
+        self.gate = gate(&mut self.disk, &self.keyring, catalogue, self.epoch, self.now);
         self.orders.clear();
         let Self { gate, disk, epoch, .. } = self;
-        let written = gate.recover(self.now, |log| {
-            let batch = log.take(disk.durable()).ok_or("nothing was recovered and the log is full")?;
-            disk.write(&batch, *epoch);
-            Ok::<(), &str>(())
-        });
-        written.expect("the disk takes it");
+        gate.recover(self.now, |log| written(disk, log, *epoch)).expect("the disk takes it");
         self.watches = self.gate.watches(self.now);
         self.everybody_ready();
     }

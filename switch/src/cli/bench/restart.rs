@@ -124,9 +124,14 @@ fn write(settings: &Settings, records: u64) -> Result<Written, String> {
         books.opening.start(&books.keyring).map_err(|error| error.to_string())?;
     let facts_max = settings.journal.checkpoint_facts.min(records / 4);
     let options = CheckpointOptions { facts_max, keep: PATIENCE };
-    let (checkpointer, thread) =
-        Checkpointer::start(journal.checkpoint_files(), options, books.replayed.checkpoint, 0)
-            .map_err(|error| error.to_string())?;
+    let (checkpointer, thread) = Checkpointer::start(
+        journal.checkpoint_files(),
+        options,
+        books.replayed.checkpoint,
+        0,
+        &Arc::default(),
+    )
+    .map_err(|error| error.to_string())?;
     let mut writer = Writer {
         state: books.state,
         runs: books.runs,

@@ -17,7 +17,7 @@ use switchyard_core::reversal::{Taken, Undone};
 use switchyard_core::text::Text;
 
 /// The names of facts, as `--kind` takes them.
-pub const KINDS: [&str; 18] = [
+pub const KINDS: [&str; 20] = [
     "named",
     "deposit",
     "day",
@@ -36,6 +36,8 @@ pub const KINDS: [&str; 18] = [
     "operated",
     "cut-over",
     "seen",
+    "blocked",
+    "recognised",
 ];
 
 /// Which name an id has.
@@ -137,12 +139,22 @@ impl Shown {
         let shown = self.with("by", by).text("reason", action.reason);
         let network = |id: NetworkId| names(NameKind::Network, id.0);
         match &action.act {
-            Act::Credited { network: id, amount } => {
-                shown.with("act", "credited").with("network", network(*id)).with("amount_minor", amount.0)
-            }
-            Act::Debited { network: id, amount } => {
-                shown.with("act", "debited").with("network", network(*id)).with("amount_minor", amount.0)
-            }
+            Act::Credited { network: id, merchant, amount } => shown
+                .with("act", "credited")
+                .with("network", network(*id))
+                .text("merchant", merchant.unwrap_or_default())
+                .with("amount_minor", amount.0),
+            Act::Debited { network: id, merchant, amount } => shown
+                .with("act", "debited")
+                .with("network", network(*id))
+                .text("merchant", merchant.unwrap_or_default())
+                .with("amount_minor", amount.0),
+            Act::KeysRotated { old, new, since_ms, retired } => shown
+                .with("act", "keys rotated")
+                .with("old_key", hex::encode(old))
+                .with("new_key", hex::encode(new))
+                .with("since", time(*since_ms))
+                .with("retired", *retired),
             Act::Terminal { terminal, blocked } => {
                 let shown = Self { terminal: Some(*terminal), ..shown };
                 shown.with("act", if *blocked { "blocked" } else { "unblocked" })
@@ -250,6 +262,7 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
         }
         Fact::Seen { at_ms, .. } => Shown::new("seen").at(*at_ms),
         Fact::Blocked { at_ms, .. } => Shown::new("blocked").at(*at_ms),
+        Fact::Recognised { at_ms, undone, .. } => Shown::new("recognised").at(*at_ms).undone(undone, names),
         Fact::Operated(action) => Shown::new("operated").at(action.at_ms).action(action, names),
         Fact::CutOver { at_ms, network, date, until_ms, stan, .. } => Shown::new("cut-over")
             .at(*at_ms)

@@ -80,7 +80,7 @@ pub(super) const SUPPLIER: &[Key] = &[
     Key::new(
         "reversal_blocks_original",
         Kind::Bool,
-        "Whether the supplier refuses an original that arrives after its reversal. Only then does the answer not-found end a reversal (S-8).",
+        "Whether the supplier refuses an original that arrives after its reversal. Only then does the answer not-found end a reversal before its late window is over (S-8). Of a sale that the supplier had approved not-found confirms nothing: the reversal is parked.",
     )
     .default("false"),
     Key::integer(

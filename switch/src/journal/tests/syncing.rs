@@ -198,3 +198,20 @@ fn closing_does_not_wait_for_ever() {
     assert!(matches!(error, JournalError::CloseTimeout(1)), "{error}");
     drop(disk);
 }
+
+#[test]
+fn a_start_that_writes_more_than_a_segment_makes_the_next_ones_itself() {
+    let place = Place::new();
+    let Started { mut journal, mut log, mut maker, .. } = place.start();
+    let fact = [7; 4_000];
+    while log.next().segment(OPTIONS.segment_bytes) < 3 {
+        log.append(|out| out.extend_from_slice(&fact));
+        if log.is_full() {
+            journal.write_at_start(&mut log, &mut maker).expect("written");
+        }
+    }
+    journal.close(&mut log, PATIENCE).expect("closed");
+    drop(maker);
+    let (facts, _) = place.replay().expect("reads back");
+    assert!(facts.len() > 2_000 && facts.iter().all(|(_, read)| read[..] == fact));
+}

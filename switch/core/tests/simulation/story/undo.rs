@@ -105,6 +105,14 @@ impl Stories {
         assert!(self.undos.insert(reversal.number, undo).is_none(), "a reversal's number is given twice");
     }
 
+    /// A sale that an earlier reversal meant. By which name it came is not in the fact.
+    pub(super) fn recognised(&mut self, at: Lsn, day: [u8; 4], undone: &Undone) {
+        let number = undone.flight().expect("a sale is recognised");
+        assert!(!self.blocked.is_empty(), "{number} is recognised, and no reversal named what was not there");
+        assert_ne!(*undone, Undone::Again);
+        self.undo_flight(at, number, 0, day, undone);
+    }
+
     fn undo_flight(&mut self, at: Lsn, number: FlightNo, amount: i64, day: [u8; 4], undone: &Undone) {
         let story = self.flights.get_mut(&number).expect("just found");
         let again = story.reversed_at.is_some();
@@ -122,6 +130,7 @@ impl Stories {
                 assert!(open.contains(&story.stand), "{number} is {:?}", story.stand);
             }
             Undone::Nothing(original) => {
+                assert!(whole, "reversals are whole, also of what does not stand (S-6)");
                 assert_eq!((original.key, original.flight), (story.key, number));
                 assert!(matches!(story.stand, Stand::Declined | Stand::Settled), "{:?}", story.stand);
             }

@@ -91,6 +91,7 @@ impl World {
                 Phase::Doubt => story.stand == Stand::Doubt,
                 Phase::Settled => story.stand == Stand::Settled,
                 Phase::Parked => story.stand == Stand::Parked,
+                Phase::Void | Phase::Stands => panic!("no operator settles anything here"),
             };
             assert!(fits, "{} is {:?}, and {:?} in the log", flight.number, flight.phase, story.stand);
             assert_eq!(flight.cancelled, story.reversed_at.is_some(), "{}", flight.number);

@@ -11,8 +11,8 @@ impl World {
         let network = NetworkId(self.random.below(2) as u16);
         let amount = Minor(self.random.below(20_000) as i64);
         let instruction = match self.random.below(6) {
-            0 | 1 => Instruction::Credit { network, amount },
-            2 | 3 => Instruction::Debit { network, amount },
+            0 | 1 => Instruction::Credit { network, merchant: None, amount },
+            2 | 3 => Instruction::Debit { network, merchant: None, amount },
             4 => {
                 // Drained and resumed at once: what lies between is for the rules; here the facts must fold.
                 let supplier = SupplierId(self.random.below(5) as u16);
