@@ -133,6 +133,7 @@ pub struct Door {
     handle: DoorHandle,
     bound: Vec<(Socket, Arc<Gateway>)>,
     callers: Vec<Arc<Caller>>,
+    counters: Vec<Arc<DoorCounters>>,
     gateways: Vec<Arc<Gateway>>,
     directory: Arc<Directory>,
     handshakes: Arc<Semaphore>,
@@ -148,16 +149,19 @@ impl Door {
     pub fn start(conduits: &[ConduitSettings], data: &Path) -> Result<Self, DoorError> {
         let directory = Arc::new(Directory::new(conduits, machine::connections_max()));
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        let (mut bound, mut callers) = (Vec::new(), Vec::new());
+        let (mut bound, mut callers, mut counters) = (Vec::new(), Vec::new(), Vec::new());
         for (index, settings) in (0u16..).zip(conduits) {
             match &settings.way {
                 ConduitWay::Listen(listen) => {
                     let (socket, address) = bind_conduit(settings, *listen)?;
                     let gateway = Gateway::new(index, settings, address, data, &directory, &handshakes)?;
+                    counters.push(Arc::clone(&gateway.counters));
                     bound.push((socket, Arc::new(gateway)));
                 }
                 ConduitWay::Dial(way) => {
-                    callers.push(Arc::new(Caller::new(index, settings, way, data, &directory)?));
+                    let caller = Caller::new(index, settings, way, data, &directory)?;
+                    counters.push(Arc::clone(&caller.counters));
+                    callers.push(Arc::new(caller));
                 }
             }
         }
@@ -165,7 +169,7 @@ impl Door {
         let (errands, to_do) = mpsc::channel(ERRANDS_MAX);
         let thread = start_thread(to_do, Arc::clone(&directory)).map_err(DoorError::Thread)?;
         let handle = DoorHandle(errands);
-        Ok(Self { handle, bound, callers, gateways, directory, handshakes, thread: Some(thread) })
+        Ok(Self { handle, bound, callers, counters, gateways, directory, handshakes, thread: Some(thread) })
     }
 
     /// Listens and dials, and sends the connections of conduit `i` to `conduits[i]`. Waits for nobody who is dialled. Does nothing the second time.
@@ -221,9 +225,9 @@ impl Door {
         Arc::clone(&self.directory)
     }
 
-    /// What happened at the door of each conduit that listens, in their order.
+    /// What happened at each conduit's door, in their order.
     pub fn counters(&self) -> Vec<Arc<DoorCounters>> {
-        self.gateways.iter().map(|gateway| Arc::clone(&gateway.counters)).collect()
+        self.counters.clone()
     }
 
     /// Reads certificates, keys and authorities of those conduits that listen again.

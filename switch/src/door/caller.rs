@@ -2,14 +2,14 @@
 //!
 //! Owns: when such a connection is dialled, and what the log says of it. Invariants: as many connections as the settings say, never
 //! more, each counted with those that were accepted; a lost one is dialled again after a wait that doubles, with jitter, and
-//! starts anew once a message came or the connection has outlived the longest wait; trouble is logged when it begins, when it changes and
-//! when it is over; nothing is dialled once the door closes.
+//! starts anew once a message came or the connection has outlived the longest wait; the log has the first connection, and
+//! trouble when it begins, when it changes and when it is over; nothing is dialled once the door closes.
 //! Deliberately absent: limits on who connects (the switch chose whom to call), and what the connection says.
 
 use super::DoorError;
 use super::dial::{self, Dial, DialError, Dialled};
 use super::directory::{Directory, Party};
-use super::gateway::Arrival;
+use super::gateway::{Arrival, DoorCounters, count};
 use crate::backoff::Backoff;
 use crate::settings::{ConduitDial, ConduitSettings};
 use crate::tls::LinkTls;
@@ -34,7 +34,8 @@ pub(super) struct Caller {
     reconnect_first_ms: u32,
     reconnect_max_ms: u32,
     directory: Arc<Directory>,
-    /// What the log said last, and nothing since.
+    pub(super) counters: Arc<DoorCounters>,
+    /// What keeps it from being connected, as the log said last; empty: nothing was tried yet.
     trouble: Mutex<Option<String>>,
 }
 
@@ -64,7 +65,8 @@ impl Caller {
             reconnect_first_ms: way.reconnect_first_ms,
             reconnect_max_ms: way.reconnect_max_ms,
             directory: Arc::clone(directory),
-            trouble: Mutex::new(None),
+            counters: Arc::default(),
+            trouble: Mutex::new(Some(String::new())),
         })
     }
 
@@ -88,6 +90,7 @@ impl Caller {
         let seed = u64::from(std::process::id()) << 32 | u64::from(self.conduit) << 16 | u64::from(at + 1);
         let mut backoff = Backoff::new(self.reconnect_first_ms, self.reconnect_max_ms, seed);
         loop {
+            count(&self.counters.dials);
             match dial::connect(self.dial.clone(), &self.directory).await {
                 Ok(dialled) => {
                     self.connected(&dialled);
@@ -115,12 +118,16 @@ impl Caller {
         let (conduit, to, peer) = (&self.name, &self.to, dialled.peer);
         let was = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
         if was.is_some() {
-            info!(conduit, to, %peer, "the retail network's host is connected again");
+            info!(conduit, to, %peer, "the retail network's host is connected");
         }
     }
 
     /// A line for each trouble, not for each dial: a host may be away for days.
     fn failed(&self, error: &DialError) {
+        count(&self.counters.dials_failed);
+        if matches!(error, DialError::Full) {
+            count(&self.counters.process_full);
+        }
         let what = error.to_string();
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.as_ref() != Some(&what) {

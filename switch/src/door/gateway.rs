@@ -63,11 +63,15 @@ pub struct DoorCounters {
     pub handshakes_late: AtomicU64,
     /// Accepts that the system refused.
     pub accept_errors: AtomicU64,
+    /// Dials begun, where the conduit dials.
+    pub dials: AtomicU64,
+    /// Dials that failed.
+    pub dials_failed: AtomicU64,
 }
 
 impl DoorCounters {
     /// Name and value of every counter.
-    pub fn read(&self) -> [(&'static str, u64); 8] {
+    pub fn read(&self) -> [(&'static str, u64); 10] {
         [
             ("accepted", &self.accepted),
             ("range_refused", &self.range_refused),
@@ -77,12 +81,14 @@ impl DoorCounters {
             ("handshakes_failed", &self.handshakes_failed),
             ("handshakes_late", &self.handshakes_late),
             ("accept_errors", &self.accept_errors),
+            ("dials", &self.dials),
+            ("dials_failed", &self.dials_failed),
         ]
         .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
     }
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 

@@ -370,6 +370,30 @@ fn dial(address: SocketAddr, tls: Option<LinkTls>, connect_ms: u32) -> Dial {
 }
 
 #[test]
+fn a_host_that_is_dialled_is_counted_with_those_who_come_in() {
+    run(async {
+        let host = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = host.local_addr().expect("an address");
+        // Its own limits leave room; the process has none.
+        let directory = Arc::new(Directory::new(&[settings(), settings()], 1));
+        let call = || Dial { party: Party::Conduit(1), ..dial(address, None, 20_000) };
+        let other = directory.take(0, "192.0.2.7:1".parse().expect("an address")).expect("a seat");
+        let refused = patiently(super::dial::connect(call(), &directory)).await;
+        assert!(matches!(refused, Err(DialError::Full)), "{refused:?}");
+        assert_eq!(directory.count(1), 0);
+        drop(other);
+        let mut dialled = patiently(super::dial::connect(call(), &directory)).await.expect("connects");
+        assert_eq!(directory.count(1), 1);
+        let mut watched = dialled.seat.watch();
+        dialled.seat.serve();
+        watched.changed().await.expect("it is of use");
+        drop(dialled);
+        assert!(watched.changed().await.is_err(), "it has ended");
+        assert_eq!((directory.count(1), *watched.borrow()), (0, true));
+    });
+}
+
+#[test]
 fn a_link_is_dialled_plain_and_over_tls() {
     run(async {
         for tls in [false, true] {

@@ -13,7 +13,7 @@ use crate::link;
 use crate::machine::DESCRIPTORS_KEPT;
 use crate::ring::Ring;
 use crate::runs::RunWish;
-use crate::settings::{LinkSettings, Settings};
+use crate::settings::{ConduitSettings, LinkSettings, Settings};
 use crate::supplier::REPORTS_KEPT_MAX;
 use crate::{control, stock};
 use serde::Serialize;
@@ -185,9 +185,9 @@ fn windows(settings: &Settings, lines: &mut Lines) {
         let name = |what: &str| format!("conduit {}: {what}", conduit.name);
         let (closed, all) = ("new ones are closed before TLS", u64::from(conduit.connections_max));
         if conduit.dials().is_some() {
-            lines.window(name("connections"), all, "conduit.connections", "no more are dialled");
+            lines.window(name("connections"), all, connections_key(conduit), "no more are dialled");
         } else {
-            lines.window(name("connections"), all, "conduit.connections_max", closed);
+            lines.window(name("connections"), all, connections_key(conduit), closed);
             let address = conduit.connections_per_address_max.into();
             lines.window(name("from one address"), address, "conduit.connections_per_address_max", closed);
         }
@@ -207,6 +207,11 @@ fn windows(settings: &Settings, lines: &mut Lines) {
         lines.window(name("advices"), supplier.advices_max.into(), "supplier.advices_max", elsewhere);
         lines.window(name("late answers awaited"), supplier.late_max.into(), "supplier.late_max", elsewhere);
     }
+}
+
+/// The key that says how many connections a conduit has.
+fn connections_key(conduit: &ConduitSettings) -> &'static str {
+    if conduit.dials().is_some() { "conduit.connections" } else { "conduit.connections_max" }
 }
 
 fn rings(settings: &Settings, lines: &mut Lines) {
@@ -388,12 +393,15 @@ fn buffers(settings: &Settings, lines: &mut Lines) {
         let count = u64::from(conduit.connections_max).min(all);
         let input = conduit::input_bytes_max(conduit.frame_bytes_max as usize) as u64;
         let name = format!("conduit {}: messages being read", conduit.name);
-        let set_by = "conduit.connections_max, conduit.frame_bytes_max";
+        let set_by = match conduit.dials() {
+            None => "conduit.connections_max, conduit.frame_bytes_max",
+            Some(_) => "conduit.connections, conduit.frame_bytes_max",
+        };
         buffer(name, count, count * input, set_by, "the client is not read; frame_ms closes it");
         answers += count * u64::from(conduit.frame_bytes_max);
         if conduit.is_secure() {
             let name = format!("conduit {}: TLS", conduit.name);
-            buffer(name, count, count * TLS_BYTES, "conduit.connections_max", closed);
+            buffer(name, count, count * TLS_BYTES, connections_key(conduit), closed);
         }
     }
     let by_connection = all * conduit::OUTPUT_BYTES_MAX as u64;
