@@ -142,7 +142,7 @@ fn what_operators_do_is_in_the_trail_and_survives_a_kill() {
 
 /// Opening amounts, and the demonstration's own vouchers.
 fn is_from_the_start(what: &str) -> bool {
-    what.starts_with("network ") || what.starts_with("batch ")
+    what.starts_with("network/") || what.starts_with("batch ")
 }
 
 #[test]

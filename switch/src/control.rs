@@ -23,9 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
-use switchyard_core::account::Account;
 use switchyard_core::breaker::Position;
-use switchyard_core::catalogue::Catalogue;
 use switchyard_core::text::Text;
 
 /// The page: everything it shows it asks of the API.
@@ -148,24 +146,6 @@ pub fn figures(board: &Board) -> Figures {
                 breaker: Position::of(supply.breaker.load(Relaxed)).name(),
             })
             .collect(),
-    }
-}
-
-/// The name of an account in pages and reports.
-pub fn account_name(catalogue: &Catalogue, account: Account) -> String {
-    let supplier =
-        |id| catalogue.supplier_of(id).map_or_else(|| format!("{id:?}"), |(_, s)| s.code.to_string());
-    match account {
-        Account::Network(id) => {
-            let code =
-                catalogue.network_of(id).map_or_else(|| format!("{id:?}"), |(_, n)| n.code.to_string());
-            format!("network/{code}")
-        }
-        Account::Supplier(id) => format!("supplier/{}", supplier(id)),
-        Account::Suspense(id) => format!("suspense/{}", supplier(id)),
-        Account::Wallet(account) => format!("wallet/{account}"),
-        Account::Contra => "contra".to_owned(),
-        Account::Merchant(code) => format!("merchant/{code}"),
     }
 }
 

@@ -16,6 +16,7 @@ pub use operate::{
 use crate::board::{Board, show};
 use crate::checkpointer::Checkpointer;
 use crate::clock::Clock;
+use crate::history::phrases;
 use crate::journal::{Journal, Room};
 use crate::keeper::KeeperWish;
 use crate::ring::{Ring, Turn};
@@ -26,6 +27,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 use std::time::Duration;
+use switchyard_core::account::{Account, Balance};
 use switchyard_core::adapter::Order;
 use switchyard_core::gate::{Explained, Gate, Released};
 use switchyard_core::ids::{ProductId, SupplierId};
@@ -559,13 +561,12 @@ impl Handler<Positions> for GateActor {
     type Result = Vec<(String, i64, i64)>;
 
     fn handle(&mut self, _: Positions, _: &mut Self::Context) -> Self::Result {
-        let catalogue = Arc::clone(self.gate.catalogue());
-        let accounts = self.gate.state().accounts.iter();
-        let mut positions: Vec<_> = accounts
-            .map(|(account, balance)| {
-                (crate::control::account_name(&catalogue, account), balance.posted.0, balance.reserved.0)
-            })
-            .collect();
+        let state = self.gate.state();
+        let name = |kind, id| state.name(kind, id).map_or_else(|| id.to_string(), |name| name.to_string());
+        let position = |(account, balance): (Account, Balance)| {
+            (phrases::account(account, &name), balance.posted.0, balance.reserved.0)
+        };
+        let mut positions: Vec<_> = state.accounts.iter().map(position).collect();
         positions.sort();
         positions
     }

@@ -4,7 +4,7 @@
 //! or put in breaks the chain of its batch, and the next start, or `journal verify`, says where.
 //! Deliberately absent: an own file, which could be changed apart from the journal.
 
-use super::{Reach, Source, at_ms, words};
+use super::{Reach, Source, at_ms, phrases, words};
 use crate::journal::JournalError;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -101,7 +101,10 @@ fn entry(source: &Source<'_>, at: Lsn, at_ms: u64, fact: &Fact<'_>) -> Option<En
                 Account::Network(network) => source.names.money(*network, *amount),
                 _ => format!("{} minor units", amount.0),
             };
-            let what = format!("{} credited with {amount}", words::account(*account, source.names));
+            let what = format!(
+                "{} credited with {amount}",
+                phrases::account(*account, &|kind, id| source.names.of_kind(kind, id))
+            );
             Some(entry(None, "configuration".to_owned(), what, reason.as_str()))
         }
         Fact::CutOver { network, date, .. } => {

@@ -228,7 +228,7 @@ impl Search<'_> {
             rrn: flight.rrn.to_string(),
             product: names.product(flight.product).to_owned(),
             amount,
-            account: words::masked(flight.account.as_str()),
+            account: super::masked(flight.account.as_str()),
             card: self.ask.card.as_ref().map(CardNumber::masked),
             day: String::from_utf8_lossy(&flight.day).into_owned(),
             steps: Vec::new(),

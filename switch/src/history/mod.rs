@@ -7,11 +7,13 @@
 pub mod audit;
 pub mod card;
 pub mod find;
+pub mod phrases;
 pub mod print;
 mod words;
 
+pub(crate) use phrases::masked;
+pub(crate) use words::act;
 pub use words::date;
-pub(crate) use words::{act, masked};
 
 use crate::journal::{JournalError, JournalReader};
 use jiff::Timestamp;
@@ -75,6 +77,17 @@ impl Names {
 
     pub(crate) fn supplier(&self, id: SupplierId) -> &str {
         name(&self.suppliers, id.0)
+    }
+
+    /// The name of an id of that kind.
+    pub fn of_kind(&self, kind: NameKind, id: u16) -> String {
+        let names = match kind {
+            NameKind::Network => &self.networks,
+            NameKind::Product => &self.products,
+            NameKind::Supplier => &self.suppliers,
+            NameKind::Dialect => &self.dialects,
+        };
+        name(names, id).to_owned()
     }
 
     fn dialect(&self, id: u16) -> &str {

@@ -4,16 +4,16 @@
 //! ids are shown by the names that the journal gave them.
 //! Deliberately absent: the layout (`show`), and what a fact changes.
 
+use crate::history::phrases;
 use serde_json::Value as Json;
-use switchyard_core::account::Account;
 use switchyard_core::adapter::LocalEffect;
 use switchyard_core::details::{self, Detail};
-use switchyard_core::fact::{Cause, Fact, NameKind, Proof, Settlement};
+use switchyard_core::fact::{Fact, NameKind};
 use switchyard_core::flight::{Attempt, Flight};
 use switchyard_core::ids::{FlightNo, NetworkId};
-use switchyard_core::operate::{Act, Action, Party};
-use switchyard_core::outcome::{Outcome, Verdict};
-use switchyard_core::reversal::{Taken, Undone};
+use switchyard_core::operate::{Act, Action};
+use switchyard_core::outcome::Outcome;
+use switchyard_core::reversal::Undone;
 use switchyard_core::text::Text;
 
 /// The names of facts, as `--kind` takes them.
@@ -40,8 +40,7 @@ pub const KINDS: [&str; 20] = [
     "recognised",
 ];
 
-/// Which name an id has.
-pub type Names<'a> = &'a dyn Fn(NameKind, u16) -> String;
+pub use crate::history::phrases::NameOf as Names;
 
 /// A fact as it is shown.
 #[derive(Debug)]
@@ -101,14 +100,14 @@ impl Shown {
         if flight.account.is_empty() {
             shown
         } else {
-            shown.with("account", last_four(flight.account.as_str()))
+            shown.with("account", phrases::masked(flight.account.as_str()))
         }
     }
 
     fn outcome(self, outcome: &Outcome<'_>) -> Self {
         let mut shown = self
             .of(outcome.flight)
-            .with("verdict", verdict(outcome.verdict))
+            .with("verdict", phrases::verdict(outcome.verdict))
             .with("code", ascii(&outcome.code.0))
             .text("rrn", outcome.rrn)
             .text("approval", outcome.approval);
@@ -128,7 +127,7 @@ impl Shown {
                 .with("batch", *batch)
                 .with("voucher", *index),
             LocalEffect::Load { account, amount } => {
-                self.with("loaded", last_four(account.as_str())).with("loaded_minor", amount.0)
+                self.with("loaded", phrases::masked(account.as_str())).with("loaded_minor", amount.0)
             }
         }
     }
@@ -176,11 +175,7 @@ impl Shown {
                 shown.with("act", "retried").of(*flight).with("supplier_stan", format!("{stan:06}"))
             }
             Act::Settled { flight, to, .. } => {
-                let to = match to {
-                    Party::Network => "network",
-                    Party::Supplier => "supplier",
-                };
-                shown.with("act", "settled").of(*flight).with("to", to)
+                shown.with("act", "settled").of(*flight).with("to", phrases::party(*to))
             }
         }
     }
@@ -192,7 +187,7 @@ impl Shown {
             Undone::Nothing(original) => self.with("undone", "nothing").of(original.flight),
             Undone::Again => self.with("undone", "again"),
             Undone::Sold { flight, taken, .. } => {
-                let shown = self.with("undone", "sold").with("taken", self::taken(taken));
+                let shown = self.with("undone", "sold").with("taken", phrases::taken(taken));
                 let shown = Self { terminal: Some(flight.terminal), ..shown };
                 shown.of(flight.number).with("amount_minor", flight.amount.0).attempt(&flight.attempt, names)
             }
@@ -208,7 +203,7 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
         }
         Fact::Deposit { at_ms, account, amount, reason } => Shown::new("deposit")
             .at(*at_ms)
-            .with("account", self::account(*account, names))
+            .with("account", phrases::account(*account, names))
             .with("amount_minor", amount.0)
             .text("reason", *reason),
         Fact::Day { network, date, until_ms } => Shown::new("day")
@@ -224,11 +219,11 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
         Fact::Moved { at_ms, flight, proof, attempt } => Shown::new("moved")
             .at(*at_ms)
             .of(*flight)
-            .with("proof", self::proof(proof))
+            .with("proof", phrases::proof(proof))
             .attempt(attempt, names),
         Fact::Outcome { at_ms, outcome, .. } => Shown::new("outcome").at(*at_ms).outcome(outcome),
         Fact::Doubt { at_ms, cause, outcome } => {
-            Shown::new("doubt").at(*at_ms).with("cause", self::cause(*cause)).outcome(outcome)
+            Shown::new("doubt").at(*at_ms).with("cause", phrases::cause(*cause)).outcome(outcome)
         }
         Fact::Sale { flight, outcome, effect, .. } => Shown::new("sale")
             .at(flight.admitted_ms)
@@ -236,7 +231,7 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
             .outcome(outcome)
             .effect(effect, names),
         Fact::Settled { at_ms, flight, settlement } => {
-            Shown::new("settled").at(*at_ms).of(*flight).with("how", self::settlement(*settlement))
+            Shown::new("settled").at(*at_ms).of(*flight).with("how", phrases::settlement(*settlement))
         }
         Fact::Parked { at_ms, flight, code } => {
             Shown::new("parked").at(*at_ms).of(*flight).text("supplier_code", *code)
@@ -283,24 +278,8 @@ fn ascii(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-fn last_four(text: &str) -> String {
-    let hidden = text.len().saturating_sub(4);
-    format!("{}{}", "*".repeat(hidden), &text[hidden..])
-}
-
 fn supplier(attempt: &Attempt, names: Names<'_>) -> String {
     names(NameKind::Supplier, attempt.supplier.0)
-}
-
-fn account(account: Account, names: Names<'_>) -> String {
-    match account {
-        Account::Network(id) => format!("network/{}", names(NameKind::Network, id.0)),
-        Account::Supplier(id) => format!("supplier/{}", names(NameKind::Supplier, id.0)),
-        Account::Suspense(id) => format!("suspense/{}", names(NameKind::Supplier, id.0)),
-        Account::Wallet(account) => format!("wallet/{}", last_four(account.as_str())),
-        Account::Merchant(code) => format!("merchant/{code}"),
-        Account::Contra => "contra".to_owned(),
-    }
 }
 
 fn name_kind(kind: NameKind) -> &'static str {
@@ -309,49 +288,5 @@ fn name_kind(kind: NameKind) -> &'static str {
         NameKind::Product => "product",
         NameKind::Supplier => "supplier",
         NameKind::Dialect => "dialect",
-    }
-}
-
-fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approved => "approved",
-        Verdict::Declined => "declined",
-        Verdict::Unknown => "unknown",
-        Verdict::Cancelled => "cancelled",
-    }
-}
-
-fn proof(proof: &Proof) -> String {
-    match proof {
-        Proof::NeverSent => "never sent".to_owned(),
-        Proof::Refused(code) => format!("refused with {code}"),
-    }
-}
-
-fn cause(cause: Cause) -> &'static str {
-    match cause {
-        Cause::TimedOut => "timed out",
-        Cause::LinkLost => "link lost",
-        Cause::Crash => "crash",
-        Cause::Unmapped => "code not mapped",
-        Cause::Cancelled => "reversed by its terminal",
-    }
-}
-
-fn settlement(settlement: Settlement) -> &'static str {
-    match settlement {
-        Settlement::Reversed => "reversed",
-        Settlement::NotFound => "not found",
-        Settlement::NotPerformed => "not performed",
-    }
-}
-
-fn taken(taken: &Taken) -> &'static str {
-    match taken {
-        Taken::Asked { .. } => "supplier asked",
-        Taken::Withdrawn { credited: true } => "withdrawn and credited",
-        Taken::Withdrawn { credited: false } => "withdrawn, waits in suspense",
-        Taken::Unloaded => "unloaded",
-        Taken::Spent => "spent already",
     }
 }
