@@ -299,15 +299,20 @@ fn a_host_that_says_nothing_of_use_is_dialled_more_and_more_seldom() {
 #[test]
 fn an_end_in_order_answers_the_host_and_does_not_dial_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    let host = Host::open();
+    let mut host = Host::new();
     let last = "[[conduit]]\nname = \"binbitmap\"";
     let called =
         format!("[[conduit]]\nname = \"{CALLED}\"\ndial = \"{}\"\ndialect = \"prepaid87\"\n", host.address);
     let changes = [("switchyard.toml", last, &*format!("{called}\n{last}"))];
     let switch = Switch::start(folder.path(), &changes);
+    let log = || std::fs::read_to_string(folder.path().join("switch.log")).expect("a log");
+    let lines =
+        |what: &str| log().lines().filter(|line| line.contains(CALLED) && line.contains(what)).count();
+    until("it was dialled in vain", || switch.metric("switchyard_door_dials_failed_total") >= 3);
+    host.back();
     let mut network = host.client();
     assert_eq!(network.manage(ECHO, NETWORK).code, "00");
-    assert_eq!(switch.metric("switchyard_door_dials_total"), 1);
+    assert_eq!((lines("is not connected"), lines("is connected")), (1, 1), "{}", log());
 
     // It is answered after a second, and the end is asked for before.
     let open = Ask::sale("TOPUP", "210000", 1_000, "0612345684");
