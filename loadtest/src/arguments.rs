@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use switchyard_core::iso8583::{Dialect, Framing};
 use switchyard_loadtest::kills::Kills;
-use switchyard_loadtest::load::{Length, Load, Pace};
+use switchyard_loadtest::load::{IN_FLIGHT_MAX, Length, Load, PATIENCE_MS, Pace};
 use switchyard_loadtest::profile::file::{self, Plan};
 use switchyard_loadtest::profile::{Profile, shipped};
 use switchyard_loadtest::site::Site;
@@ -91,11 +91,11 @@ pub(crate) struct RunArguments {
     /// How many connections; default 8.
     #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     connections: Option<u32>,
-    /// Closed loop: requests open on each connection; default 16.
+    /// Closed loop: requests open on each connection; default 16. With --rate no more than that: moments that find so many are not sent.
     #[arg(short = 'w', long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     in_flight: Option<u32>,
     /// Open loop: requests a second over all connections.
-    #[arg(short, long, value_parser = rate, conflicts_with = "in_flight")]
+    #[arg(short, long, value_parser = rate)]
     rate: Option<f64>,
     /// How long to measure, in seconds; default 10.
     #[arg(short, long, value_parser = seconds)]
@@ -109,6 +109,9 @@ pub(crate) struct RunArguments {
     /// How long the last answers are awaited, in milliseconds.
     #[arg(long, default_value_t = 6_000)]
     drain_ms: u64,
+    /// How long a terminal waits, in milliseconds: a later approval is not counted as in time.
+    #[arg(long, default_value_t = PATIENCE_MS)]
+    patience_ms: u64,
     /// The conduit's dialect: a shipped one's name, or a file.
     #[arg(long, default_value = "prepaid87")]
     dialect: String,
@@ -121,7 +124,8 @@ pub(crate) struct RunArguments {
     /// The last two digits of accounts, cards and meters; default 00-79, which are approved.
     #[arg(long, value_parser = ending_range)]
     endings: Option<RangeInclusive<u8>>,
-    /// Chooses among products, amounts and accounts.
+    /// Chooses among products, amounts and accounts. Loads that run at once on the same terminals need seeds that differ modulo 64 (where there are fewer
+    /// terminals, modulo their number), else two of their sales may have one key, and one of them gets 94.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// A process whose CPU time and memory to report.
@@ -161,6 +165,8 @@ impl RunArguments {
             warm_up_ms: self.warm_up_ms.unwrap_or(default_warm_up_ms),
             length: self.length(said),
             drain_ms: self.drain_ms,
+            in_flight_max: self.in_flight.map_or(IN_FLIGHT_MAX, |in_flight| in_flight as usize),
+            patience_ms: self.patience_ms,
             watch: self.pid,
         };
         Ok((load, settle))

@@ -2,14 +2,14 @@
 //!
 //! Owns: `Engine`, its table of open requests by STAN, and the counts. Where repeats and reversals follow, a [`Ledger`] beside the
 //! table knows which message an answer ends.
-//! Invariants: a STAN is open at most once, so an answer belongs to at most one request; keys (terminal,
-//! STAN, second) are never used twice; the table never grows.
-//! Deliberately absent: sockets, clocks (moments are arguments) and waiting.
+//! Invariants: a STAN is open at most once, so an answer belongs to at most one request; the table never grows.
+//! Deliberately absent: sockets, clocks (moments are arguments) and waiting; which key comes next (`keys`).
 
 mod hearing;
 
 use crate::frames::{Frames, Request, Reversal};
-use crate::ledger::{FollowUp, Ledger, Message};
+use crate::keys::Keys;
+use crate::ledger::{APPROVED, FollowUp, Ledger, Message};
 use crate::random::next_random;
 use crate::report::{LiveCounters, Outcomes};
 use crate::told::Told;
@@ -21,8 +21,8 @@ use switchyard_core::iso8583::{Dialect, Framing};
 
 /// STANs run from 1 to this (DE11, n6).
 const STAN_MAX: u64 = 999_999;
-/// No more requests than this are open at once, so that a free STAN is always near.
-pub(crate) const OPEN_MAX: usize = 500_000;
+/// No more requests than this are open at once, half of the STANs that sales have, so that a free one is always near.
+pub(crate) const OPEN_MAX: usize = 250_000;
 /// Longest latency that is told apart, in nanoseconds.
 const LATENCY_NS_MAX: u64 = 120_000_000_000;
 /// Largest answer that is read, in bytes.
@@ -46,12 +46,17 @@ pub(crate) struct Engine {
     framing: Framing,
     table: Vec<Open>,
     open: usize,
+    keys: Keys,
     number: u64,
     random: u64,
+    /// Of the wall clock.
     second: u64,
-    moment: u32,
+    /// A second, and how elements write it: the last one that was asked for.
+    moment: (u64, u32),
     measured_from_ns: u64,
+    patience_ns: u64,
     latencies: Histogram<u64>,
+    refusal_latencies: Histogram<u64>,
     reversal_latencies: Histogram<u64>,
     /// Everything that was asked, where something follows it.
     ledger: Option<Ledger>,
@@ -72,6 +77,8 @@ pub(crate) struct Counts {
     pub(crate) sent: u64,
     pub(crate) answered: u64,
     pub(crate) approved: u64,
+    /// Approved before patience was over.
+    pub(crate) in_time: u64,
     pub(crate) unknown: u64,
     pub(crate) lost: u64,
     pub(crate) unmatched: u64,
@@ -91,17 +98,19 @@ struct Ended {
 pub(crate) struct NoFrame;
 
 impl Engine {
-    /// `first`: the number before the first request's; it makes the run's keys its own.
+    /// `first`: the number before the first request's, which makes accounts the run's own. `lane`: of the loads that run at once, which one it is.
     pub(crate) fn new(
         frames: Frames,
         dialect: Arc<Dialect>,
         framing: Framing,
         seed: u64,
         first: u64,
+        lane: u64,
         live: Arc<LiveCounters>,
     ) -> Result<Self, hdrhistogram::CreationError> {
         let latencies = || Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3);
         Ok(Self {
+            keys: Keys::new(frames.terminals(), lane, first),
             frames,
             dialect,
             framing,
@@ -110,9 +119,11 @@ impl Engine {
             number: first % NUMBERS,
             random: seed ^ first,
             second: 0,
-            moment: 0,
+            moment: (0, 0),
             measured_from_ns: 0,
+            patience_ns: u64::MAX,
             latencies: latencies()?,
+            refusal_latencies: latencies()?,
             reversal_latencies: latencies()?,
             ledger: None,
             counts: Counts::default(),
@@ -121,6 +132,11 @@ impl Engine {
             reversals: Outcomes::default(),
             live,
         })
+    }
+
+    /// Sets how long an approval is worth something.
+    pub(crate) fn be_patient(&mut self, patience_ms: u64) {
+        self.patience_ns = patience_ms.saturating_mul(1_000_000);
     }
 
     /// Remembers everything from now on, and sends what follows.
@@ -163,6 +179,7 @@ impl Engine {
     pub(crate) fn start_measuring(&mut self, now_ns: u64) {
         self.measured_from_ns = now_ns;
         self.latencies.reset();
+        self.refusal_latencies.reset();
         self.reversal_latencies.reset();
         self.outcomes = Outcomes::default();
     }
@@ -172,6 +189,11 @@ impl Engine {
         &self.latencies
     }
 
+    /// Those of sales that were told something else than 00.
+    pub(crate) fn refusal_latencies(&self) -> &Histogram<u64> {
+        &self.refusal_latencies
+    }
+
     /// Those of reversals.
     pub(crate) fn reversal_latencies(&self) -> &Histogram<u64> {
         &self.reversal_latencies
@@ -179,11 +201,23 @@ impl Engine {
 
     /// Sets the wall clock that requests carry.
     pub(crate) fn set_clock(&mut self, wall_ms: u64) {
-        if wall_ms / 1_000 != self.second {
-            self.second = wall_ms / 1_000;
-            let digits = Moment::of(wall_ms).transmission();
-            self.moment = digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+        self.second = wall_ms / 1_000;
+        self.keys.set_second(self.second);
+    }
+
+    /// The second of the last key.
+    pub(crate) fn last_second(&self) -> u64 {
+        self.keys.second()
+    }
+
+    /// A second as DE7 writes it.
+    fn moment(&mut self, second: u64) -> u32 {
+        if self.moment.0 != second {
+            let digits = Moment::of(second * 1_000).transmission();
+            let number = digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+            self.moment = (second, number);
         }
+        self.moment.1
     }
 
     /// Appends the next message, meant to be sent at `meant_ns`, to a connection's output: what follows an earlier one, or a new
@@ -204,9 +238,20 @@ impl Engine {
         true
     }
 
+    /// The next request, under the next key whose STAN is free.
     fn next_request(&mut self) -> Request {
-        let stan = self.next_stan() as u32;
-        Request { number: self.number, stan, moment: self.moment, random: next_random(&mut self.random) }
+        let mut key = self.keys.next();
+        while self.table[key.stan as usize].since_ns != 0 {
+            key = self.keys.next();
+        }
+        self.number = (self.number + 1) % NUMBERS;
+        Request {
+            number: self.number,
+            terminal: key.terminal,
+            stan: key.stan,
+            moment: self.moment(key.second),
+            random: next_random(&mut self.random),
+        }
     }
 
     fn open_stan(&mut self, stan: u32, connection: u32, since_ns: u64) {
@@ -222,10 +267,10 @@ impl Engine {
             next => next,
         };
         if let Some(next) = next {
-            let stan = self.write(&ledger, next, out);
-            ledger.sent(connection, next, meant_ns, stan);
+            self.write(&ledger, next, out);
+            ledger.sent(connection, next, meant_ns);
             if next.message == Message::Sale {
-                self.open_stan(stan, connection, meant_ns);
+                self.open_stan(ledger.sale(next.sale).request.stan, connection, meant_ns);
             } else {
                 self.counts.sent += 1;
             }
@@ -234,32 +279,19 @@ impl Engine {
         next.is_some()
     }
 
-    /// Writes a message of a sale; its STAN.
-    fn write(&mut self, ledger: &Ledger, FollowUp { sale, message }: FollowUp, out: &mut Vec<u8>) -> u32 {
+    /// Writes a message of a sale.
+    fn write(&mut self, ledger: &Ledger, FollowUp { sale, message }: FollowUp, out: &mut Vec<u8>) {
         let sale = ledger.sale(sale);
-        let original = sale.request;
+        let (original, sent) = (sale.request, self.moment(self.second));
         match message {
             Message::Sale => self.frames.write(&original, out),
-            Message::Repeat => self.frames.write_repeat(&original, self.moment, out),
+            Message::Repeat => self.frames.write_repeat(&original, sent, out),
             Message::Reversal { again } => {
-                let stan = sale.reversal_stan().unwrap_or_else(|| self.next_stan() as u32);
-                let reversal = Reversal { original, stan, sent: self.moment, advice: sale.advice(), again };
+                let reversal =
+                    Reversal { original, stan: sale.reversal_stan(), sent, advice: sale.advice(), again };
                 // A sale of the same terminal could be written, so its reversal can; where the dialect has no room for one, it is
                 // missed as unanswered.
                 let _ = self.frames.write_reversal(&reversal, &self.dialect, &self.framing, out);
-                return stan;
-            }
-        }
-        original.stan
-    }
-
-    /// Goes on to the next number whose STAN is free.
-    fn next_stan(&mut self) -> usize {
-        loop {
-            self.number = (self.number + 1) % NUMBERS;
-            let stan = (self.number % STAN_MAX + 1) as usize;
-            if self.table[stan].since_ns == 0 {
-                return stan;
             }
         }
     }
@@ -300,7 +332,7 @@ impl Engine {
         self.counts.answered += 1;
         self.counts.latency_ns += latency_ns;
         match ended.message {
-            Message::Sale => self.count_sale(&ended.code, measured),
+            Message::Sale => self.count_sale(&ended.code, latency_ns, measured),
             Message::Repeat => self.repeats.count(&ended.code),
             Message::Reversal { .. } => self.reversals.count(&ended.code),
         }
@@ -311,14 +343,20 @@ impl Engine {
         }
     }
 
-    fn count_sale(&mut self, code: &[u8], measured: bool) {
+    fn count_sale(&mut self, code: &[u8; 2], latency_ns: u64, measured: bool) {
         match code {
-            b"00" => self.counts.approved += 1,
+            APPROVED => {
+                self.counts.approved += 1;
+                self.counts.in_time += u64::from(latency_ns <= self.patience_ns);
+            }
             b"68" => self.counts.unknown += 1,
             _ => {}
         }
         if measured {
             self.outcomes.count(code);
+            if code != APPROVED {
+                self.refusal_latencies.saturating_record(latency_ns);
+            }
         }
     }
 
@@ -358,7 +396,7 @@ mod tests {
         let frames = Frames::new(&Profile::demonstration(), dialect, &Framing::DEFAULT)
             .unwrap_or_else(|e| panic!("{e}"));
         let mut engine =
-            Engine::new(frames, Arc::clone(dialect), Framing::DEFAULT, 1, 5_000_000, Arc::default())
+            Engine::new(frames, Arc::clone(dialect), Framing::DEFAULT, 1, 5_000_000, 0, Arc::default())
                 .expect("bounds");
         engine.set_clock(1_798_761_599_042);
         engine

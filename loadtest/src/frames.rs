@@ -162,8 +162,10 @@ pub(crate) struct Frames {
 /// What distinguishes one request from the others. Nothing else is needed to write it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// Counts the requests of a run; chooses the terminal and the account, and is the RRN.
+    /// Counts the requests of a run; chooses the account, and is the RRN.
     pub(crate) number: u64,
+    /// Which terminal of the profile asks.
+    pub(crate) terminal: u32,
     /// DE11, 1 to 999,999.
     pub(crate) stan: u32,
     /// MMDDhhmmss as a number, UTC: DE7, and DE12 and 13 with UTC as local time.
@@ -255,7 +257,7 @@ impl Frames {
     fn write_as(&self, templates: &[Template], request: &Request, sent: u32, out: &mut Vec<u8>) {
         let chosen = self.chosen(request);
         let template = &templates[chosen.template];
-        let asker = &self.askers[self.asker(request)];
+        let asker = &self.askers[request.terminal as usize];
         let moment = u64::from(request.moment);
         let start = out.len();
         out.extend_from_slice(&template.bytes);
@@ -287,8 +289,9 @@ impl Frames {
         Chosen { template, amount, ending: self.endings[choose(self.endings.len())] }
     }
 
-    fn asker(&self, request: &Request) -> usize {
-        (request.number % self.askers.len() as u64) as usize
+    /// How many terminals ask.
+    pub(crate) fn terminals(&self) -> usize {
+        self.terminals.len()
     }
 
     /// Whether a supplier keeps a record of it.
@@ -306,7 +309,7 @@ impl Frames {
             .and_then(|body| dialect.view(body).ok()?.tag(Tag::Account)?.text::<30>())
             .map_or_else(String::new, |account| account.to_string());
         Described {
-            terminal: self.terminals[self.asker(request)].terminal.clone(),
+            terminal: self.terminals[request.terminal as usize].terminal.clone(),
             product: self.templates[chosen.template].product.clone(),
             account,
             amount: chosen.amount,

@@ -8,7 +8,7 @@
 mod switch;
 
 use crate::check::Before;
-use crate::load::{Length, Load, LoadError, run_at};
+use crate::load::{IN_FLIGHT_MAX, Length, Load, LoadError, PATIENCE_MS, run_at};
 use crate::profile::Profile;
 use crate::profile::file::Plan;
 use crate::random::next_random;
@@ -183,6 +183,8 @@ fn load(kills: &Kills, at: usize, site: &watch::Receiver<Site>) -> Result<Load, 
         warm_up_ms: 0,
         length: Length::Endless,
         drain_ms: DRAIN_MS,
+        in_flight_max: IN_FLIGHT_MAX,
+        patience_ms: PATIENCE_MS,
         watch: None,
     })
 }

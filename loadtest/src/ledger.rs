@@ -117,20 +117,15 @@ pub(crate) struct Sale {
     /// The supplier's reference of an approval, without its letters: the RRN at the supplier.
     pub(crate) reference: Text<12>,
     pub(crate) reversed: Reversed,
-    reversal_stan: u32,
     reversal_answer: u64,
     /// How often its connection was lost.
     lost: u8,
 }
 
 impl Sale {
-    /// The STAN of its reversal, and whether that is an advice; none where it needs a STAN that is not drawn yet.
-    pub(crate) fn reversal_stan(&self) -> Option<u32> {
-        match (self.reversal_stan, self.plan.own_stan) {
-            (0, true) => None,
-            (0, false) => Some(self.request.stan),
-            (stan, _) => Some(stan),
-        }
+    /// The STAN of its reversal: its own, or one after it, which no sale has.
+    pub(crate) fn reversal_stan(&self) -> u32 {
+        self.request.stan + u32::from(self.plan.own_stan)
     }
 
     /// Whether its reversal is sent as an advice (0420).
@@ -255,7 +250,6 @@ impl Ledger {
             answer: 0,
             reference: Text::default(),
             reversed: Reversed::Never,
-            reversal_stan: 0,
             reversal_answer: 0,
             lost: 0,
         });
@@ -308,20 +302,13 @@ impl Ledger {
     }
 
     /// A message is on its way.
-    pub(crate) fn sent(
-        &mut self,
-        connection: u32,
-        FollowUp { sale: at, message }: FollowUp,
-        since_ns: u64,
-        stan: u32,
-    ) {
+    pub(crate) fn sent(&mut self, connection: u32, FollowUp { sale: at, message }: FollowUp, since_ns: u64) {
         let sale = &mut self.sales[at as usize];
         let after_reversal = sale.reversed == Reversed::Accepted;
         let first = !sale.sent;
         match message {
             Message::Sale | Message::Repeat => sale.sent = true,
             Message::Reversal { .. } => {
-                sale.reversal_stan = stan;
                 if sale.reversed == Reversed::Never {
                     sale.reversed = Reversed::Asked;
                 }

@@ -3,7 +3,7 @@
 //! Owns: [`supplier`] (scripted ISO 8583 hosts behind real sockets), [`load`] (the generator: closed or open
 //! loop), [`profile`] (what is asked for), [`report`] (what came of it), [`check`] (whether what was told is what the suppliers
 //! did) and [`kills`] (the same while the switch is killed again and again).
-//! Invariants: a generator never uses a key twice; latencies of an open loop are counted from the moment
+//! Invariants: no two sales have one key, of one load or of several (`keys`); latencies of an open loop are counted from the moment
 //! at which a request was meant to be sent; suppliers write their record before they answer.
 //! Deliberately absent: any knowledge of the switch's inside. It is loaded as any client would load it.
 
@@ -23,6 +23,7 @@ pub mod verdict;
 
 mod engine;
 mod frames;
+mod keys;
 mod ledger;
 mod pace;
 mod random;

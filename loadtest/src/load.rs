@@ -10,8 +10,9 @@ mod closing;
 mod connection;
 
 use crate::arrivals::{Arrivals, Phase};
-use crate::engine::Engine;
+use crate::engine::{Engine, OPEN_MAX};
 use crate::frames::{Frames, FramesError};
+use crate::keys::{self, Keys};
 use crate::ledger::Ledger;
 use crate::pace::Timer;
 use crate::process::Usage;
@@ -48,7 +49,8 @@ pub struct Load {
     pub pace: Pace,
     /// What is asked for.
     pub profile: Profile,
-    /// Chooses among products, amounts and accounts.
+    /// Chooses among products, amounts and accounts. Loads that run at once on the same terminals need seeds that differ modulo 64, or
+    /// modulo the number of terminals where there are fewer: else two of their sales may have one key (S-1), and one of them gets 94.
     pub seed: u64,
     /// How long requests are sent before they are measured, in milliseconds.
     pub warm_up_ms: u64,
@@ -56,9 +58,19 @@ pub struct Load {
     pub length: Length,
     /// How long answers are awaited after that, in milliseconds.
     pub drain_ms: u64,
+    /// Open loop: most requests open on each connection. A moment that finds so many asks nothing, and is counted as not sent: a client
+    /// that is not read holds its terminals back.
+    pub in_flight_max: usize,
+    /// How long a terminal waits, in milliseconds: a later approval is not counted in the goodput.
+    pub patience_ms: u64,
     /// A process to watch.
     pub watch: Option<u32>,
 }
+
+/// As many requests on each connection as the generator can tell apart.
+pub const IN_FLIGHT_MAX: usize = OPEN_MAX;
+/// Patience of most terminals, milliseconds.
+pub const PATIENCE_MS: u64 = 10_000;
 
 /// How fast.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +96,17 @@ impl Pace {
             Self::Closed { .. } => None,
             Self::Open { per_second } => Arrivals::new([Phase::constant(*per_second)].into()),
             Self::Phases(phases) => Arrivals::new(Arc::clone(phases)),
+        }
+    }
+
+    /// Requests a second at the most; 0 in a closed loop, which has no rate of its own.
+    fn per_second_max(&self) -> f64 {
+        match self {
+            Self::Closed { .. } => 0.0,
+            Self::Open { per_second } => *per_second,
+            Self::Phases(phases) => {
+                phases.iter().map(|phase| phase.from_per_second.max(phase.to_per_second)).fold(0.0, f64::max)
+            }
         }
     }
 }
@@ -116,6 +139,18 @@ pub enum LoadError {
     /// The profile does not fit the dialect.
     #[error(transparent)]
     Frames(#[from] FramesError),
+    /// More is asked for than there are keys: give the profile more terminals, or ask for less.
+    #[error(
+        "{per_second:.0} requests a second need more keys than {terminals} terminals have, which is {keys} a second; give the profile more terminals"
+    )]
+    Keys {
+        /// Requests a second at the most.
+        per_second: f64,
+        /// Terminals of the profile.
+        terminals: usize,
+        /// Keys a second.
+        keys: u64,
+    },
     /// The process to watch cannot be watched.
     #[error("cannot watch process {pid}: {error}")]
     Watch {
@@ -146,8 +181,10 @@ const SETTLE_BETWEEN: Duration = Duration::from_secs(90);
 const LANE: u64 = 2_500_000;
 
 /// Runs a load against a switch that may move: a connection that is lost is made again to wherever `site` says then. Where
-/// something follows the sales, everything that was asked and told comes with the report. Loads that run at one time have `lane`s
-/// of their own (below 4), and terminals of their own.
+/// something follows the sales, everything that was asked and told comes with the report. Loads that run at one time, and are checked
+/// together, have `lane`s of their own (below 4); it counts as if the seed were larger by it.
+///
+/// It begins with the next second of the wall clock, so that it shares none with a load before it.
 ///
 /// # Errors
 /// It could not start. Once it runs, what goes wrong is counted in the report.
@@ -163,11 +200,13 @@ pub async fn run_at(
         return Err(LoadError::Remote(target));
     }
     let frames = Frames::new(&load.profile, &load.dialect, &load.framing)?;
-    let wall_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
     let dialect = Arc::clone(&load.dialect);
-    let first = wall_us + lane * LANE;
+    let first = wall_ms() * 1_000 + lane * LANE;
+    check_keys(&load.pace, frames.terminals())?;
+    let keys = load.seed.wrapping_add(lane);
     let mut engine =
-        Engine::new(frames, dialect, load.framing, load.seed, first, live).map_err(io::Error::other)?;
+        Engine::new(frames, dialect, load.framing, load.seed, first, keys, live).map_err(io::Error::other)?;
+    engine.be_patient(load.patience_ms);
     if load.profile.follow_ups.any() {
         engine.remember(Ledger::new(load.profile.follow_ups, load.seed));
     }
@@ -175,6 +214,10 @@ pub async fn run_at(
     for _ in 0..load.connections {
         let connected = connection::connect(target).await;
         streams.push(connected.map_err(|error| LoadError::Connect { target, error })?);
+    }
+    tokio::select! {
+        () = tokio::time::sleep(keys::next_second(wall_ms())) => {}
+        () = stop.cancelled() => {}
     }
     let run = Rc::new(Run::new(load, site, engine));
     let local = LocalSet::new();
@@ -189,6 +232,20 @@ pub async fn run_at(
     // The tasks hold the run too, and end with their set.
     drop(local);
     Ok((report, Rc::into_inner(run).and_then(|run| run.engine.into_inner().into_told())))
+}
+
+/// Milliseconds since 1970.
+fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Whether an open loop has keys for all that it asks. A closed one borrows from the seconds to come, and waits for them at its end.
+fn check_keys(pace: &Pace, terminals: usize) -> Result<(), LoadError> {
+    let (per_second, keys) = (pace.per_second_max(), Keys::per_second(terminals));
+    if per_second > keys as f64 {
+        return Err(LoadError::Keys { per_second, terminals, keys });
+    }
+    Ok(())
 }
 
 /// What the tasks of a run share.
@@ -234,9 +291,7 @@ impl Run {
 
     /// Sets the clocks for a turn; gives nanoseconds since the start.
     fn begin_turn(&self) -> u64 {
-        let wall_ms =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        self.engine.borrow_mut().set_clock(wall_ms);
+        self.engine.borrow_mut().set_clock(wall_ms());
         self.now_ns()
     }
 
@@ -282,18 +337,22 @@ impl Run {
 async fn pace(run: Rc<Run>, mut timer: Timer, mut arrivals: Arrivals) {
     /// Most requests of one turn, so that answers are read in between.
     const TURN_MAX: usize = 1_024;
+    /// Shortest time between two turns, nanoseconds: beyond ten thousand a second moments come together, instead of keeping a processor busy
+    /// with waiting for them. It counts as latency.
+    const TURN_NS: u64 = 100_000;
     let first_ns = run.now_ns();
     let mut due_ns = first_ns + arrivals.next_ns();
     let mut number = 0u64;
+    let mut touched = Vec::with_capacity(TURN_MAX);
     while !run.ended.get() {
         let now_ns = run.begin_turn();
-        let mut touched = Vec::with_capacity(TURN_MAX.min(run.connections.len()));
+        touched.clear();
         for _ in 0..TURN_MAX {
             if due_ns > now_ns || run.left.get() == 0 {
                 break;
             }
             let at = (number % run.connections.len() as u64) as usize;
-            if run.connections[at].is_up() && run.ask(at, due_ns) {
+            if run.connections[at].has_room(run.load.in_flight_max) && run.ask(at, due_ns) {
                 touched.push(at);
             } else if !run.ended.get() {
                 run.not_sent.set(run.not_sent.get() + 1);
@@ -301,14 +360,17 @@ async fn pace(run: Rc<Run>, mut timer: Timer, mut arrivals: Arrivals) {
             number += 1;
             due_ns = first_ns + arrivals.next_ns();
         }
-        for at in touched {
-            run.connections[at].flush_or_wake();
+        touched.sort_unstable();
+        touched.dedup();
+        for at in &touched {
+            run.connections[*at].flush_or_wake();
         }
         run.end_turn();
         if run.left.get() == 0 {
             return;
         }
-        match due_ns.checked_sub(run.now_ns()) {
+        let next_ns = due_ns.max(now_ns + TURN_NS);
+        match next_ns.checked_sub(run.now_ns()) {
             None | Some(0) => tokio::task::yield_now().await,
             Some(wait_ns) if timer.wait(Duration::from_nanos(wait_ns)).await.is_ok() => {}
             Some(_) => tokio::task::yield_now().await,
@@ -320,6 +382,7 @@ async fn pace(run: Rc<Run>, mut timer: Timer, mut arrivals: Arrivals) {
 struct Mark {
     at: Instant,
     answered: u64,
+    in_time: u64,
     usage: Option<Usage>,
 }
 
@@ -329,7 +392,14 @@ impl Mark {
             Some(pid) => Some(Usage::of(pid).map_err(|error| LoadError::Watch { pid, error })?),
             None => None,
         };
-        Ok(Self { at: Instant::now(), answered: run.engine.borrow().counts.answered, usage })
+        Ok(Self::of(run, usage))
+    }
+}
+
+impl Mark {
+    fn of(run: &Run, usage: Option<Usage>) -> Self {
+        let counts = run.engine.borrow().counts;
+        Self { at: Instant::now(), answered: counts.answered, in_time: counts.in_time, usage }
     }
 }
 
@@ -359,15 +429,12 @@ async fn conduct(run: &Run, stop: CancellationToken) -> Result<Report, LoadError
     let mut last = Mark::now(run);
     run.ended.set(true);
     closing::close(run, &live).await;
+    closing::outlive_keys(run).await;
     if matches!(run.load.length, Length::Requests(_)) {
         last = Mark::now(run);
     }
     // A process that ended meanwhile has no figures; what was measured of the load still counts.
-    let last = last.unwrap_or_else(|_| Mark {
-        at: Instant::now(),
-        answered: run.engine.borrow().counts.answered,
-        usage: None,
-    });
+    let last = last.unwrap_or_else(|_| Mark::of(run, None));
     Ok(report(run, &first, &last))
 }
 
@@ -391,7 +458,9 @@ fn report(run: &Run, first: &Mark, last: &Mark) -> Report {
         sent: counts.sent,
         answered: counts.answered,
         throughput: answers as f64 / seconds.max(f64::EPSILON),
+        goodput: (last.in_time - first.in_time) as f64 / seconds.max(f64::EPSILON),
         latency_us: Percentiles::of(engine.latencies()),
+        refusal_latency_us: Percentiles::of(engine.refusal_latencies()),
         reversal_latency_us: Percentiles::of(engine.reversal_latencies()),
         outcomes: engine.outcomes.by_code(),
         repeats: engine.repeats.by_code(),

@@ -105,8 +105,12 @@ pub struct Report {
     pub answered: u64,
     /// Answers in the measured part, per second.
     pub throughput: f64,
+    /// Approvals in the measured part that came before the terminals' patience was over, per second.
+    pub goodput: f64,
     /// Latencies of the measured requests.
     pub latency_us: Percentiles,
+    /// Latencies of the measured sales that were not approved.
+    pub refusal_latency_us: Percentiles,
     /// Latencies of the measured reversals.
     pub reversal_latency_us: Percentiles,
     /// Measured answers to sales by response code.
@@ -174,7 +178,7 @@ pub struct Errors {
     pub lost: u64,
     /// Requests still open at the end.
     pub unanswered: u64,
-    /// Requests of the open loop that could not be sent, because too many were open or no connection was up.
+    /// Requests of the open loop that could not be sent, because too many were open, on their connection or in all, or no connection was up.
     pub not_sent: u64,
     /// Answers to nothing that was open.
     pub unmatched: u64,
@@ -204,8 +208,11 @@ impl fmt::Display for Report {
             "measured    {:.1} s; {} sent and {} answered in all",
             self.seconds, self.sent, self.answered
         )?;
-        writeln!(f, "throughput  {:.0} /s", self.throughput)?;
+        writeln!(f, "throughput  {:.0} /s; {:.0} /s approved in time", self.throughput, self.goodput)?;
         writeln!(f, "latency     {}", self.latency_us)?;
+        if self.refusal_latency_us.max > 0.0 {
+            writeln!(f, "not 00      {}", self.refusal_latency_us)?;
+        }
         let total: u64 = self.outcomes.values().sum();
         for (code, count) in &self.outcomes {
             writeln!(f, "outcome {code}  {count} ({:.2} %)", *count as f64 * 100.0 / total.max(1) as f64)?;

@@ -45,7 +45,7 @@ use switchyard_adapters::{Made, MakeContext};
 use switchyard_core::adapter::{Local, Wire};
 use switchyard_core::catalogue::{Catalogue, Supplier};
 use switchyard_core::fact::NameKind;
-use switchyard_core::gate::{Gate, GateOptions, Recovered};
+use switchyard_core::gate::{Gate, GateOptions, Recovered, STAN_MAX};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
@@ -272,6 +272,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         reversible_ms: settings.gate.reversible_ms(),
         reversals_max: settings.gate.reversals_max as usize,
         voucher_credits_max: settings.gate.voucher_credits_max,
+        stan_max: STAN_MAX,
         key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,
         key_id: epoch,
         keyring: Arc::clone(&books.keyring),

@@ -1,7 +1,7 @@
 //! The demonstration as a process of its own, on free ports: started, killed, started again.
 
 use super::hosts::{Line, read_record, record_path};
-use super::{Client, PATIENCE, tls, until};
+use super::{Client, PATIENCE, child, tls};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
@@ -121,10 +121,7 @@ impl Demo {
 
     /// The process behind a tracer.
     fn traced(&self) -> Pid {
-        let tracer = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children"))
-            .expect("a tracer's child");
-        Pid::from_raw(children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a process"))
+        *child::traced(&self.child).first().expect("a tracer's child")
     }
 
     /// Kills the process behind a tracer; the tracer ends with it.
@@ -141,39 +138,20 @@ impl Demo {
 
     /// Waits until it ends by itself; its exit code, none where a signal ended it.
     pub fn wait(&mut self) -> Option<i32> {
-        let mut status = None;
-        until("it ends by itself", || {
-            status = self.child.try_wait().expect("its state");
-            status.is_some()
-        });
-        status.and_then(|status| status.code())
+        child::ended(&mut self.child).code()
     }
 
     /// Ends it in order, with its suppliers.
     pub fn end(mut self) {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("a process to end");
-        let mut status = None;
-        until("the demonstration ends", || {
-            status = self.child.try_wait().expect("its state");
-            status.is_some()
-        });
-        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+        child::terminate(&self.child);
+        let status = child::ended(&mut self.child);
+        assert!(status.success(), "{status:?}");
     }
 }
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            // Behind a tracer the program is its child, and would live on.
-            let tracer = self.child.id();
-            let children =
-                std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).unwrap_or_default();
-            for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        child::put_down(&mut self.child);
         // A demonstration that was killed leaves its suppliers, and says where they are.
         if std::thread::panicking() {
             end_suppliers(&self.data);

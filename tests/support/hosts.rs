@@ -19,13 +19,16 @@ pub struct Hosts {
 impl Hosts {
     /// Starts the suppliers of those names, and points their links in `settings` at them.
     pub fn start(settings: &mut Settings, names: &[&str]) -> Self {
-        Self::start_slow(settings, names, 0)
+        Self::start_with(settings, names, |host| host)
     }
 
-    /// Starts them with answers that take so long.
-    pub fn start_slow(settings: &mut Settings, names: &[&str], latency_ms: u32) -> Self {
-        let slow = |name: &&str| SupplierHost { latency_ms, ..host(settings, name) };
-        let hosts: Vec<_> = names.iter().map(slow).collect();
+    /// Starts them as `make` makes them.
+    pub fn start_with(
+        settings: &mut Settings,
+        names: &[&str],
+        make: impl Fn(SupplierHost) -> SupplierHost,
+    ) -> Self {
+        let hosts: Vec<_> = names.iter().map(|name| make(host(settings, name))).collect();
         let (listens, told) = mpsc::channel();
         let stop = CancellationToken::new();
         let stopped = stop.clone();

@@ -1,8 +1,10 @@
 //! What the end-to-end tests share: a switch on the shipped configuration with ports of its own, and a client that speaks a dialect over a real socket.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses its part")]
 
+pub mod child;
 pub mod demo;
 pub mod hosts;
+pub mod load;
 pub mod run;
 pub mod switch;
 pub mod tls;

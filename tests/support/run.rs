@@ -2,9 +2,7 @@
 
 use super::demo::PROGRAM;
 use super::hosts::Hosts;
-use super::{Client, settings, until};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use super::{Client, child, settings};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -136,7 +134,7 @@ impl Run {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("a process to end");
+        child::terminate(&self.child);
     }
 
     /// What it wrote to standard error.
@@ -146,28 +144,14 @@ impl Run {
 
     /// Waits until it ends: its exit code, and the last line that it wrote.
     pub fn ended(mut self) -> (Option<i32>, String) {
-        let mut status = None;
-        until("it ends", || {
-            status = self.child.try_wait().expect("its state");
-            status.is_some()
-        });
+        let status = child::ended(&mut self.child);
         let last = self.errors().lines().last().unwrap_or_default().to_owned();
-        (status.and_then(|status| status.code()), last)
+        (status.code(), last)
     }
 }
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            // Behind a tracer the program is its child, and would live on.
-            let tracer = self.child.id();
-            let children =
-                std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).unwrap_or_default();
-            for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        child::put_down(&mut self.child);
     }
 }

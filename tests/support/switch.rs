@@ -1,9 +1,7 @@
 //! A switch as a process of its own, on the shipped configuration with changes: for tests that measure what it takes.
 
-use super::{PATIENCE, settings, until};
+use super::{PATIENCE, child, settings};
 use crate::support::hosts::Hosts;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,12 +10,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use switchyard::config::SHIPPED;
+use switchyard_core::footprint::index_bytes;
+use switchyard_core::index::ENTRY_MEMORY_BYTES;
+use switchyard_loadtest::supplier::SupplierHost;
 
 /// The networks can pay for everything.
 pub const RICH: [(&str, &str, &str); 2] = [
     ("networks.toml", "opening = \"10_000_000.00\"", "opening = \"900_000_000_000.00\""),
     ("networks.toml", "\ncredit_line = \"500_000.00\"", "\ncredit_line = \"900_000_000_000.00\""),
 ];
+
+/// `gate.duplicate_bytes_max` as shipped; an eighth of it is for entries, until they go to files.
+const WINDOW_BYTES: usize = 1 << 30;
 
 /// The process, and the suppliers on a thread of the test. Both end when it is dropped.
 pub struct Switch {
@@ -29,14 +33,18 @@ pub struct Switch {
 impl Switch {
     /// Starts it in `folder`. A change names a file, a text in it, and what stands in its place.
     pub fn start(folder: &Path, changes: &[(&str, &str, &str)]) -> Self {
-        Self::start_with(folder, changes, 0)
+        Self::start_with(folder, changes, |host| host)
     }
 
-    /// Starts it with suppliers that take so long for each answer.
-    pub fn start_with(folder: &Path, changes: &[(&str, &str, &str)], latency_ms: u32) -> Self {
+    /// Starts it with suppliers that `make` makes others.
+    pub fn start_with(
+        folder: &Path,
+        changes: &[(&str, &str, &str)],
+        make: impl Fn(SupplierHost) -> SupplierHost,
+    ) -> Self {
         let names = ["telco-a", "telco-b"];
         let mut known = settings(&folder.join("data"));
-        let hosts = Hosts::start_slow(&mut known, &names, latency_ms);
+        let hosts = Hosts::start_with(&mut known, &names, make);
         let mut changes: Vec<_> =
             changes.iter().map(|(file, from, to)| (*file, (*from).to_owned(), (*to).to_owned())).collect();
         for (name, file, port) in
@@ -72,6 +80,17 @@ impl Switch {
         kib * 1_024
     }
 
+    /// The same beside the duplicate window, which grows with what is sold up to a bound of its own: entries, and filters of what lies in files.
+    pub fn memory(&self) -> u64 {
+        let requests = self.metric("switchyard_gate_window_requests") as usize;
+        let said = self.metric("switchyard_gate_window_bytes") as usize;
+        let filters = said.saturating_sub(requests * ENTRY_MEMORY_BYTES);
+        // Entries that went to a file have left their room to those that come.
+        let spilled = self.metric("switchyard_gate_runs") > 0;
+        let room = if spilled { WINDOW_BYTES / 8 / ENTRY_MEMORY_BYTES } else { requests };
+        self.own_bytes().saturating_sub((index_bytes(room.max(requests)) + filters) as u64)
+    }
+
     /// A number of its metrics, summed over labels.
     pub fn metric(&self, name: &str) -> u64 {
         let url = format!("http://{}/metrics", self.addresses["pages"]);
@@ -87,22 +106,15 @@ impl Switch {
 
     /// Ends it in order.
     pub fn end(mut self) {
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("a process to end");
-        let mut status = None;
-        until("the switch ends", || {
-            status = self.child.try_wait().expect("its state");
-            status.is_some()
-        });
-        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+        child::terminate(&self.child);
+        let status = child::ended(&mut self.child);
+        assert!(status.success(), "{status:?}");
     }
 }
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        child::put_down(&mut self.child);
     }
 }
 

@@ -61,7 +61,7 @@ impl Frames {
         let original = &reversal.original;
         let chosen = self.chosen(original);
         let template = &self.templates[chosen.template];
-        let terminal = &self.terminals[self.asker(original)];
+        let terminal = &self.terminals[original.terminal as usize];
         let amount = if original.number.is_multiple_of(3) { 0 } else { chosen.amount };
         let sent = format!("{:010}", reversal.sent);
         let local = format!("{:010}", original.moment);
@@ -104,7 +104,7 @@ mod tests {
             let dialect = Dialect::open_shipped(name).unwrap_or_else(|error| panic!("{error}"));
             let frames = Frames::new(&Profile::demonstration(), &dialect, &Framing::DEFAULT)
                 .unwrap_or_else(|error| panic!("{error}"));
-            let original = Request { number: 7, stan: 42, moment: 102_030_405, random: 9 };
+            let original = Request { number: 7, terminal: 7, stan: 42, moment: 102_030_405, random: 9 };
             let reversal = Reversal { original, stan: 77, sent: 102_030_500, advice: true, again: true };
             let mut out = Vec::new();
             frames

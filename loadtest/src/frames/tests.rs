@@ -22,6 +22,7 @@ fn what_is_patched_reads_back_in_every_dialect() {
         for number in 0..2_000u64 {
             let request = Request {
                 number,
+                terminal: (number % 999) as u32,
                 stan: number as u32 + 1,
                 moment: 1_121_225_900,
                 random: number.wrapping_mul(0x9E37_79B9_7F4A_7C15),
@@ -69,7 +70,7 @@ fn no_two_requests_have_one_account() {
     let mut accounts = std::collections::HashSet::new();
     for number in 999_990..1_009_990u64 {
         let random = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let request = Request { number, stan: 1, moment: 1_121_225_900, random };
+        let request = Request { number, terminal: 1, stan: 1, moment: 1_121_225_900, random };
         let described = frames.describe(&request, &dialect, &Framing::DEFAULT);
         if !described.account.is_empty() && described.product != "WALLET" {
             assert!(accounts.insert(described.account));

@@ -29,13 +29,14 @@ impl Table {
     /// Begins a sale and sends its first message.
     fn begin(&mut self) -> Message {
         self.number += 1;
-        let request = Request { number: self.number, stan: self.number as u32, moment: 1, random: 0 };
+        let request =
+            Request { number: self.number, terminal: 0, stan: self.number as u32, moment: 1, random: 0 };
         let next = self.ledger.begin(request);
         self.send(next)
     }
 
     fn send(&mut self, next: FollowUp) -> Message {
-        self.ledger.sent(0, next, 0, 9);
+        self.ledger.sent(0, next, 0);
         next.message
     }
 

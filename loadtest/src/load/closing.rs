@@ -4,7 +4,8 @@
 //! without an answer. Deliberately absent: the check itself (`check`).
 
 use super::connection::top_up_all;
-use super::{Run, SETTLE_BETWEEN};
+use super::{Run, SETTLE_BETWEEN, wall_ms};
+use crate::keys;
 use crate::report::{LiveCounters, Stage};
 use crate::site;
 use std::time::{Duration, Instant};
@@ -36,6 +37,15 @@ pub(super) async fn close(run: &Run, live: &LiveCounters) {
         ledger.ask_again();
     }
     drain(run).await;
+}
+
+/// Waits until the second of the last key has begun: the next load begins with one after it. It has, unless sales were asked faster than a
+/// second has keys.
+pub(super) async fn outlive_keys(run: &Run) {
+    let last = run.engine.borrow().last_second();
+    for _ in wall_ms() / 1_000..last {
+        tokio::time::sleep(keys::next_second(wall_ms())).await;
+    }
 }
 
 /// How often it is looked whether something is left to send.

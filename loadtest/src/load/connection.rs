@@ -40,6 +40,11 @@ impl Connection {
         self.writer.borrow().is_some()
     }
 
+    /// Whether a request may be asked on it, where so many may be open.
+    pub(super) fn has_room(&self, in_flight_max: usize) -> bool {
+        self.is_up() && self.open.get() < in_flight_max
+    }
+
     /// Writes what waits; what does not go now is left to the connection's task.
     pub(super) fn flush_or_wake(&self) {
         let writer = self.writer.borrow().clone();

@@ -25,6 +25,8 @@ fn load(target: SocketAddr, name: &str, pace: Pace, count: u64) -> Load {
         warm_up_ms: 0,
         length: Length::Requests(count),
         drain_ms: 20_000,
+        in_flight_max: IN_FLIGHT_MAX,
+        patience_ms: PATIENCE_MS,
         watch: Some(std::process::id()),
     }
 }
@@ -241,4 +243,33 @@ fn load_goes_to_this_machine_only() {
         Arc::default(),
     ));
     assert!(matches!(result, Err(LoadError::Remote(address)) if address == target));
+}
+
+#[test]
+fn a_rate_beyond_the_keys_of_its_terminals_is_refused() {
+    let at = SocketAddr::from(([127, 0, 0, 1], 1));
+    let mut load = load(at, "prepaid87", Pace::Open { per_second: 600_000.0 }, 1);
+    load.profile.terminals.truncate(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
+    let refused = |load: Load| {
+        runtime.block_on(run(load, CancellationToken::new(), Arc::default())).expect_err("no switch")
+    };
+    assert!(matches!(refused(load.clone()), LoadError::Keys { terminals: 1, keys: 499_999, .. }));
+    load.profile.terminals = Profile::demonstration().terminals;
+    assert!(matches!(refused(load), LoadError::Connect { .. }));
+}
+
+#[test]
+fn what_finds_its_connection_full_is_not_sent_and_what_comes_late_is_not_in_time() {
+    let (report, _) = run_against(Mode::Scripted, "prepaid87", |target| {
+        let mut load = load(target, "prepaid87", Pace::Open { per_second: 2_000.0 }, 0);
+        // Approved after a second.
+        load.profile.endings = (84..=84).into();
+        load.profile.mix(&[("DATA5".into(), 1)]).unwrap_or_else(|product| panic!("{product}"));
+        Load { length: Length::Time(Duration::from_millis(400)), in_flight_max: 5, patience_ms: 500, ..load }
+    });
+    assert_eq!((report.sent, report.answered, report.outcomes.get("00")), (20, 20, Some(&20)));
+    assert!(report.errors.not_sent > 100, "{report}");
+    assert_eq!((report.goodput, report.refusal_latency_us.max), (0.0, 0.0));
 }

@@ -191,6 +191,8 @@ pub enum Fact<'a> {
         details: &'a [u8],
         /// The secret part of that, sealed; a PIN that comes late is withdrawn (S-10).
         sealed: &'a [u8],
+        /// Our STAN for the reversal that begins with it; 0: none begins, or none is free and it is parked.
+        stan: u32,
     },
     /// A second answer said otherwise than the one that was in time; the first one stands.
     Contradicted {
@@ -202,6 +204,8 @@ pub enum Fact<'a> {
         code: Text<4>,
         /// What must be undone, where the second answer approves what the first one had not: a flight of its own.
         undo: Option<Flight>,
+        /// Our STAN for its reversal; 0: there is none, or none is free and it is parked.
+        stan: u32,
     },
     /// A stored answer with a secret was given again (S-18).
     Replayed {
@@ -297,6 +301,20 @@ fn effect(from: &mut Unpack<'_>) -> Result<LocalEffect, Unreadable> {
     })
 }
 
+/// A STAN that stands at the end of facts of that number, and of no others.
+fn pack_stan(stan: u32, out: &mut Vec<u8>) {
+    if stan != 0 {
+        stan.pack(out);
+    }
+}
+
+fn stan(from: &mut Unpack<'_>, is_there: bool) -> Result<u32, Unreadable> {
+    match is_there.then(|| from.u32()).transpose()? {
+        Some(0) => Err(Unreadable),
+        stan => Ok(stan.unwrap_or(0)),
+    }
+}
+
 impl Pack for Fact<'_> {
     fn pack(&self, out: &mut Vec<u8>) {
         match self {
@@ -376,17 +394,18 @@ impl Pack for Fact<'_> {
                 flight.pack(out);
                 code.pack(out);
             }
-            Self::Late { at_ms, flight, code, approved, details, sealed } => {
-                out.push(12);
+            Self::Late { at_ms, flight, code, approved, details, sealed, stan } => {
+                out.push(if *stan == 0 { 12 } else { 36 });
                 at_ms.pack(out);
                 flight.pack(out);
                 code.pack(out);
                 out.push(u8::from(*approved));
                 details.pack(out);
                 sealed.pack(out);
+                pack_stan(*stan, out);
             }
-            Self::Contradicted { at_ms, flight, code, undo } => {
-                out.push(30);
+            Self::Contradicted { at_ms, flight, code, undo, stan } => {
+                out.push(if *stan == 0 { 30 } else { 37 });
                 at_ms.pack(out);
                 flight.pack(out);
                 code.pack(out);
@@ -394,6 +413,7 @@ impl Pack for Fact<'_> {
                 if let Some(undo) = undo {
                     undo.pack(out);
                 }
+                pack_stan(*stan, out);
             }
             Self::Replayed { at_ms, flight } => {
                 out.push(13);
@@ -505,16 +525,17 @@ impl<'a> Fact<'a> {
                 settlement: settlement(from.byte()?)?,
             },
             11 => Self::Parked { at_ms: from.u64()?, flight: from.flight()?, code: from.text()? },
-            12 => Self::Late {
+            12 | 36 => Self::Late {
                 at_ms: from.u64()?,
                 flight: from.flight()?,
                 code: from.text()?,
                 approved: from.byte()? != 0,
                 details: from.bytes()?,
                 sealed: from.bytes()?,
+                stan: stan(from, number == 36)?,
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
-            30 => Self::Contradicted {
+            30 | 37 => Self::Contradicted {
                 at_ms: from.u64()?,
                 flight: from.flight()?,
                 code: from.text()?,
@@ -523,6 +544,7 @@ impl<'a> Fact<'a> {
                     1 => Some(Flight::unpack(from)?),
                     _ => return Err(Unreadable),
                 },
+                stan: stan(from, number == 37)?,
             },
             14 => Self::Undo {
                 at_ms: from.u64()?,

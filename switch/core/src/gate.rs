@@ -31,7 +31,7 @@ pub use explain::{Explained, Explanations};
 pub use operate::NotDone;
 pub use recover::Recovered;
 pub use release::{Released, Releases};
-pub use supply::Supply;
+pub use supply::{STAN_MAX, Supply};
 
 use crate::adapter::{Local, LocalSale, Order};
 use crate::catalogue::{Catalogue, Network, Service};
@@ -66,6 +66,8 @@ pub struct GateOptions {
     pub reversals_max: usize,
     /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
     pub voucher_credits_max: u16,
+    /// STANs that a supplier's requests have: 1 to this, then 1 again, each when nothing open has it (S-14). [`STAN_MAX`], but where it is tested that they come round.
+    pub stan_max: u32,
     /// The journal's data key of this epoch, and its id.
     pub key: Arc<DataKey>,
     /// See `key`.
@@ -398,6 +400,7 @@ impl Gate {
     /// Answers without a fact: nothing was performed, nothing is stored (S-2).
     fn refuse(&mut self, now: Now, mut ticket: Box<Ticket>, code: Code) {
         self.counters.refused += 1;
+        ticket.refused = true;
         let outcome = self.bare_outcome(now, &ticket, code);
         answer_with(&mut ticket, &outcome);
         self.releases.now(ticket);

@@ -66,6 +66,13 @@ struct Open {
     reversal: Option<Reversal>,
 }
 
+impl Open {
+    /// Whether nothing is under way: only late answers are matched.
+    fn is_watched_only(&self) -> bool {
+        self.asked.is_none() && self.reversal.is_none()
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
     up: bool,

@@ -7,8 +7,10 @@
 
 mod checkpoint;
 mod controls;
+mod ended;
 
 pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
+pub use ended::Ended;
 
 use crate::account::{Account, Accounts, OutOfRange};
 use crate::adapter::{LinkNo, LocalEffect};
@@ -87,7 +89,7 @@ pub struct State {
     names: FxHashMap<NameKind, Vec<Text<30>>>,
     days: FxHashMap<NetworkId, Day>,
     flights: FxHashMap<FlightNo, Flight>,
-    settled: VecDeque<(u64, FlightNo)>,
+    settled: VecDeque<Ended>,
     stans: FxHashMap<SupplierId, u32>,
     controls: Controls,
     last_flight: FlightNo,
@@ -131,12 +133,9 @@ impl State {
         self.flights.values()
     }
 
-    /// Flights that were settled a short time ago, by their supplier or by an operator, and when, Unix milliseconds.
-    pub fn settled(&self) -> impl Iterator<Item = (u64, &Flight)> {
-        let still = |flight: &&Flight| flight.phase.is_over();
-        self.settled
-            .iter()
-            .filter_map(move |(at_ms, number)| Some((*at_ms, self.flights.get(number).filter(still)?)))
+    /// Reversals that ended a short time ago, by their supplier or by an operator, oldest first; and their flights, which may be open again.
+    pub fn settled(&self) -> impl Iterator<Item = (Ended, &Flight)> {
+        self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(&ended.flight)?)))
     }
 
     /// The balance of a stored-value account held here; none before its first load.
@@ -193,14 +192,15 @@ impl State {
             Fact::Sale { flight, outcome, effect, .. } => self.sale(at, flight, outcome, effect),
             Fact::Settled { at_ms, flight, .. } => self.settle(*at_ms, *flight),
             Fact::Parked { flight, .. } => self.park(*flight),
-            Fact::Late { at_ms, flight, approved, sealed, .. } => {
-                self.late(*at_ms, *flight, *approved, !sealed.is_empty())
+            Fact::Late { at_ms, flight, approved, sealed, stan, .. } => {
+                self.late(*at_ms, *flight, *approved, !sealed.is_empty(), *stan)
             }
-            Fact::Contradicted { undo, .. } => {
+            Fact::Contradicted { undo, stan, .. } => {
                 if let Some(undo) = undo {
                     self.last_flight = self.last_flight.max(undo.number);
-                    let undo = Flight { phase: Phase::Doubt, performed: true, intent_at: at, ..*undo };
-                    self.flights.insert(undo.number, undo);
+                    self.reverse_under(undo.attempt.supplier, *stan);
+                    let doubt = Flight { phase: Phase::Doubt, performed: true, intent_at: at, ..*undo };
+                    self.flights.insert(undo.number, Flight { reversal_stan: *stan, ..doubt });
                 }
                 Ok(())
             }
@@ -261,13 +261,15 @@ impl State {
 
     fn forget(&mut self, now_ms: u64) {
         self.index.expire(now_ms.saturating_sub(self.window_ms));
-        while let Some((since_ms, number)) = self.settled.front().copied() {
-            if since_ms + SETTLED_KEPT_MS > now_ms {
+        while let Some(ended) = self.settled.front().copied() {
+            if ended.at_ms + SETTLED_KEPT_MS > now_ms {
                 return;
             }
             self.settled.pop_front();
-            if self.flights.get(&number).is_some_and(|flight| flight.phase.is_over()) {
-                self.flights.remove(&number);
+            // One that began again, and ended since, is kept for that end.
+            let over = |flight: &Flight| flight.phase.is_over() && ended.is_last_of(flight);
+            if self.flights.get(&ended.flight).is_some_and(over) {
+                self.flights.remove(&ended.flight);
             }
         }
     }
@@ -324,15 +326,33 @@ impl State {
         }
     }
 
-    fn late(&mut self, at_ms: u64, number: FlightNo, approved: bool, pin: bool) -> Result<(), Misfit> {
+    fn late(
+        &mut self,
+        at_ms: u64,
+        number: FlightNo,
+        approved: bool,
+        pin: bool,
+        stan: u32,
+    ) -> Result<(), Misfit> {
         let flight = self.open(number)?;
         flight.performed = approved;
         if approved && flight.phase == Phase::Settled {
             flight.phase = Phase::Doubt;
+            if stan != 0 {
+                flight.reversal_stan = stan;
+            }
         }
         let flight = *flight;
+        self.reverse_under(flight.attempt.supplier, stan);
         self.withdraw(at_ms, &flight, pin);
         Ok(())
+    }
+
+    /// A STAN was given for a reversal; 0: none was.
+    fn reverse_under(&mut self, supplier: SupplierId, stan: u32) {
+        if stan != 0 {
+            self.stans.insert(supplier, stan);
+        }
     }
 
     /// A reversal: its own entry, then what it undid.
@@ -384,8 +404,9 @@ impl State {
 
     /// An original that was never seen gets an entry, so that it is found when it comes.
     fn block(&mut self, at: Lsn, at_ms: u64, reversal: &Reversal, named: Named) {
-        // A key that the reversal does not give is one that nothing else has.
-        let (key, named) = (named.key.unwrap_or(!reversal.key), named.named.unwrap_or(!reversal.named));
+        // A key that the reversal does not give is one that nothing else has: not one of the reversal's own, which another reversal of the same STAN and local time shares.
+        let given = named.key.or(named.named).unwrap_or_default();
+        let (key, named) = (named.key.unwrap_or(!given), named.named.unwrap_or(!given));
         self.index.add(blocked(at, at_ms, reversal.number, key, named));
     }
 
@@ -471,7 +492,7 @@ impl State {
             Held::Reserved => self.release(&before)?,
             Held::Suspense => self.pay_back(&before, Account::Suspense(before.attempt.supplier))?,
         }
-        self.settled.push_back((at_ms, number));
+        self.settled.push_back(Ended { at_ms, flight: number, stan: before.undo_stan() });
         Ok(())
     }
 

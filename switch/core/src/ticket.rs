@@ -75,6 +75,8 @@ pub struct Ticket {
     pub original: Vec<u8>,
     /// The card number, from DE2 or the track; empty where there is none.
     pub pan: Secret,
+    /// Whether the gate refused it before anything was performed (S-2).
+    pub refused: bool,
     /// The outcome that the answer is made of, in the form of `Outcome`.
     pub outcome: Vec<u8>,
     /// Where the stored intent lies, for `Errand::Recall`.
@@ -105,6 +107,7 @@ impl Ticket {
         self.pan.clear();
         self.outcome.clear();
         self.errand = Errand::Ask;
+        self.refused = false;
         if self.seek.upto > 0 {
             self.seek = Seek::default();
         }

@@ -218,6 +218,8 @@ async fn measure(bed: &Bed, row: &Pacing, args: &BenchArgs) -> Result<Report, St
         warm_up_ms: WARM_UP_MS,
         length: Length::Time(Duration::from_secs_f64(args.seconds)),
         drain_ms: DRAIN_MS,
+        in_flight_max: load::IN_FLIGHT_MAX,
+        patience_ms: load::PATIENCE_MS,
         watch: Some(bed.switch.0.id()),
     };
     load::run(load, CancellationToken::new(), Arc::new(LiveCounters::default()))

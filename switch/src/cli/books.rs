@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use switchyard_core::catalogue::Catalogue;
-use switchyard_core::gate::{Gate, GateOptions};
+use switchyard_core::gate::{Gate, GateOptions, STAN_MAX};
 use switchyard_core::ids::Now;
 use switchyard_core::log::Log;
 use switchyard_core::operate::{Instruction, Reason};
@@ -51,6 +51,7 @@ impl OfflineBooks {
             reversible_ms: settings.gate.reversible_ms(),
             reversals_max: usize::MAX,
             voucher_credits_max: 0,
+            stan_max: STAN_MAX,
             key,
             key_id,
             keyring: books.keyring,

@@ -118,7 +118,7 @@ impl Connection {
             let was_full = !self.desk.has_room();
             // Only refusals and network management are written here; they are few.
             self.write(cx, instant)?;
-            if (was_full && self.desk.has_room()) || self.desk.has_refused_enough() {
+            if (was_full && self.desk.has_room()) || self.desk.goes_on() {
                 cx.waker().wake_by_ref();
             }
         }
@@ -209,6 +209,10 @@ impl Connection {
             if frame.body.is_empty() {
                 shared.counters.keep_alives.add();
                 self.input.take(&frame);
+                continue;
+            }
+            // What is known to wait is not looked at again.
+            if credit == Credit::Reserve && self.input.skip_known() {
                 continue;
             }
             let (header, body) = self.input.parts(&frame);

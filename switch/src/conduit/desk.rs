@@ -6,6 +6,7 @@
 //! Deliberately absent: sockets and deadlines (`connection`), and every check of a message (the core's `request`).
 
 use super::counters::Closed;
+use super::restraint::Restraint;
 use super::shared::{Credit, Shared, Snapshot};
 use crate::io::OutBuffer;
 use std::rc::Rc;
@@ -27,7 +28,7 @@ pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// The same for a connection without a backlog, while others use up the process's bound.
 pub(crate) const OUTPUT_BYTES_OVER: usize = 4 * 1024;
 /// Messages that fill a turn of one connection, about: four reads of 16 KiB.
-const TURN_MESSAGES: u32 = 512;
+pub(super) const TURN_MESSAGES: u32 = 512;
 /// Refusals of one connection in a turn: a tenth of it, so that who sends nothing but what is refused takes a tenth of what the others do (design: backpressure).
 const REFUSALS_A_TURN_MAX: u32 = TURN_MESSAGES / 10;
 
@@ -51,6 +52,8 @@ pub(super) struct Desk {
     pushed: bool,
     /// Refusals of this turn.
     refused: u32,
+    /// For those of the gate.
+    restraint: Restraint,
     held_bytes: u64,
     /// What waits to be written.
     pub(super) out: OutBuffer,
@@ -73,6 +76,7 @@ impl Desk {
             stan: 0,
             pushed: false,
             refused: 0,
+            restraint: Restraint::default(),
             held_bytes: 0,
             out: OutBuffer::new(),
         }
@@ -86,6 +90,7 @@ impl Desk {
     /// A turn begins.
     pub(super) fn begin_turn(&mut self) {
         self.refused = 0;
+        self.restraint.begin_turn();
         self.follow_reload();
     }
 
@@ -94,13 +99,19 @@ impl Desk {
         self.refused >= REFUSALS_A_TURN_MAX
     }
 
+    /// Whether it goes on in the next turn, without anything that would wake it.
+    pub(super) fn goes_on(&self) -> bool {
+        self.has_refused_enough() || self.restraint.holds()
+    }
+
     /// What may be admitted now. Refusals need room for their response, so there is none without.
     pub(super) fn credit(&self) -> Credit {
         if !self.has_room() || self.has_refused_enough() {
             return Credit::None;
         }
         let window = Credit::of(self.open, self.shared.settings.window_requests);
-        window.min(self.shared.pool.borrow().credit())
+        let restraint = if self.restraint.holds() { Credit::Reserve } else { Credit::Any };
+        window.min(restraint).min(self.shared.pool.borrow().credit())
     }
 
     /// Whether another answer may be written: within the connection's bound; while the process's is used up, only a little, and only where there was no backlog.
@@ -199,9 +210,13 @@ impl Desk {
     fn admit(&mut self, ticket: Box<Ticket>, body: &[u8], now: Now, received: Instant) {
         let counters = Arc::clone(&self.shared.counters);
         let gate = &self.shared.gate;
-        let ring = if matches!(ticket.mti.class_digit(), 4 | 8) { &gate.first } else { &gate.requests };
+        let first = matches!(ticket.mti.class_digit(), 4 | 8);
+        let ring = if first { &gate.first } else { &gate.requests };
         match ring.push(ticket) {
             Ok(()) => {
+                if !first {
+                    self.restraint.take();
+                }
                 counters.admitted.add();
                 counters.tickets.set(u64::from(self.shared.pool.borrow().out()));
                 self.open += 1;
@@ -284,6 +299,7 @@ impl Desk {
             shared.counters.answered.add();
         }
         self.open -= 1;
+        self.restraint.answered(ticket.refused);
         shared.put(ticket);
     }
 

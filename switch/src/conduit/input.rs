@@ -49,6 +49,8 @@ pub(super) struct Input {
     is_large: bool,
     /// Bytes at the front that are complete messages without a credit (S-19).
     waiting: usize,
+    /// Bytes at the front of which that is known: more than `waiting` while they are looked at again.
+    known: usize,
 }
 
 impl Input {
@@ -117,11 +119,22 @@ impl Input {
     /// Leaves the frame where it is, without a credit.
     pub(super) fn leave(&mut self, frame: &Frame) {
         self.waiting += frame.total;
+        self.known = self.known.max(self.waiting);
+    }
+
+    /// Passes over the messages that were left before: they would be left again. Whether there are any.
+    pub(super) fn skip_known(&mut self) -> bool {
+        let skips = self.known > self.waiting;
+        self.waiting = self.known;
+        skips
     }
 
     /// Takes the frame out, wiped. Those that wait before it stay.
     pub(super) fn take(&mut self, frame: &Frame) {
         let end = self.waiting + frame.total;
+        if end <= self.known {
+            self.known -= frame.total;
+        }
         if self.waiting == 0 {
             wipe(&mut self.buffer[..end]);
             self.buffer.advance(end);
@@ -174,6 +187,37 @@ mod tests {
             input.take(&frame);
         }
         assert_eq!((next(&input), input.has_part()), (None, false));
+    }
+
+    #[test]
+    fn what_is_known_to_wait_is_passed_over_until_it_may_be_taken() {
+        let mut spares = Spares::default();
+        let mut input = filled(&[b"one", b"two", b"three", b"reversal", b"four"], &mut spares);
+        for _ in 0..3 {
+            input.leave(&next(&input).unwrap());
+        }
+        let reversal = next(&input).unwrap();
+        input.take(&reversal);
+        assert!(!input.skip_known());
+        // A credit for the first of them.
+        input.rewind();
+        let one = next(&input).unwrap();
+        assert_eq!(input.parts(&one).1, b"one");
+        input.take(&one);
+        assert!(input.skip_known());
+        let four = next(&input).unwrap();
+        assert_eq!(input.parts(&four).1, b"four");
+        input.leave(&four);
+        input.rewind();
+        let left: Vec<_> = std::iter::from_fn(|| {
+            let frame = next(&input)?;
+            let body = input.parts(&frame).1.to_vec();
+            input.take(&frame);
+            Some(body)
+        })
+        .collect();
+        assert_eq!(left, [b"two".to_vec(), b"three".to_vec(), b"four".to_vec()]);
+        assert!(!input.skip_known() && !input.has_waiting());
     }
 
     #[test]

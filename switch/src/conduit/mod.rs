@@ -10,6 +10,7 @@ mod connection;
 mod counters;
 mod desk;
 mod input;
+mod restraint;
 mod shared;
 
 pub use budget::{OutputBudget, TicketBudget};

@@ -86,6 +86,7 @@ fn with_journal(check: impl FnOnce(Source<'_>, &[Arc<Dialect>])) {
         approved: false,
         details: &[],
         sealed: &[],
+        stan: 0,
     });
     let upto = journal.written();
     let names = Names {

@@ -117,7 +117,8 @@ impl Gate {
     /// Suppliers that are no longer configured have a place too: the journal may hold doubts about them.
     fn place_suppliers(&mut self, catalogue: &Catalogue) {
         let places = usize::from(self.state.names(NameKind::Supplier));
-        self.supplies.resize_with(self.supplies.len().max(places), Supply::default);
+        let stan_max = self.options.stan_max;
+        self.supplies.resize_with(self.supplies.len().max(places), || Supply::new(stan_max));
         for supplier in &catalogue.suppliers {
             let supply = &mut self.supplies[usize::from(supplier.id.0)];
             supply.configure(supplier);

@@ -25,7 +25,7 @@ impl Gate {
     /// filter, or at none.
     pub(super) fn must_seek(&self, ticket: &Ticket) -> bool {
         let runs = self.state.index.runs();
-        let after = ticket.seek.upto;
+        let after = if self.knows_more(ticket) { 0 } else { ticket.seek.upto };
         if runs.is_empty() || runs.newest() == after {
             return false;
         }
@@ -36,6 +36,15 @@ impl Gate {
             Kind::Reversal => self.own_may_lie(request, after) || self.original_may_lie(ticket, after),
             Kind::Inquiry => request.refusal.is_none() && self.original_may_lie(ticket, after),
         }
+    }
+
+    /// Whether memory has learnt, while the ticket was away, which key the original's name belongs to (a repeat came with it): nobody has looked for that key yet.
+    fn knows_more(&self, ticket: &Ticket) -> bool {
+        let key = match ticket.request.kind {
+            Kind::Reversal | Kind::Inquiry => self.names_of(ticket).key,
+            Kind::Sale | Kind::CutOver => None,
+        };
+        key.is_some() && key != ticket.seek.original.key && key != ticket.seek.found.key
     }
 
     fn own_may_lie(&self, request: &Request, after: u32) -> bool {

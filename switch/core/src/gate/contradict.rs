@@ -25,13 +25,13 @@ impl Gate {
         let (at_ms, code) = (now.wall_ms, answer.code);
         let undo = undo.map(|order| (self.doubt_of(now, &order), order));
         let doubt = undo.as_ref().map(|(doubt, _)| *doubt);
-        let at = self.record(&Fact::Contradicted { at_ms, flight, code, undo: doubt });
+        let stan = doubt.and_then(|doubt| self.undo_stan(now, doubt.attempt.supplier)).unwrap_or(0);
+        let at = self.record(&Fact::Contradicted { at_ms, flight, code, undo: doubt, stan });
         if let Some((doubt, spare)) = undo {
             let supplier = doubt.attempt.supplier;
             // What the approval brought belongs to nobody: a PIN is withdrawn (S-10).
             self.late(now, doubt.number, answer);
-            self.supplies[usize::from(supplier.0)].reopened(doubt.attempt.stan);
-            self.advise(at, supplier, doubt.number);
+            self.undo_late(now, at, supplier, doubt.number, stan);
             self.recycle(spare);
         }
     }
@@ -59,6 +59,7 @@ impl Gate {
     fn doubt_of(&mut self, now: Now, order: &Order) -> Flight {
         let catalogue = self.catalogue.clone();
         let network = catalogue.network(order.network).map(|(_, network)| network);
+        let merchant = catalogue.merchant(order.merchant).map(|(_, merchant)| merchant);
         Flight {
             number: self.number(),
             admitted_ms: now.wall_ms,
@@ -70,6 +71,8 @@ impl Gate {
             account: order.account,
             terminal: order.terminal,
             merchant: order.merchant,
+            // Where an operator lets it stand after all, everybody pays who pays for a sale.
+            merchant_pays: merchant.is_some_and(|merchant| merchant.funding.is_some()),
             acquirer: order.network,
             local: order.local,
             day: network.map(|network| self.day_at(now, network).digits()).unwrap_or_default(),

@@ -289,13 +289,29 @@ impl Gate {
         // A PIN that comes late is kept, sealed, as withdrawn (S-10).
         self.seal_answer(answer, number, &mut sealed);
         let details: &[u8] = if sealed.is_empty() { &[] } else { &answer.details.0 };
-        let late = Fact::Late { at_ms, flight: number, code, approved, details, sealed: &sealed };
+        let (supplier, again) = (flight.attempt.supplier, approved && flight.phase == Phase::Settled);
+        let stan = if again { self.undo_stan(now, supplier).unwrap_or(0) } else { 0 };
+        let late = Fact::Late { at_ms, flight: number, code, approved, details, sealed: &sealed, stan };
         let at = self.record(&late);
         self.sealed = sealed;
         self.compare_with_operator(&flight, answer);
-        if approved && flight.phase == Phase::Settled {
-            self.supplies[usize::from(flight.attempt.supplier.0)].reopened(flight.undo_stan());
-            self.advise(at, flight.attempt.supplier, number);
+        if again {
+            self.undo_late(now, at, supplier, number, stan);
+        }
+    }
+
+    /// A STAN for a reversal that has none yet; none while all are in use.
+    pub(super) fn undo_stan(&mut self, now: Now, supplier: SupplierId) -> Option<u32> {
+        let last = self.state.stan(supplier);
+        self.supplies[usize::from(supplier.0)].take_undo_stan(now, last)
+    }
+
+    /// What a supplier performed after all is reversed, under a STAN of its own: that of the sale may be another's by now, and an answer to an earlier reversal must not end this one. Without a
+    /// free STAN (0) an operator sends it later (S-9).
+    pub(super) fn undo_late(&mut self, now: Now, at: Lsn, supplier: SupplierId, flight: FlightNo, stan: u32) {
+        match stan {
+            0 => self.park(now.wall_ms, flight, Text::EMPTY),
+            _ => self.advise(at, supplier, flight),
         }
     }
 }

@@ -200,8 +200,7 @@ impl Gate {
         if self.catalogue.supplier_of(supplier).is_none() {
             return Err(NotDone::NotThere);
         }
-        let last = self.state.stan(supplier);
-        let stan = self.supplies[usize::from(supplier.0)].take_undo_stan(now, last).ok_or(NotDone::NoStan)?;
+        let stan = self.undo_stan(now, supplier).ok_or(NotDone::NoStan)?;
         Ok(Act::Retried { flight: number, stan })
     }
 }

@@ -188,11 +188,10 @@ impl Gate {
         match effect {
             None => {
                 let supplier = flight.attempt.supplier;
-                let last = self.state.stan(supplier);
                 if self.state.flights().len() >= self.options.reversals_max {
                     return None;
                 }
-                let stan = self.supplies.get_mut(usize::from(supplier.0))?.take_undo_stan(now, last)?;
+                let stan = self.undo_stan(now, supplier)?;
                 Some(Taken::Asked { stan })
             }
             Some(LocalEffect::Voucher { .. }) => {

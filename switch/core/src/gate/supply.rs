@@ -16,8 +16,8 @@ use crate::ticket::Place;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// STANs are 1 to this.
-const STAN_MAX: u32 = 999_999;
+/// STANs are 1 to this (DE11, n6).
+pub const STAN_MAX: u32 = 999_999;
 
 /// A STAN that something open has, in place of the end of its quarantine.
 const IN_USE: u64 = u64::MAX;
@@ -67,6 +67,11 @@ impl Default for Supply {
 }
 
 impl Supply {
+    /// One without credits, whose STANs are 1 to `stan_max`.
+    pub(super) fn new(stan_max: u32) -> Self {
+        Self { stan_max: stan_max.clamp(1, STAN_MAX), ..Self::default() }
+    }
+
     pub(super) fn configure(&mut self, supplier: &Supplier) {
         self.window = supplier.window_requests_max - supplier.window_requests_max / 8;
         self.advices_max = supplier.advices_max;
@@ -223,13 +228,18 @@ impl Supply {
         self.keep_back(stan, now.mono_us + self.late_window_us);
     }
 
+    /// Whether something open has a STAN.
+    pub(super) fn is_in_use(&self, stan: u32) -> bool {
+        self.stans.get(&stan) == Some(&IN_USE)
+    }
+
     /// Puts a STAN that nothing open has into quarantine until `until_us`. Call it in the order of those ends.
     pub(super) fn keep_back(&mut self, stan: u32, until_us: u64) {
         self.stans.insert(stan, until_us);
         self.quarantine.push_back((until_us, stan));
     }
 
-    /// A doubt that was there before the process started, or is there again. Its STAN leaves the quarantine, whose end must not free it.
+    /// A doubt that was there before the process started.
     pub(super) fn reopened(&mut self, stan: u32) {
         self.advices += 1;
         self.stans.insert(stan, IN_USE);

@@ -171,6 +171,8 @@ impl Refill {
         let mut sorted = Sorted::default();
         self.index.by_key = self.table(&mut sorted, |entry| entry.key);
         self.index.by_named = self.table(&mut sorted, |entry| entry.named);
+        // Where a key has two entries, the newer one took the other's place before: an open flight may still know the older one's number.
+        self.index.renewed = self.index.by_key.len() < self.index.len();
         self.index
     }
 
@@ -239,6 +241,21 @@ mod tests {
         back.expire(3_000);
         index.expire(3_000);
         assert_eq!(back, index);
+    }
+
+    #[test]
+    fn an_entry_that_took_another_ones_place_before_the_checkpoint_is_still_the_one_that_changes() {
+        let mut index = Index::default();
+        let first = index.add(entry(0));
+        index.add(Entry { standing: Standing::Answered, ..entry(0) });
+        let mut head = Vec::new();
+        index.snapshot().pack_head(&mut head);
+        let mut refill = Refill::unpack_head(&mut Unpack(&head)).expect("just packed");
+        index.iter().for_each(|entry| refill.push(*entry));
+        let mut back = refill.end();
+        back.entry_mut(first).expect("it is there").standing = Standing::Cancelled;
+        let found = back.by_key(entry(0).key).and_then(|number| back.entry(number)).copied();
+        assert_eq!(found.map(|entry| entry.standing), Some(Standing::Cancelled));
     }
 
     #[test]

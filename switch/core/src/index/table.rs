@@ -42,6 +42,11 @@ fn hash(bits: u32) -> u64 {
 }
 
 impl Table {
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(HashTable::len).sum()
+    }
+
     /// The number under that key; `has` says whether an entry has it.
     pub(super) fn find(&self, key: u128, has: impl Fn(EntryNo) -> bool) -> Option<EntryNo> {
         let bits = bits(key);

@@ -65,6 +65,10 @@ impl Session {
         order.tries = 0;
         // A reversal of another life of the switch, or of an answer that could not be understood: the sale may still be answered, and an approval must be noticed.
         let late_until_us = now.mono_us + self.late_window_us();
+        // Where only late answers to something else are matched under its STAN, they must not stand in its way.
+        if self.open.get(&stan).is_some_and(|open| open.flight != flight && open.is_watched_only()) {
+            self.open.remove(&stan);
+        }
         let open = self.open.entry(stan).or_insert_with(|| Open {
             flight,
             attempt,
@@ -79,7 +83,7 @@ impl Session {
         });
         let wait_us = u64::from(self.supplier.advice_retry_ms).max(1) * 1_000;
         let placed = open.reversal.as_ref().is_some_and(|before| before.placed);
-        // A reversal under a STAN of its own is that of an approved sale: the supplier need not be asked.
+        // A reversal under a STAN of its own is that of a sale which the supplier approved, in time or later: it need not be asked.
         let unknown = order.original_stan == 0 || order.original_stan == stan;
         // Nor need it be where it has said that it performed the sale: for a terminal that had reversed it, or after a refusal.
         let said = self.answered.find(stan).filter(|answered| answered.rrn == order.rrn);
@@ -220,13 +224,19 @@ impl Session {
     }
 
     fn end_reversal(&mut self, now: Now, stan: u32) {
+        let late_until_us = now.mono_us + self.late_window_us();
         let Some(open) = self.open.get_mut(&stan) else { return };
         let Some(reversal) = open.reversal.take() else { return };
         self.placed -= usize::from(reversal.placed);
-        // What comes after this end is news, even where it says what was said before.
-        open.said = None;
-        let (late_until_us, flight) = (open.late_until_us, open.flight);
-        self.wheel.put(late_until_us.max(now.mono_us), Due::Forget(stan, flight));
+        // What comes after this end is news, even where it says what was said before: an approval begins a new reversal (S-8), for as long as the gate gives the STAN to
+        // nobody else.
+        (open.said, open.late_until_us) = (None, late_until_us);
+        self.wheel.put(late_until_us, Due::Forget(stan, open.flight));
+        // Answers to the sale come under its own STAN, where the reversal has another one.
+        let (sale_stan, rrn) = (reversal.order.original_stan, reversal.order.rrn);
+        if let Some(sale) = self.open.get_mut(&sale_stan).filter(|sale| sale.rrn == rrn) {
+            sale.said = None;
+        }
         self.counters.undone += 1;
         self.reports.push_back(Report::Undone(reversal.order));
     }

@@ -12,7 +12,7 @@
 //! end      length of the head 8
 //! ```
 
-use super::{Day, State};
+use super::{Day, Ended, State};
 use crate::account::Accounts;
 use crate::fact::NameKind;
 use crate::flight::Flight;
@@ -27,7 +27,7 @@ use rustc_hash::FxHashMap;
 
 /// Version of the image. To be raised whenever its form changes, or `State::apply` gives the same facts another meaning: an image of another version is not
 /// read, and the log is folded again.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Longest piece of an image, in bytes.
 pub const PIECE_BYTES_MAX: usize = 65_520;
@@ -143,10 +143,7 @@ impl State {
             stan.pack(out);
         });
         pack::list(out, sorted(flights).into_iter(), |(_, flight), out| flight.pack_whole(out));
-        pack::list(out, settled.iter(), |(at_ms, flight), out| {
-            at_ms.pack(out);
-            flight.pack(out);
-        });
+        pack::list(out, settled.iter(), |ended, out| ended.pack(out));
         controls.pack(out);
     }
 
@@ -159,7 +156,7 @@ impl State {
             from.list(|from| Ok((from.network()?, Day { date: from.u32()?, until_ms: from.u64()? })))?;
         let stans = from.list(|from| Ok((from.supplier()?, from.u32()?)))?;
         let flights = from.list(Flight::unpack_whole)?;
-        let settled = from.list(|from| Ok((from.u64()?, from.flight()?)))?;
+        let settled = from.list(Ended::unpack)?;
         let controls = Controls::unpack(from)?;
         let kinds = NameKind::ALL.into_iter();
         Ok(Self {

@@ -4,7 +4,7 @@
 //! operator has settled is over: nothing that is heard of it later opens it again.
 //! Deliberately absent: the form of acts (`operate`).
 
-use super::{Day, Misfit, State};
+use super::{Day, Ended, Misfit, State};
 use crate::account::Account;
 use crate::flight::{Held, Phase};
 use crate::ids::{FlightNo, NetworkId};
@@ -60,7 +60,7 @@ impl State {
             Party::Supplier => Phase::Stands,
         };
         let flight = self.end_doubt(number, phase, Held::Nothing)?;
-        self.settled.push_back((at_ms, number));
+        self.settled.push_back(Ended { at_ms, flight: number, stan: 0 });
         let supplier = flight.attempt.supplier;
         let (suspense, supplier) = (Account::Suspense(supplier), Account::Supplier(supplier));
         match (payer, to) {

@@ -1,15 +1,18 @@
 //! Answers that come late, twice, or say otherwise than the first (R-34, S-8, S-10): the first stands, what was performed all the same is undone, across a restart too.
 
 use crate::support::bench::Bench;
-use crate::support::books::{ALPHA, BETA, catalogue, text};
+use crate::support::books::{ALPHA, BETA, GAMMA, catalogue, text};
 use crate::support::message::Sale;
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Answer, Ask, Order};
 use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning};
 use switchyard_core::details::{Detail, put};
 use switchyard_core::flight::Phase;
+use switchyard_core::gate::NotDone;
 use switchyard_core::ids::FlightNo;
+use switchyard_core::operate::{Instruction, Operator, reason};
 use switchyard_core::session::Report;
+use switchyard_core::state::SETTLED_KEPT_MS;
 
 const PIN: &[u8] = b"4711471147114711";
 
@@ -69,8 +72,9 @@ fn an_approval_after_a_decline_is_undone_and_the_decline_stands() {
         let report = Report::Contradicted { flight, attempt: 1, answer: approval(false), undo: undone };
         bench.heard(alpha, report);
         let reversal = bench.order();
-        assert_eq!((reversal.supplier, reversal.stan, reversal.rrn), (alpha, stan, rrn));
-        assert_eq!((reversal.terminal, reversal.original_stan), (text("T0000001"), stan));
+        assert_eq!((reversal.supplier, reversal.original_stan, reversal.rrn), (alpha, stan, rrn));
+        assert_eq!(reversal.terminal, text("T0000001"));
+        assert_ne!(reversal.stan, stan, "the sale's own was free, and may be another's by now");
         assert_ne!(reversal.flight, flight, "a flight of its own");
         if let Some(other) = other {
             bench.answered(other, "00");
@@ -80,7 +84,7 @@ fn an_approval_after_a_decline_is_undone_and_the_decline_stands() {
         // A crash before the reversal is answered: it goes out again, under the same STAN and RRN.
         bench.restart(catalogue());
         let again = bench.order();
-        assert_eq!((again.flight, again.stan, again.rrn), (reversal.flight, stan, rrn));
+        assert_eq!((again.flight, again.stan, again.rrn), (reversal.flight, reversal.stan, rrn));
         undo(&mut bench, again);
         assert_eq!(bench.asked(&topup(1)), answer, "a repeat gets what was first said");
         let accounts = &bench.gate.state().accounts;
@@ -171,7 +175,8 @@ fn what_was_in_doubt_before_a_restart_is_watched_through_its_late_window() {
     bench.heard(alpha, Report::Late { flight: settled, attempt: 1, answer: approval(false) });
     assert_eq!(bench.gate.state().flight(settled).map(|flight| flight.phase), Some(Phase::Doubt));
     let order = bench.order();
-    assert_eq!((order.flight, order.stan), (settled, settled_stan));
+    assert_eq!((order.flight, order.original_stan), (settled, settled_stan));
+    assert!(order.stan != settled_stan && order.stan != open_stan);
     undo(&mut bench, order);
 }
 
@@ -211,4 +216,75 @@ fn a_doubt_that_the_supplier_says_was_not_performed_is_settled_without_a_reversa
     assert_eq!(bench.gate.state().flight(flight).map(|flight| flight.phase), Some(Phase::Settled));
     assert_eq!((bench.gate.state().accounts.reserved(), bench.gate.counters.parked), (0, 0));
     assert_eq!(bench.asked(&topup(1)).code, "68", "final for the key (S-13)");
+}
+
+#[test]
+fn what_is_approved_after_all_while_every_stan_is_in_use_is_parked_and_can_be_sent_later() {
+    let mut bench = Bench::narrow(2);
+    let gamma = bench.supplier(GAMMA).0;
+    let energy = |stan| Sale { stan, account: "00000000001".into(), ..Sale::of("ENERGY", 50) };
+    bench.ask(0, &energy(1));
+    let order = bench.order();
+    let (flight, undone) = (order.flight, kept(&order));
+    bench.answered(order, "05");
+    // Two doubts have both STANs.
+    for stan in 2..=3 {
+        bench.ask(stan, &energy(stan));
+        let order = bench.order();
+        bench.heard(gamma, Report::TimedOut(order));
+        bench.orders.clear();
+    }
+    bench.heard(gamma, Report::Contradicted { flight, attempt: 1, answer: approval(false), undo: undone });
+    assert!(bench.orders.is_empty());
+    let parked = bench.gate.state().flights().find(|flight| flight.phase == Phase::Parked).copied();
+    let parked = parked.expect("an operator sees it").number;
+    assert_eq!(bench.gate.supply(gamma).map(|supply| supply.advices()), Some(2));
+    let retry = Instruction::Retry { flight: parked };
+    let why = reason("the supplier performed it after all").unwrap_or_default();
+    let refused = bench.gate.operate(bench.now, Operator::default(), why, &retry);
+    assert_eq!(refused, Err(NotDone::NoStan));
+    bench.restart(catalogue());
+    assert_eq!(bench.orders.len(), 2, "the doubts' reversals, and not that one");
+}
+
+#[test]
+fn after_a_restart_nothing_is_watched_under_a_stan_that_a_parked_contradiction_never_had() {
+    let mut bench = Bench::narrow(1);
+    let gamma = bench.supplier(GAMMA).0;
+    let energy = |stan| Sale { stan, account: "00000000001".into(), ..Sale::of("ENERGY", 50) };
+    bench.ask(0, &energy(1));
+    let order = bench.order();
+    let (flight, undone) = (order.flight, kept(&order));
+    bench.answered(order, "05");
+    // The only STAN is another's by the time the approval comes.
+    bench.ask(1, &energy(2));
+    let sale = bench.order();
+    bench.heard(gamma, Report::Contradicted { flight, attempt: 1, answer: approval(false), undo: undone });
+    bench.restart(catalogue());
+    let watched: Vec<_> = bench.watches.iter().map(|watch| watch.flight).collect();
+    assert_eq!(watched, [sale.flight]);
+    assert_eq!(bench.order().flight, sale.flight, "the reversal of what the crash left open");
+}
+
+#[test]
+fn a_reversal_that_began_again_is_remembered_from_its_last_end_on() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    let flight = order.flight;
+    bench.heard(alpha, Report::TimedOut(order));
+    let order = bench.order();
+    undo(&mut bench, order);
+    bench.heard(alpha, Report::Late { flight, attempt: 1, answer: approval(false) });
+    let again = bench.order();
+    let stan = again.stan;
+    bench.pass(SETTLED_KEPT_MS - 1_000);
+    undo(&mut bench, again);
+    bench.pass(2_000);
+    // Something is admitted, so that what is too old is forgotten.
+    bench.ask(0, &Sale { transmission: "1121121100".into(), local: "1211001121".into(), ..topup(2) });
+    bench.restart(catalogue());
+    let watched: Vec<_> = bench.watches.iter().map(|watch| (watch.flight, watch.stan)).collect();
+    assert!(watched.contains(&(flight, stan)), "its last end is two seconds old: {watched:?}");
 }

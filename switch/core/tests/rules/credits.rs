@@ -128,7 +128,7 @@ fn doubts_without_end_leave_no_room_for_sales() {
 }
 
 #[test]
-fn a_stan_of_a_doubt_that_is_there_again_is_not_given_to_another_sale() {
+fn a_doubt_that_is_there_again_has_a_stan_of_its_own_and_no_sale_gets_it() {
     let mut small = catalogue();
     small.suppliers[GAMMA].late_window_ms = 1_000;
     let mut bench = Bench::over(small);
@@ -142,13 +142,13 @@ fn a_stan_of_a_doubt_that_is_there_again_is_not_given_to_another_sale() {
     bench.heard(gamma, Report::Undone(reversal));
     bench.heard(gamma, crate::support::bench::late(flight, true));
     let again = bench.order();
-    assert_eq!((again.flight, again.stan), (flight, stan));
-    // The quarantine of the first settlement would end now; every other STAN is used once.
+    assert_eq!((again.flight, again.original_stan), (flight, stan));
+    assert_ne!(again.stan, stan, "an answer to the first reversal must not end this one");
     bench.pass(2_000);
     for round in 2..40u32 {
         bench.ask(round, &energy(round));
         let order = bench.order();
-        assert_ne!(order.stan, stan);
+        assert_ne!(order.stan, again.stan);
         bench.answered(order, "00");
     }
     assert_eq!(bench.gate.supply(gamma).map(|supply| supply.advices()), Some(1));

@@ -353,8 +353,26 @@ fn a_reversal_that_nobody_answers_expires_link_or_no_link() {
             panic!("expired once, link {connected}: {reports:?}")
         };
         assert_eq!(order.answer.reversal, None);
+        rig.pass(20_000);
         assert_eq!(rig.session.open(), 0);
     }
+}
+
+#[test]
+fn an_approval_is_matched_through_the_late_window_after_its_reversals_end_however_long_that_took() {
+    let mut rig = Rig::new();
+    let line = rig.doubt(1);
+    rig.pass(30_000);
+    rig.hear(&line.answer("00"));
+    assert!(matches!(rig.report(), Some(Report::Undone(_))));
+    rig.pass(19_000);
+    let sale = Line { reversal: false, repeat: false, ..line };
+    rig.hear(&sale.answer("00"));
+    assert!(matches!(rig.report(), Some(Report::Late { .. })));
+    rig.pass(2_000);
+    assert_eq!(rig.session.open(), 0);
+    rig.hear(&sale.answer("00"));
+    assert_eq!(rig.report().map(|_| ()), None, "beyond the window it is counted");
 }
 
 #[test]
@@ -407,6 +425,28 @@ fn an_attempt_of_another_life_is_matched_through_what_is_left_of_its_window() {
     rig.pass(200);
     rig.hear(&Line::of(&sale).answer("05"));
     assert_eq!((rig.session.counters.unmatched, rig.session.open()), (1, 0));
+}
+
+#[test]
+fn a_watch_never_stands_in_the_way_of_a_reversal() {
+    let mut rig = Rig::new();
+    let sale = rig.sale(7);
+    let watch = Watch {
+        supplier: sale.supplier,
+        flight: FlightNo(sale.flight.0 + 1),
+        attempt: 1,
+        stan: 7,
+        transmission: sale.transmission,
+        rrn: text("ANOTHERSALE0"),
+        until_us: rig.now.mono_us + 5_000_000,
+    };
+    rig.session.watch(&watch);
+    let mut reversal = sale;
+    reversal.ask = Ask::Reversal { repeat: false };
+    rig.order(reversal);
+    let line = rig.sent.pop().expect("the reversal went out");
+    rig.hear(&line.answer("00"));
+    assert!(matches!(rig.report(), Some(Report::Undone(_))));
 }
 
 #[test]

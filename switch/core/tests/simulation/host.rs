@@ -1,5 +1,7 @@
 //! A supplier's host as the seed plays it: what it performs, what it answers and when, and its own ledger.
 
+mod thoughts;
+
 use crate::support::random::Random;
 use crate::support::scripted::{HELLO, Line, WELCOME};
 use std::collections::{HashMap, VecDeque};
@@ -18,6 +20,8 @@ pub(crate) struct Deed {
     pub(crate) blocked: bool,
     /// Whether it will never be undone.
     pub(crate) stubborn: bool,
+    /// When it was performed after the host had refused or undone it, the world's time.
+    pub(crate) again_us: Option<u64>,
 }
 
 impl Deed {
@@ -38,11 +42,15 @@ pub(crate) struct Sending {
     pub(crate) due_us: u64,
     pub(crate) connection: u64,
     pub(crate) body: Vec<u8>,
+    /// The sale that is performed as this leaves.
+    pub(crate) performs: Option<Text<12>>,
 }
 
 /// The host.
 pub(crate) struct Host {
-    pub(crate) blocks: bool,
+    blocks: bool,
+    /// Of a thousand answers, those that are contradicted later.
+    thoughts_permille: usize,
     pub(crate) ledger: HashMap<Text<12>, Deed>,
     pub(crate) flows: Vec<Flow>,
     pub(crate) sendings: Vec<Sending>,
@@ -57,9 +65,10 @@ pub(crate) const NETWORK_US_MAX: u64 = 6_000_000;
 const ANSWER_US_MAX: u64 = 9_000_000;
 
 impl Host {
-    pub(crate) fn new(blocks: bool) -> Self {
+    pub(crate) fn new(blocks: bool, thoughts_permille: usize) -> Self {
         Self {
             blocks,
+            thoughts_permille,
             ledger: HashMap::new(),
             flows: Vec::new(),
             sendings: Vec::new(),
@@ -85,7 +94,7 @@ impl Host {
     }
 
     fn send(&mut self, due_us: u64, connection: u64, body: Vec<u8>) {
-        self.sendings.push(Sending { due_us, connection, body });
+        self.sendings.push(Sending { due_us, connection, body, performs: None });
     }
 
     fn perform(&mut self, now_us: u64, random: &mut Random, connection: u64, line: &Line) {
@@ -130,6 +139,7 @@ impl Host {
             _ => {}
         }
         self.send(due_us, connection, answer.encode());
+        self.think_again(due_us, random, connection, line, code);
     }
 
     /// How a sale stands.
@@ -176,5 +186,8 @@ impl Host {
             self.send(now_us + wait_us, connection, answer.clone());
         }
         self.send(now_us + wait_us, connection, answer);
+        if code == "00" {
+            self.think_again(now_us + wait_us, random, connection, line, "undone");
+        }
     }
 }

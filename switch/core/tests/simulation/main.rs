@@ -16,7 +16,9 @@ mod support;
 mod host;
 mod keeper;
 mod process;
+mod shape;
 mod story;
+mod tally;
 mod terminals;
 mod world;
 

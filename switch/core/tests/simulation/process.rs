@@ -1,14 +1,23 @@
 //! One life of the switch: gate, sessions, links and what lies in the rings between them. A crash drops it.
 
+mod hearing;
+mod start;
+
+pub(crate) use start::{catalogue, start};
+
 use crate::host::{Flow, Host};
 use crate::keeper::Keeper;
 use crate::support::scripted::{Line, Scripted};
+use crate::tally::Tally;
+use hearing::Hearing;
 use std::collections::{HashMap, HashSet, VecDeque};
 use switchyard_core::adapter::{LinkNo, Order};
 use switchyard_core::catalogue::Supplier;
 use switchyard_core::gate::Gate;
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
-use switchyard_core::session::{Report, Session};
+use switchyard_core::log::Lsn;
+use switchyard_core::operate::Act;
+use switchyard_core::session::{Report, Session, Watch};
 use switchyard_core::text::Text;
 use switchyard_core::ticket::Ticket;
 
@@ -36,6 +45,7 @@ pub(crate) struct Side {
     pub(crate) links: Vec<Link>,
     pub(crate) orders: VecDeque<Box<Order>>,
     pub(crate) reports: VecDeque<Report>,
+    hearing: Hearing,
     /// Attempts that were reported.
     reported: HashSet<(FlightNo, u8)>,
     /// RRNs of sales of which a byte was handed to a socket.
@@ -55,10 +65,17 @@ impl Side {
             links,
             orders: VecDeque::new(),
             reports: VecDeque::new(),
+            hearing: Hearing::new(supplier),
             reported: HashSet::new(),
             touched: HashSet::new(),
             never_sent: Vec::new(),
         }
+    }
+
+    /// An attempt of an earlier life is watched.
+    pub(crate) fn watch(&mut self, watch: &Watch) {
+        self.hearing.watched(watch);
+        self.session.watch(watch);
     }
 
     /// A turn of the supplier's actor: at most so many orders and frames.
@@ -66,20 +83,33 @@ impl Side {
         for at in 0..self.links.len() {
             for _ in 0..items {
                 let Some(body) = self.links[at].inbound.pop_front() else { break };
-                self.session.frame(now, at as LinkNo, &body);
-                self.carry_out();
+                self.hear(now, at as LinkNo, &body);
             }
         }
         for _ in 0..items {
             let Some(order) = self.orders.pop_front() else { break };
+            self.hearing.ordered(&order);
             self.session.order(now, order);
+            self.collect(now);
         }
         self.session.tick(now);
-        self.carry_out();
+        self.carry_out(now);
+    }
+
+    /// A frame arrives; an approval that is news to this life is reported.
+    fn hear(&mut self, now: Now, link: LinkNo, body: &[u8]) {
+        if std::env::var_os("TR").is_some() {
+            eprintln!("{} HEARD {}", now.mono_us, String::from_utf8_lossy(body));
+        }
+        let is_news = self.hearing.is_news(now, body);
+        self.session.frame(now, link, body);
+        let line = String::from_utf8_lossy(body);
+        assert!(!is_news || self.session.backlog() > 0, "an approval is taken for nothing (R-34): {line}");
+        self.carry_out(now);
     }
 
     /// Queues what the session wants sent, and takes its reports.
-    fn carry_out(&mut self) {
+    fn carry_out(&mut self, now: Now) {
         for send in 0..self.session.out().sends.len() {
             let (link, range) = self.session.out().sends[send].clone();
             let body = self.session.out().bytes[range].to_vec();
@@ -94,11 +124,12 @@ impl Side {
         }
         assert!(self.session.out().close.is_empty());
         self.session.sent();
-        self.collect();
+        self.collect(now);
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self, now: Now) {
         while let Some(report) = self.session.report() {
+            self.hearing.reported(now, &report);
             match &report {
                 Report::Answered(order)
                 | Report::TimedOut(order)
@@ -122,7 +153,7 @@ impl Side {
         self.links[link] = Link { connection, ..Link::default() };
         host.flows.push(Flow { connection, frames: VecDeque::new() });
         self.session.up(now, link as LinkNo);
-        self.carry_out();
+        self.carry_out(now);
     }
 
     /// Hands so many more bytes to the socket; whole frames are on their way to the host then.
@@ -151,7 +182,7 @@ impl Side {
             flow.frames.truncate(arrive);
         }
         self.session.down(now, link as LinkNo, gone.handed);
-        self.carry_out();
+        self.carry_out(now);
     }
 
     /// Bytes that wait for the socket of a link.
@@ -171,6 +202,10 @@ pub(crate) struct Process {
     /// Tickets that are with the keeper.
     pub(crate) recalls: Vec<Box<Ticket>>,
     pub(crate) keeper: Keeper,
+    /// What this life wrote.
+    pub(crate) tally: Tally,
+    /// What operators were told was done, and where its fact must lie.
+    pub(crate) acts: HashMap<Lsn, Act>,
     /// Flights whose reversal is at a session.
     pub(crate) undoing: HashMap<FlightNo, SupplierId>,
 }

@@ -1,9 +1,14 @@
 //! What the log says of every flight, told apart from `State`: the checker's own books.
 
+mod contradiction;
+mod days;
+mod operating;
+mod stans;
 mod undo;
 
 pub(crate) use undo::{Found, Undo, Wanted};
 
+use stans::Stans;
 use std::collections::{HashMap, HashSet};
 use switchyard_core::account::Account;
 use switchyard_core::adapter::LocalEffect;
@@ -12,7 +17,6 @@ use switchyard_core::fact::{Fact, Proof};
 use switchyard_core::flight::{Attempt, Flight};
 use switchyard_core::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use switchyard_core::log::Lsn;
-use switchyard_core::operate::Act;
 use switchyard_core::outcome::Verdict;
 use switchyard_core::text::Text;
 
@@ -33,6 +37,8 @@ pub(crate) enum Stand {
     Withdrawn,
     /// Stored value that was taken back.
     Unloaded,
+    /// An operator ended its parked reversal.
+    Closed,
 }
 
 /// Where the amount of a flight is while that is open.
@@ -60,6 +66,8 @@ pub(crate) struct Story {
     pub(crate) key: u128,
     pub(crate) contents: u64,
     pub(crate) service: Service,
+    /// The flight whose refusal its supplier contradicted: this one is there to undo what was approved.
+    pub(crate) contradicts: Option<FlightNo>,
     pub(crate) tries: Vec<Try>,
     pub(crate) stand: Stand,
     /// What its terminals are told.
@@ -105,13 +113,21 @@ pub(crate) struct Stories {
     pub(crate) withdrawn: usize,
     /// Credits given to a terminal on a business day.
     pub(crate) credits: HashMap<(Text<8>, [u8; 4]), u16>,
+    /// What operators' settlements took from networks, whatever those had.
+    pub(crate) forced: HashMap<NetworkId, i64>,
+    /// Terminals that operators have blocked, suppliers that they have drained.
+    pub(crate) blocked_terminals: HashSet<Text<8>>,
+    pub(crate) drained: HashSet<SupplierId>,
+    /// Business days, YYYYMMDD.
+    days: HashMap<NetworkId, u32>,
+    /// RRNs that a supplier approved after it had refused or undone them, and when the switch last heard of it, Unix milliseconds.
+    again: HashMap<Text<12>, u64>,
     keys: HashMap<u128, FlightNo>,
     /// Second keys, and the first key that each belongs to.
     names: HashMap<u128, u128>,
     /// Keys of either kind that a reversal blocked before anything had them, and where.
     blocked: HashMap<u128, Lsn>,
-    /// STANs with something open, at each supplier.
-    stans: HashMap<(SupplierId, u32), FlightNo>,
+    stans: Stans,
     vouchers: HashSet<(ProductId, u32, u32)>,
     /// The contents of the reversal with that key.
     contents: HashMap<u128, u64>,
@@ -128,13 +144,13 @@ impl Stories {
     /// Takes the next fact in, and says where the log breaks a rule.
     pub(crate) fn tell(&mut self, at: Lsn, fact: &Fact<'_>) {
         match fact {
-            Fact::Contradicted { .. } => panic!("the suppliers here do not contradict themselves"),
-            Fact::Named { .. }
-            | Fact::Day { .. }
-            | Fact::Stock(_)
-            | Fact::Replayed { .. }
-            | Fact::CutOver { .. } => {}
-            Fact::Operated(action) => self.operated(&action.act),
+            Fact::Contradicted { flight, undo, stan, .. } => {
+                self.contradicted(at, *flight, undo.as_ref(), *stan);
+            }
+            Fact::Named { .. } | Fact::Stock(_) | Fact::Replayed { .. } => {}
+            Fact::Day { network, date, .. } => self.day_began(*network, *date),
+            Fact::CutOver { network, date, .. } => self.day_closed(*network, *date),
+            Fact::Operated(action) => self.operated(at, action),
             Fact::Seen { key, named, .. } => {
                 assert!(self.keys.contains_key(key));
                 let before = self.names.insert(*named, *key);
@@ -145,16 +161,22 @@ impl Stories {
                 assert!(self.blocked.contains_key(named) && !self.keys.contains_key(key));
                 assert_eq!(self.blocked.insert(*key, at), None, "a key is blocked twice");
             }
-            Fact::Undo { reversal, outcome, undone, .. } => self.undo(at, reversal, outcome, undone),
-            Fact::Recognised { day, undone, .. } => self.recognised(at, *day, undone),
+            Fact::Undo { at_ms, reversal, outcome, undone, .. } => {
+                self.undo(at, *at_ms, reversal, outcome, undone);
+            }
+            Fact::Recognised { at_ms, day, undone } => self.recognised((at, *at_ms), *day, undone),
             Fact::Deposit { account, amount, .. } => match account {
-                Account::Network(network) => self.paid_in(*network, amount.0),
+                Account::Network(network) => {
+                    add(&mut self.posted, *network, amount.0);
+                    add(&mut self.paid, *network, amount.0);
+                }
                 Account::Merchant(merchant) => add(&mut self.merchants, *merchant, amount.0),
                 other => panic!("nobody pays into {other:?} here"),
             },
             Fact::Intent { flight, .. } => {
                 self.open(at, flight, Stand::Asked);
-                self.claim(flight.attempt.supplier, flight.attempt.stan, flight.number);
+                let Attempt { supplier, stan, .. } = flight.attempt;
+                self.claim(flight.admitted_ms, supplier, stan, flight.number);
                 add(&mut self.reserved, flight.network, flight.amount.0);
             }
             Fact::Sale { flight, outcome, effect, .. } => {
@@ -162,30 +184,16 @@ impl Stories {
                 self.open(at, flight, Stand::Sold);
                 self.sold(flight, effect);
             }
-            Fact::Moved { flight, proof, attempt, .. } => self.moved(at, *flight, *proof, attempt),
+            Fact::Moved { at_ms, flight, proof, attempt } => self.moved(at, *at_ms, *flight, *proof, attempt),
             Fact::Outcome { outcome, .. } => self.outcome(at, outcome.flight, outcome.verdict),
             Fact::Doubt { outcome, .. } => self.doubt(at, outcome),
-            Fact::Settled { flight, .. } => self.settled(*flight),
-            Fact::Parked { flight, .. } => self.parked(*flight),
-            Fact::Late { flight, approved, sealed, .. } => {
+            Fact::Settled { at_ms, flight, .. } => self.settled(*at_ms, *flight),
+            Fact::Parked { at_ms, flight, .. } => self.parked(*at_ms, *flight),
+            Fact::Late { at_ms, flight, approved, sealed, stan, .. } => {
                 self.withdrawn += usize::from(!sealed.is_empty());
-                self.late(at, *flight, *approved);
+                self.late((at, *at_ms), *flight, *approved, *stan);
             }
         }
-    }
-
-    /// Only credits and debits are part of the account.
-    fn operated(&mut self, act: &Act) {
-        match *act {
-            Act::Credited { network, merchant: None, amount } => self.paid_in(network, amount.0),
-            Act::Debited { network, merchant: None, amount } => self.paid_in(network, -amount.0),
-            _ => {}
-        }
-    }
-
-    fn paid_in(&mut self, network: NetworkId, amount: i64) {
-        add(&mut self.posted, network, amount);
-        add(&mut self.paid, network, amount);
     }
 
     /// What the only merchant of a network must have: what was paid in, and what became of all of the network's sales.
@@ -214,12 +222,15 @@ impl Stories {
         let blocked = [flight.key, flight.named].map(|key| self.blocked.get(&key));
         assert_eq!(blocked, [None, None], "performed-once: an original is admitted after its reversal (S-4)");
         let (supplier, stan) = (flight.attempt.supplier, flight.attempt.stan);
+        assert!(!self.drained.contains(&supplier), "a drained supplier gets a sale");
+        self.booked(flight.network, flight.day);
         let rrn = flight.number.rrn(flight.attempt.number);
         let sold = stand == Stand::Sold;
         let story = Story {
             key: flight.key,
             contents: flight.contents,
             service: flight.service().expect("a kind of service"),
+            contradicts: None,
             tries: vec![Try { supplier, rrn, stan, at }],
             stand,
             verdict: sold.then_some(Verdict::Approved),
@@ -251,7 +262,7 @@ impl Stories {
         }
     }
 
-    fn moved(&mut self, at: Lsn, number: FlightNo, proof: Proof, attempt: &Attempt) {
+    fn moved(&mut self, at: Lsn, at_ms: u64, number: FlightNo, proof: Proof, attempt: &Attempt) {
         assert!(matches!(proof, Proof::NeverSent | Proof::Refused(_)));
         let story = self.story(number, &[Stand::Asked]);
         assert_eq!(story.reversed_at, None, "nobody else is asked after a reversal (S-12)");
@@ -265,7 +276,8 @@ impl Stories {
         story.tries.push(Try { supplier: attempt.supplier, rrn, stan: attempt.stan, at });
         story.undo_stan = attempt.stan;
         self.free(before.supplier, before.stan, number);
-        self.claim(attempt.supplier, attempt.stan, number);
+        assert!(!self.drained.contains(&attempt.supplier), "a drained supplier gets a sale");
+        self.claim(at_ms, attempt.supplier, attempt.stan, number);
     }
 
     fn outcome(&mut self, at: Lsn, number: FlightNo, verdict: Verdict) {
@@ -298,12 +310,12 @@ impl Stories {
         story.doubted_at = Some(at);
     }
 
-    fn settled(&mut self, number: FlightNo) {
+    fn settled(&mut self, at_ms: u64, number: FlightNo) {
         let story = self.story(number, &[Stand::Doubt]);
         story.stand = Stand::Settled;
         let (network, amount, supplier) = (story.network, story.amount, story.last().supplier);
         let (held, stan) = (story.held, story.undo_stan);
-        self.free(supplier, stan, number);
+        self.keep_back(at_ms, supplier, stan, number, true);
         if held == Held::Suspense {
             add(&mut self.suspense, supplier, -amount);
             add(&mut self.posted, network, amount);
@@ -311,12 +323,12 @@ impl Stories {
         self.release(number);
     }
 
-    fn parked(&mut self, number: FlightNo) {
+    fn parked(&mut self, at_ms: u64, number: FlightNo) {
         let story = self.story(number, &[Stand::Doubt]);
         story.stand = Stand::Parked;
         let (network, amount, supplier) = (story.network, story.amount, story.last().supplier);
         let (held, stan) = (story.held, story.undo_stan);
-        self.free(supplier, stan, number);
+        self.keep_back(at_ms, supplier, stan, number, false);
         if held == Held::Reserved {
             self.release(number);
             add(&mut self.posted, network, -amount);
@@ -327,13 +339,16 @@ impl Stories {
         }
     }
 
-    fn late(&mut self, at: Lsn, number: FlightNo, approved: bool) {
-        let story = self.story(number, &[Stand::Doubt, Stand::Settled, Stand::Parked]);
-        if approved && story.stand == Stand::Settled {
-            story.stand = Stand::Doubt;
-            story.doubted_at = Some(at);
-            let (supplier, stan) = (story.last().supplier, story.undo_stan);
-            self.claim(supplier, stan, number);
+    fn late(&mut self, (at, at_ms): (Lsn, u64), number: FlightNo, approved: bool, stan: u32) {
+        let over = [Stand::Doubt, Stand::Settled, Stand::Parked, Stand::Closed];
+        let story = self.story(number, &over);
+        let again = approved && story.stand == Stand::Settled;
+        assert!(again || stan == 0, "a reversal has a STAN, and does not begin");
+        if again {
+            (story.stand, story.doubted_at, story.undo_stan) = (Stand::Doubt, Some(at), stan);
+            let Try { supplier, rrn, .. } = *story.last();
+            self.again.insert(rrn, at_ms);
+            self.claim(at_ms, supplier, stan, number);
         }
     }
 
@@ -353,16 +368,5 @@ impl Stories {
         if std::mem::take(&mut story.held) == Held::Reserved {
             add(&mut self.reserved, story.network, -story.amount);
         }
-    }
-
-    /// A STAN is open for a flight, and for nothing else.
-    fn claim(&mut self, supplier: SupplierId, stan: u32, flight: FlightNo) {
-        let before = self.stans.insert((supplier, stan), flight);
-        assert_eq!(before, None, "STAN {stan} of {flight} is open for another one");
-    }
-
-    fn free(&mut self, supplier: SupplierId, stan: u32, flight: FlightNo) {
-        let before = self.stans.remove(&(supplier, stan));
-        assert_eq!(before, Some(flight), "STAN {stan} is not open for its flight");
     }
 }

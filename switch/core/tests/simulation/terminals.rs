@@ -2,6 +2,7 @@
 
 mod reversals;
 
+use crate::shape::Shape;
 use crate::story::{Stories, Story};
 use crate::support::locals::pin_of;
 use crate::support::message::{Answer, Sale};
@@ -46,6 +47,8 @@ pub(crate) struct Terminals {
     /// Reversals that were answered with 00.
     accepted: HashSet<FlightNo>,
     stans: HashMap<u32, u32>,
+    stan_max: u32,
+    roomy: bool,
     tickets: u64,
     transmissions: u64,
     /// Codes given, counted.
@@ -58,6 +61,11 @@ pub(crate) struct Terminals {
 const REFUSALS: [&str; 10] = ["12", "13", "14", "57", "61", "79", "91", "92", "94", "96"];
 
 impl Terminals {
+    /// Terminals with the STANs of a shape.
+    pub(crate) fn new(shape: &Shape) -> Self {
+        Self { stan_max: shape.terminal_stan_max, roomy: shape.is_roomy(), ..Self::default() }
+    }
+
     /// The number of the next ticket, and a transmission time of its own.
     pub(crate) fn next(&mut self) -> (u64, String) {
         self.tickets += 1;
@@ -107,11 +115,11 @@ impl Terminals {
         sale
     }
 
-    /// A STAN that its terminal never used before.
+    /// The next STAN of its terminal.
     pub(crate) fn stan(&mut self, terminal: &str) -> u32 {
         let terminal = terminal[1..].parse().expect("a terminal's number");
         let stan = self.stans.entry(terminal).or_default();
-        *stan += 1;
+        *stan = *stan % self.stan_max + 1;
         *stan
     }
 
@@ -153,6 +161,14 @@ impl Terminals {
                 answer.code,
                 outcome.flight
             );
+        }
+        // By now the switch knows which sale the reversal meant that named this message: nothing of it stands any more (S-4).
+        if answer.code == "17"
+            && self.roomy
+            && self.reversed.contains(&request.named)
+            && stories.is_there(request)
+        {
+            self.reversed.insert(request.key);
         }
         match stories.flights.get(&outcome.flight) {
             Some(story) => self.stored(ticket, answer, outcome, story),
@@ -214,6 +230,15 @@ impl Terminals {
             before.is_none_or(|before| before == outcome.flight),
             "voucher-once: a voucher is told to two flights"
         );
+    }
+
+    /// What terminals hold of each flight that they were told of: whether it is sold.
+    pub(crate) fn last_words(&self) -> impl Iterator<Item = (FlightNo, bool)> {
+        let told = self
+            .flights
+            .iter()
+            .filter_map(|((key, _), flight)| Some((*key, *flight, self.told.get(flight)?)));
+        told.map(|(key, flight, answer)| (flight, answer.code == "00" && !self.reversed.contains(&key)))
     }
 
     /// Whether a terminal was told that this reversal is accepted.

@@ -9,7 +9,7 @@ use switchyard_core::adapter::{Local, Order};
 use switchyard_core::answer::{answer, refuse};
 use switchyard_core::catalogue::{Catalogue, Meaning, Supplier};
 use switchyard_core::code::Code;
-use switchyard_core::gate::{Gate, GateOptions, Released};
+use switchyard_core::gate::{Gate, GateOptions, Released, STAN_MAX};
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
 use switchyard_core::index::ENTRY_MEMORY_BYTES;
 use switchyard_core::iso8583::Dialect;
@@ -68,10 +68,18 @@ pub(crate) struct Bench {
     pub(crate) waited_us: u64,
     pub(crate) signed_on: Option<Vec<u32>>,
     keys: KeyHash,
+    stan_max: u32,
     epoch: u32,
 }
 
-fn gate(disk: &mut Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u32, now: Now) -> Gate {
+fn gate(
+    disk: &mut Disk,
+    keyring: &Arc<Keyring>,
+    catalogue: Catalogue,
+    stan_max: u32,
+    epoch: u32,
+    now: Now,
+) -> Gate {
     let id = KeyId::epoch(epoch);
     keyring.insert(id, DataKey::new([epoch as u8; 32].into()).expect("a key"));
     let key = keyring.key(id).expect("just put in");
@@ -81,6 +89,7 @@ fn gate(disk: &mut Disk, keyring: &Arc<Keyring>, catalogue: Catalogue, epoch: u3
         reversible_ms: WINDOW_MS,
         reversals_max: 1_000,
         voucher_credits_max: 3,
+        stan_max,
         key,
         key_id: id,
         keyring: Arc::clone(keyring),
@@ -103,10 +112,19 @@ fn written(disk: &mut Disk, log: &mut Log, epoch: u32) -> Result<(), &'static st
 impl Bench {
     /// A gate over a catalogue, with five vouchers; suppliers over a wire are ready.
     pub(crate) fn over(catalogue: Catalogue) -> Self {
+        Self::with(catalogue, STAN_MAX)
+    }
+
+    /// A gate over the usual catalogue, whose suppliers know so many STANs.
+    pub(crate) fn narrow(stan_max: u32) -> Self {
+        Self::with(catalogue(), stan_max)
+    }
+
+    fn with(catalogue: Catalogue, stan_max: u32) -> Self {
         let (keyring, mut disk) = (Arc::new(Keyring::new()), Disk::default());
         stock_key(&keyring, 1);
         let now = Now { mono_us: 1_000_000, wall_ms: WALL_MS };
-        let mut gate = gate(&mut disk, &keyring, catalogue, 1, now);
+        let mut gate = gate(&mut disk, &keyring, catalogue, stan_max, 1, now);
         let product = gate.catalogue().products[0].id;
         gate.load_stock(batch(product, 1, 5));
         let mut bench = Self {
@@ -127,6 +145,7 @@ impl Bench {
             waited_us: 0,
             signed_on: None,
             keys: KeyHash::new([7; 16]),
+            stan_max,
             epoch: 1,
         };
         bench.everybody_ready();
@@ -148,7 +167,7 @@ impl Bench {
     pub(crate) fn restart(&mut self, catalogue: Catalogue) {
         self.epoch += 1;
         self.disk.sync(usize::MAX >> 1);
-        self.gate = gate(&mut self.disk, &self.keyring, catalogue, self.epoch, self.now);
+        self.gate = gate(&mut self.disk, &self.keyring, catalogue, self.stan_max, self.epoch, self.now);
         self.orders.clear();
         let Self { gate, disk, epoch, .. } = self;
         gate.recover(self.now, |log| written(disk, log, *epoch)).expect("the disk takes it");

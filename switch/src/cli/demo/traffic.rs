@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use switchyard_core::iso8583::{Dialect, Framing};
-use switchyard_loadtest::load::{Length, Load, Pace, run};
+use switchyard_loadtest::load::{IN_FLIGHT_MAX, Length, Load, PATIENCE_MS, Pace, run};
 use switchyard_loadtest::profile::Profile;
 use switchyard_loadtest::report::LiveCounters;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,8 @@ impl Traffic {
             warm_up_ms: 0,
             length: Length::Endless,
             drain_ms: DRAIN_MS,
+            in_flight_max: IN_FLIGHT_MAX,
+            patience_ms: PATIENCE_MS,
             watch: None,
         };
         let (good, bad) =

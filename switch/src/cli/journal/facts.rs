@@ -236,13 +236,15 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
         Fact::Parked { at_ms, flight, code } => {
             Shown::new("parked").at(*at_ms).of(*flight).text("supplier_code", *code)
         }
-        Fact::Late { at_ms, flight, code, approved, sealed, .. } => {
+        Fact::Late { at_ms, flight, code, approved, sealed, stan, .. } => {
             let shown = Shown::new("late").at(*at_ms).of(*flight).text("supplier_code", *code);
             let shown = shown.with("approved", *approved);
+            let shown = if *stan == 0 { shown } else { shown.with("reversal_stan", *stan) };
             if sealed.is_empty() { shown } else { shown.with("secret", "***") }
         }
-        Fact::Contradicted { at_ms, flight, code, undo } => {
+        Fact::Contradicted { at_ms, flight, code, undo, stan } => {
             let shown = Shown::new("contradicted").at(*at_ms).of(*flight).text("supplier_code", *code);
+            let shown = if *stan == 0 { shown } else { shown.with("reversal_stan", *stan) };
             match undo {
                 None => shown,
                 Some(undo) => shown.with("undone_by", undo.number.to_string()).attempt(&undo.attempt, names),

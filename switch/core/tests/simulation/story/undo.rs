@@ -72,15 +72,29 @@ impl Stories {
         [blocked(request.key), blocked(request.named), reversed].into_iter().flatten().min()
     }
 
+    /// Whether a sale is there under the key and with the contents of a request.
+    pub(crate) fn is_there(&self, request: &Request) -> bool {
+        let flight = self.keys.get(&request.key).and_then(|number| self.flights.get(number));
+        flight.is_some_and(|story| story.contents == request.contents)
+    }
+
     /// What of a reversal's keys no earlier one blocked.
     fn unblocked(&self, named: Named) -> Named {
         let free = |key: &u128| !self.blocked.contains_key(key);
         Named { key: named.key.filter(free), named: named.named.filter(free) }
     }
 
-    pub(super) fn undo(&mut self, at: Lsn, reversal: &Reversal, outcome: &Outcome<'_>, undone: &Undone) {
+    pub(super) fn undo(
+        &mut self,
+        at: Lsn,
+        at_ms: u64,
+        reversal: &Reversal,
+        outcome: &Outcome<'_>,
+        undone: &Undone,
+    ) {
         assert_eq!((outcome.verdict, outcome.code), (Verdict::Approved, Code::APPROVED));
         assert_eq!(outcome.flight, reversal.number);
+        self.booked(reversal.network, outcome.day);
         let wanted = *self.wanted.get(&(reversal.key, reversal.contents)).expect("somebody sent it");
         let mut original = None;
         match (self.find(wanted.named), undone) {
@@ -93,7 +107,7 @@ impl Stories {
             }
             (Some(Found::Flight(number)), undone) => {
                 original = Some(self.flights[&number].key);
-                self.undo_flight(at, number, wanted.amount, outcome.day, undone);
+                self.undo_flight((at, at_ms), number, wanted.amount, outcome.day, undone);
             }
             other => panic!("a reversal of {wanted:?} is told wrong: {other:?}"),
         }
@@ -106,14 +120,21 @@ impl Stories {
     }
 
     /// A sale that an earlier reversal meant. By which name it came is not in the fact.
-    pub(super) fn recognised(&mut self, at: Lsn, day: [u8; 4], undone: &Undone) {
+    pub(super) fn recognised(&mut self, at: (Lsn, u64), day: [u8; 4], undone: &Undone) {
         let number = undone.flight().expect("a sale is recognised");
         assert!(!self.blocked.is_empty(), "{number} is recognised, and no reversal named what was not there");
         assert_ne!(*undone, Undone::Again);
         self.undo_flight(at, number, 0, day, undone);
     }
 
-    fn undo_flight(&mut self, at: Lsn, number: FlightNo, amount: i64, day: [u8; 4], undone: &Undone) {
+    fn undo_flight(
+        &mut self,
+        (at, at_ms): (Lsn, u64),
+        number: FlightNo,
+        amount: i64,
+        day: [u8; 4],
+        undone: &Undone,
+    ) {
         let story = self.flights.get_mut(&number).expect("just found");
         let again = story.reversed_at.is_some();
         assert_eq!(again, *undone == Undone::Again, "one original is reversed once (S-7)");
@@ -126,24 +147,28 @@ impl Stories {
             Undone::Open(original) => {
                 assert!(whole, "reversals are whole (S-6)");
                 assert_eq!((original.key, original.flight), (story.key, number));
-                let open = [Stand::Asked, Stand::Doubt, Stand::Settled, Stand::Parked];
+                let open = [Stand::Asked, Stand::Doubt, Stand::Settled, Stand::Parked, Stand::Closed];
                 assert!(open.contains(&story.stand), "{number} is {:?}", story.stand);
             }
             Undone::Nothing(original) => {
                 assert!(whole, "reversals are whole, also of what does not stand (S-6)");
                 assert_eq!((original.key, original.flight), (story.key, number));
-                assert!(matches!(story.stand, Stand::Declined | Stand::Settled), "{:?}", story.stand);
+                assert!(
+                    matches!(story.stand, Stand::Declined | Stand::Settled | Stand::Closed),
+                    "{:?}",
+                    story.stand
+                );
             }
             Undone::Sold { flight, taken, .. } => {
                 assert!(whole, "reversals are whole (S-6)");
-                self.take_back(at, flight, day, *taken);
+                self.take_back((at, at_ms), flight, day, *taken);
             }
             Undone::Blocked(_) | Undone::Again => panic!("{number} is there, and was {undone:?}"),
         }
     }
 
     /// An approved sale is taken back.
-    fn take_back(&mut self, at: Lsn, flight: &Flight, day: [u8; 4], taken: Taken) {
+    fn take_back(&mut self, (at, at_ms): (Lsn, u64), flight: &Flight, day: [u8; 4], taken: Taken) {
         let number = flight.number;
         let Story { stand, network, amount, terminal, account, .. } = self.flights[&number];
         let tried = self.flights[&number].last().clone();
@@ -151,7 +176,7 @@ impl Stories {
         let (stand, held) = match taken {
             Taken::Asked { stan } => {
                 assert_eq!(stand, Stand::Approved);
-                self.claim(tried.supplier, stan, number);
+                self.claim(at_ms, tried.supplier, stan, number);
                 add(&mut self.suppliers, tried.supplier, -amount);
                 add(&mut self.suspense, tried.supplier, amount);
                 let story = self.flights.get_mut(&number).expect("it is there");

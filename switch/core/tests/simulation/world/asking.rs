@@ -5,8 +5,10 @@ use crate::story::Wanted;
 use crate::support::disk::WINDOW_MS;
 use crate::support::message::Sale;
 use crate::terminals::{Known, Waiting};
+use switchyard_core::code::Code;
 use switchyard_core::iso8583::{Build, Mti, Role};
 use switchyard_core::request::{Kind, Read, Rules, read};
+use switchyard_core::text::Text;
 use switchyard_core::ticket::{Place, Ticket};
 
 impl World {
@@ -84,8 +86,11 @@ impl World {
         sale.transmission = transmission.clone();
         let body = sale.frame(&self.dialects[usize::from(dialect)]);
         let mut ticket = self.ticket(number, place, dialect, relaxed);
-        let found = self.read(&body, &mut ticket);
-        assert_eq!(found, Read::Gate, "{sale:?}");
+        match self.read(&body, &mut ticket) {
+            Read::Gate => {}
+            Read::Refuse(code) => return self.refused(&sale, code),
+            found => panic!("{found:?} is for the conduit: {sale:?}"),
+        }
         let request = &ticket.request;
         if request.kind == Kind::Reversal {
             let wanted = Wanted { named: request.original, amount: request.amount.0 };
@@ -100,6 +105,15 @@ impl World {
         self.terminals.open.insert(number, Waiting { place, transmission: transmission.clone() });
         self.process.requests.push_back(ticket);
         Some(transmission)
+    }
+
+    /// A conduit refuses what comes from a blocked terminal, and nothing else here; never a reversal (S-7).
+    fn refused(&mut self, sale: &Sale, code: Code) -> Option<String> {
+        let terminal = Text::new(sale.terminal.as_bytes()).expect("fits");
+        assert!(self.process.gate.state().controls().blocked().contains(&terminal));
+        assert_eq!((code, sale.mti < 400), (Code::TERMINAL, true));
+        *self.terminals.codes.entry(code.to_string()).or_default() += 1;
+        None
     }
 
     pub(super) fn cut_over(&mut self) {

@@ -5,7 +5,6 @@ use crate::process::LINKS;
 use crate::story::Stand;
 use crate::support::message::Sale;
 use switchyard_core::flight::Phase;
-use switchyard_core::session::Report;
 
 impl World {
     /// Everything moves on by so much time.
@@ -25,14 +24,9 @@ impl World {
         for _ in 0..3 {
             for side in &mut self.process.sides {
                 side.turn(now, usize::MAX);
-                for report in side.reports.drain(..) {
-                    if let Report::Undone(order) = &report {
-                        self.process.undoing.remove(&order.flight);
-                    }
-                    self.process.gate.heard(now, side.id, report);
-                }
                 self.never_sent.extend(side.never_sent.drain(..));
             }
+            (0..self.hosts.len()).for_each(|at| self.hear_reports(at, usize::MAX));
             while let Some(ticket) = self.process.requests.pop_front() {
                 self.process.gate.ask(now, ticket);
             }
@@ -49,6 +43,7 @@ impl World {
         self.room = true;
         self.process.gate.set_room(true);
         self.hosts.iter_mut().for_each(|host| host.mute = true);
+        self.back_to_usual();
         self.note("the suppliers fall silent");
         for _ in 0..8 {
             self.move_on(1_000_000);
@@ -79,7 +74,7 @@ impl World {
         for side in &self.process.sides {
             assert_eq!(side.session.open(), 0, "bounded: the session of {:?}", side.id);
         }
-        assert!(gate.state().flights().all(|flight| matches!(flight.phase, Phase::Settled | Phase::Parked)));
+        assert!(gate.state().flights().all(|flight| flight.phase.is_over() || flight.phase == Phase::Parked));
     }
 
     pub(super) fn account_for_everything(&mut self) {
@@ -93,41 +88,12 @@ impl World {
             Stand::Parked,
             Stand::Withdrawn,
             Stand::Unloaded,
+            Stand::Closed,
         ];
-        let mut owners = std::collections::HashMap::new();
         for (flight, story) in &self.stories.flights {
             assert!(ends.contains(&story.stand), "one-terminal-outcome: {flight} is {:?}", story.stand);
-            let last = story.tries.len() - 1;
-            for (at, tried) in story.tries.iter().enumerate() {
-                owners.insert(tried.rrn, (*flight, story.stand, at == last));
-            }
-            if story.stand == Stand::Approved {
-                let rrn = story.tries[last].rrn;
-                let performed = self
-                    .hosts
-                    .iter()
-                    .filter(|host| host.ledger.get(&rrn).is_some_and(|deed| deed.stands()))
-                    .count();
-                assert_eq!(
-                    performed, 1,
-                    "performed-once: {flight} is approved and was performed {performed} times"
-                );
-            }
         }
-        for host in &self.hosts {
-            for (rrn, deed) in &host.ledger {
-                assert!(
-                    !self.never_sent.contains(rrn) || deed.asked == 0,
-                    "a sale that was never sent arrived: {rrn}"
-                );
-                if !deed.stands() || self.orphans.contains(rrn) {
-                    continue;
-                }
-                let owner = owners.get(rrn);
-                let right = matches!(owner, Some((_, Stand::Approved | Stand::Parked, true)));
-                assert!(right, "performed-once: {rrn} stands at the supplier, and is {owner:?}");
-            }
-        }
+        self.account_for_deeds();
         // Everything that was ever asked is asked again: what was told before must be told again.
         for known in std::mem::take(&mut self.terminals.history) {
             let conduit = self.random.below(CONDUITS.len());
@@ -147,6 +113,9 @@ impl World {
         assert!(self.disk.fold() == *self.process.gate.state(), "fold: the state is not the fold of its log");
         let counters = self.process.gate.counters;
         assert_eq!(counters.tickets, counters.answers, "answered-once");
+        self.account_for_deeds();
+        self.account_for_words();
+        assert!(self.process.acts.is_empty(), "an operator was told of what is not in the log");
         self.count();
     }
 }

@@ -18,21 +18,14 @@ use switchyard_core::ticket::{Errand, Ticket};
 impl World {
     pub(super) fn gate_turn(&mut self) {
         let now = self.now();
-        let gate = &mut self.process.gate;
-        gate.set_room(self.room);
-        for side in &mut self.process.sides {
-            self.never_sent.extend(side.never_sent.drain(..));
+        self.process.gate.set_room(self.room);
+        for at in 0..self.hosts.len() {
             let items = self.random.below(6);
-            for report in side.reports.drain(..items.min(side.reports.len())) {
-                if let Report::Undone(order) = &report {
-                    self.process.undoing.remove(&order.flight);
-                }
-                gate.heard(now, side.id, report);
-            }
+            self.hear_reports(at, items);
         }
         for _ in 0..self.random.below(6) {
             let Some(ticket) = self.process.requests.pop_front() else { break };
-            gate.ask(now, ticket);
+            self.process.gate.ask(now, ticket);
         }
         self.spill();
         // Sometimes the turn's effects must wait for a later write.
@@ -43,12 +36,40 @@ impl World {
         self.look();
     }
 
+    /// The gate takes at most so many reports of a supplier's session. What a supplier says anew is on record at once.
+    pub(super) fn hear_reports(&mut self, at: usize, items: usize) {
+        let now = self.now();
+        let (gate, side) = (&mut self.process.gate, &mut self.process.sides[at]);
+        self.never_sent.extend(side.never_sent.drain(..));
+        for report in side.reports.drain(..items.min(side.reports.len())) {
+            let news = match &report {
+                Report::Late { flight, .. } => gate.state().flight(*flight).is_some(),
+                report => matches!(report, Report::Contradicted { .. }),
+            };
+            if let Report::Undone(order) = &report {
+                self.process.undoing.remove(&order.flight);
+            }
+            let before = gate.state().last;
+            gate.heard(now, side.id, report);
+            assert!(!news || gate.state().last > before, "what a supplier says late is lost (R-34)");
+        }
+    }
+
     pub(super) fn write(&mut self) {
         let durable = self.disk.durable();
         let Some(batch) = self.process.gate.log().take(durable) else { return };
         let facts = self.disk.write(&batch, self.process.epoch);
         for (at, bytes) in &facts {
-            self.stories.tell(*at, &Fact::unpack(bytes).expect("a fact reads back"));
+            let fact = Fact::unpack(bytes).expect("a fact reads back");
+            if std::env::var_os("TR").is_some() {
+                let t = format!("{at:?} {fact:?}");
+                eprintln!("{} FACT {}", self.time_us, &t[..t.len().min(2700)]);
+            }
+            self.stories.tell(*at, &fact);
+            self.process.tally.count(&fact);
+            if let Fact::Operated(action) = fact {
+                assert_eq!(self.process.acts.remove(at), Some(action.act), "what an operator was told");
+            }
         }
     }
 
@@ -79,7 +100,7 @@ impl World {
             .get(&order.flight)
             .expect("durable-before-visible: an order before its intent is written");
         let (written, durable) = (self.disk.written(), self.disk.durable());
-        let tried = &story.tries[usize::from(order.attempt) - 1];
+        let tried = self.stories.tried(order).expect("a try of its flight");
         assert_eq!((tried.supplier, tried.rrn), (order.supplier, order.rrn));
         match order.ask {
             Ask::Sale => {

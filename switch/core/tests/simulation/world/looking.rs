@@ -2,8 +2,10 @@
 
 use super::World;
 use crate::story::Stand;
+use std::collections::HashSet;
 use switchyard_core::account::Account;
 use switchyard_core::flight::Phase;
+use switchyard_core::text::Text;
 
 impl World {
     pub(super) fn look(&mut self) {
@@ -14,9 +16,22 @@ impl World {
         if gate.log().facts() > 0 {
             return;
         }
+        self.process.tally.check(&self.process.gate.counters);
+        self.controls();
         self.credits();
         self.money();
         self.phases();
+    }
+
+    /// What operators have set.
+    fn controls(&self) {
+        let controls = self.process.gate.state().controls();
+        let blocked: HashSet<Text<8>> = controls.blocked().iter().copied().collect();
+        assert_eq!(blocked, self.stories.blocked_terminals, "blocked terminals");
+        for supplier in &self.process.gate.catalogue().suppliers {
+            let drained = self.stories.drained.contains(&supplier.id);
+            assert_eq!(controls.is_drained(supplier.id), drained, "{} is drained", supplier.code);
+        }
     }
 
     /// What suppliers hold: windows and advice credits.
@@ -50,7 +65,9 @@ impl World {
                 "money-conserved: {}",
                 network.code
             );
-            assert!(posted - reserved >= -network.funding.line().0, "a network sold more than it can pay");
+            let forced = self.stories.forced.get(&network.id).copied().unwrap_or(0);
+            let free = posted - reserved + network.funding.line().0;
+            assert!(free + forced >= 0, "a network sold more than it can pay");
         }
         let merchant = &gate.catalogue().merchants[0];
         let network = gate.catalogue().networks[0].id;
@@ -58,7 +75,9 @@ impl World {
         let reserved = accounts.balance(Account::Network(network)).reserved;
         let expected = self.stories.merchant(merchant.code, network);
         assert_eq!((balance.posted.0, balance.reserved), (expected, reserved), "money-conserved: a merchant");
-        assert!(balance.posted >= balance.reserved, "a merchant sold more than it can pay (R-37)");
+        let forced = self.stories.forced.get(&network).copied().unwrap_or(0);
+        let free = balance.posted.0 - balance.reserved.0;
+        assert!(free + forced >= 0, "a merchant sold more than it can pay (R-37)");
         for supplier in &gate.catalogue().suppliers {
             let told = [&self.stories.suppliers, &self.stories.suspense]
                 .map(|amounts| amounts.get(&supplier.id).copied().unwrap_or(0));
@@ -91,7 +110,7 @@ impl World {
                 Phase::Doubt => story.stand == Stand::Doubt,
                 Phase::Settled => story.stand == Stand::Settled,
                 Phase::Parked => story.stand == Stand::Parked,
-                Phase::Void | Phase::Stands => panic!("no operator settles anything here"),
+                Phase::Void | Phase::Stands => story.stand == Stand::Closed,
             };
             assert!(fits, "{} is {:?}, and {:?} in the log", flight.number, flight.phase, story.stand);
             assert_eq!(flight.cancelled, story.reversed_at.is_some(), "{}", flight.number);
