@@ -50,13 +50,14 @@ pub(super) fn link(table: &Table, data: &Path, faults: &mut Faults<'_>) -> LinkS
 }
 
 fn check_dial(table: &Table, faults: &mut Faults<'_>) {
-    // A `listen` that was wrong was reported.
-    if !table.is_set("listen") {
-        for (key, example) in [("host", "\"127.0.0.1\""), ("port", "9583")] {
-            if !table.is_set(key) {
-                let suggestion = format!("add: {key} = {example}, or listen where the supplier dials in");
-                faults.error(table.at, format!("the link has no `{key}`"), suggestion);
-            }
+    // A `listen` that was wrong was reported, and says which kind of link it is meant to be.
+    if table.is_set("listen") {
+        return;
+    }
+    for (key, example) in [("host", "\"127.0.0.1\""), ("port", "9583")] {
+        if !table.is_set(key) {
+            let suggestion = format!("add: {key} = {example}, or listen where the supplier dials in");
+            faults.error(table.at, format!("the link has no `{key}`"), suggestion);
         }
     }
     for key in LISTEN_ONLY.iter().filter(|key| table.is_set(key)) {
