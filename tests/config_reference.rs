@@ -158,7 +158,7 @@ fn conduits_are_those_of_the_demonstration() {
         .iter()
         .map(|conduit| {
             let dialect = settings.dialect_of(conduit).map_or("", |dialect| dialect.name());
-            (conduit.name.as_str(), conduit.listen.to_string(), dialect, conduit.tls.is_some())
+            (conduit.name.as_str(), conduit.way.to_string(), dialect, conduit.tls.is_some())
         })
         .collect();
     assert_eq!(

@@ -1,14 +1,15 @@
-//! The door: where connections come in, and from where links are dialled.
+//! The door: where connections come in, and from where links, and the hosts of retail networks, are dialled.
 //!
 //! Owns: the listeners, the handshakes of both roles, the counts per conduit and address, the directory of who is
 //! connected, and the thread on which all of that happens. Invariants: every listener is bound before anything else
 //! starts, and none listens before `open` (recovery is done then); a connection holds a seat from its accept to its
 //! end, and dropping the seat gives the counts back; connections are counted before their handshake begins, and
-//! only so many handshakes run at a time; an accept that fails backs off and never spins.
-//! Deliberately absent: messages. A finished connection goes to its conduit's actor, a dialled one, and one of a supplier
+//! only so many handshakes of those who come in run at a time; no host is dialled before `open` either, nor after `close`; an accept that fails backs off and never spins.
+//! Deliberately absent: messages. A finished connection goes to its conduit's actor, a link that was dialled, and one of a supplier
 //! that dials in, to its link.
 
 mod berth;
+mod caller;
 mod dial;
 mod directory;
 mod gateway;
@@ -19,10 +20,11 @@ pub use directory::{Connected, Directory, Party, Seat};
 pub use gateway::{Arrival, Debounce, DoorCounters};
 
 use crate::machine;
-use crate::settings::{ConduitSettings, ListenSettings, SupplierSettings};
+use crate::settings::{ConduitSettings, ConduitWay, ListenSettings, SupplierSettings};
 use crate::tls::TlsError;
 use actix::Recipient;
 use berth::Quay;
+use caller::Caller;
 use gateway::Gateway;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::SocketAddr;
@@ -94,6 +96,7 @@ pub enum DoorError {
 
 enum Errand {
     Listen(std::net::TcpListener, Arc<Gateway>),
+    Call(Arc<Caller>, Recipient<Arrival>),
     Dial(Dial, oneshot::Sender<Result<Dialled, DialError>>),
     Berth(std::net::TcpListener, Arc<Quay>, mpsc::Sender<Dialled>),
     Close,
@@ -129,7 +132,8 @@ impl DoorHandle {
 pub struct Door {
     handle: DoorHandle,
     bound: Vec<(Socket, Arc<Gateway>)>,
-    addresses: Vec<SocketAddr>,
+    callers: Vec<Arc<Caller>>,
+    counters: Vec<Arc<DoorCounters>>,
     gateways: Vec<Arc<Gateway>>,
     directory: Arc<Directory>,
     handshakes: Arc<Semaphore>,
@@ -145,48 +149,57 @@ impl Door {
     pub fn start(conduits: &[ConduitSettings], data: &Path) -> Result<Self, DoorError> {
         let directory = Arc::new(Directory::new(conduits, machine::connections_max()));
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        let mut bound = Vec::new();
+        let (mut bound, mut callers, mut counters) = (Vec::new(), Vec::new(), Vec::new());
         for (index, settings) in (0u16..).zip(conduits) {
-            let socket = bind(settings.listen).map_err(listen_error(settings))?;
-            let gateway = Gateway::new(index, settings, data, &directory, &handshakes)?;
-            bound.push((socket, Arc::new(gateway)));
+            match &settings.way {
+                ConduitWay::Listen(listen) => {
+                    let (socket, address) = bind_conduit(settings, *listen)?;
+                    let gateway = Gateway::new(index, settings, address, data, &directory, &handshakes)?;
+                    counters.push(Arc::clone(&gateway.counters));
+                    bound.push((socket, Arc::new(gateway)));
+                }
+                ConduitWay::Dial(way) => {
+                    let caller = Caller::new(index, settings, way, data, &directory)?;
+                    counters.push(Arc::clone(&caller.counters));
+                    callers.push(Arc::new(caller));
+                }
+            }
         }
-        let addresses = bound.iter().zip(conduits).map(|((socket, _), settings)| {
-            let address = socket.local_addr().ok().and_then(|address| address.as_socket());
-            address.unwrap_or(settings.listen)
-        });
-        let addresses = addresses.collect();
         let gateways = bound.iter().map(|(_, gateway)| Arc::clone(gateway)).collect();
         let (errands, to_do) = mpsc::channel(ERRANDS_MAX);
         let thread = start_thread(to_do, Arc::clone(&directory)).map_err(DoorError::Thread)?;
         let handle = DoorHandle(errands);
-        Ok(Self { handle, bound, addresses, gateways, directory, handshakes, thread: Some(thread) })
+        Ok(Self { handle, bound, callers, counters, gateways, directory, handshakes, thread: Some(thread) })
     }
 
-    /// Listens, and sends the connections of conduit `i` to `conduits[i]`. Does nothing the second time.
+    /// Listens and dials, and sends the connections of conduit `i` to `conduits[i]`. Waits for nobody who is dialled. Does nothing the second time.
     ///
     /// # Errors
     /// [`DoorError::Listen`]: another process took an address meanwhile.
     pub fn open(&mut self, conduits: &[Recipient<Arrival>]) -> Result<(), DoorError> {
-        let bound = std::mem::take(&mut self.bound);
-        for ((socket, gateway), conduit) in bound.into_iter().zip(conduits) {
-            let address = self.addresses[usize::from(gateway.conduit)];
+        for (socket, gateway) in std::mem::take(&mut self.bound) {
+            let Some(conduit) = conduits.get(usize::from(gateway.conduit)) else { continue };
+            let address = gateway.address;
             let fault = |source| DoorError::Listen { conduit: gateway.name.clone(), address, source };
             socket.listen(BACKLOG).map_err(fault)?;
             gateway.lead_to(conduit.clone());
             self.tell(Errand::Listen(socket.into(), Arc::clone(&gateway)));
         }
+        for caller in std::mem::take(&mut self.callers) {
+            let Some(conduit) = conduits.get(usize::from(caller.conduit())) else { continue };
+            self.tell(Errand::Call(caller, conduit.clone()));
+        }
         Ok(())
     }
 
-    /// Stops listening: new connections are refused by the system, handshakes under way are dropped.
+    /// Stops listening and dialling: new connections are refused by the system, handshakes under way are dropped.
     pub fn close(&self) {
         self.tell(Errand::Close);
     }
 
-    /// Where the conduits listen, in their order; the port that the system chose where the settings say 0.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Where those conduits listen that do, in their order; the port that the system chose where the settings say 0.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.gateways.iter().map(|gateway| gateway.address).collect()
     }
 
     /// Binds the listener of a link on which the supplier dials in. Relative paths of certificates are below `data`.
@@ -214,10 +227,10 @@ impl Door {
 
     /// What happened at each conduit's door, in their order.
     pub fn counters(&self) -> Vec<Arc<DoorCounters>> {
-        self.gateways.iter().map(|gateway| Arc::clone(&gateway.counters)).collect()
+        self.counters.clone()
     }
 
-    /// Reads the conduits' certificates, keys and authorities again.
+    /// Reads certificates, keys and authorities of those conduits that listen again.
     ///
     /// # Errors
     /// The first conduit's that is wrong; those before it have theirs replaced already, the rest keep what they had.
@@ -246,9 +259,12 @@ impl Drop for Door {
     }
 }
 
-fn listen_error(settings: &ConduitSettings) -> impl FnOnce(std::io::Error) -> DoorError {
-    let (conduit, address) = (settings.name.clone(), settings.listen);
-    move |source| DoorError::Listen { conduit, address, source }
+/// The socket, and its address: the port that the system chose where the settings say 0.
+fn bind_conduit(settings: &ConduitSettings, listen: SocketAddr) -> Result<(Socket, SocketAddr), DoorError> {
+    let fault = |source| DoorError::Listen { conduit: settings.name.clone(), address: listen, source };
+    let socket = bind(listen).map_err(fault)?;
+    let bound = socket.local_addr().map_err(fault)?.as_socket();
+    Ok((socket, bound.unwrap_or(listen)))
 }
 
 fn bind(listen: SocketAddr) -> std::io::Result<Socket> {
@@ -282,6 +298,7 @@ async fn work(mut to_do: mpsc::Receiver<Errand>, directory: Arc<Directory>) {
                 }
                 Err(error) => warn!(conduit = gateway.name, %error, "the conduit cannot listen"),
             },
+            Errand::Call(caller, conduit) => caller.serve(&conduit, &closing),
             Errand::Dial(dial, answer) => {
                 let directory = Arc::clone(&directory);
                 tokio::spawn(async move {

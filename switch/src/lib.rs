@@ -9,6 +9,7 @@
 //!
 //! `topology` is the only place that starts threads and wires rings.
 
+mod backoff;
 pub mod board;
 pub mod checkpointer;
 pub mod cli;

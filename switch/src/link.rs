@@ -8,14 +8,12 @@
 //! Deliberately absent: a task (its supplier's actor polls it), the protocol (sign-on and echo are the adapter's), and
 //! what a lost link means for what was asked on it (the session's).
 
-mod backoff;
-
+use crate::backoff::Backoff;
 use crate::clock::Alarm;
-use crate::door::{Berth, Debounce, Dial, DialError, Dialled, Dialling, DoorHandle, Seat};
+use crate::door::{Berth, Debounce, Dial, DialError, Dialled, Dialling, DoorHandle, Party, Seat};
 use crate::io::{Io, OutBuffer, WriteWatch, wipe};
 use crate::settings::{DialSettings, SupplierSettings};
 use crate::tls::LinkTls;
-use backoff::Backoff;
 use bytes::{Buf, BytesMut};
 use std::fmt;
 use std::future::Future;
@@ -179,7 +177,7 @@ impl Link {
         let source = match way {
             Way::Berth(berth) => Source::Berth(berth, None),
             Way::Dial(DialSettings { host, port, .. }, tls) => Source::Dial(Dial {
-                supplier: Arc::clone(&code),
+                party: Party::Supplier(Arc::clone(&code)),
                 host,
                 port,
                 tls,

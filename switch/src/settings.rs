@@ -6,6 +6,10 @@
 //! `catalogue.suppliers`, and no supplier's time-out reaches a conduit's deadline.
 //! Deliberately absent: reading (`config`), and secrets. Keys are named by file or variable, never held.
 
+mod conduit;
+
+pub use conduit::{ConduitDial, ConduitSettings, ConduitWay, Durability};
+
 use crate::config::{Finding, ValueInUse};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -56,12 +60,11 @@ impl Settings {
         let data = std::path::absolute(&data).unwrap_or(data);
         let old = std::mem::replace(&mut self.data, data);
         let new = &self.data;
-        let tls = self.conduits.iter_mut().filter_map(|conduit| conduit.tls.as_mut());
-        let tls = tls.flat_map(TlsSettings::files).flatten();
+        let conduits = self.conduits.iter_mut().flat_map(ConduitSettings::files);
         let suppliers = self.suppliers.iter_mut().flat_map(|supplier| {
             supplier.links.iter_mut().flat_map(LinkSettings::files).chain(supplier.record.as_mut())
         });
-        for path in tls.chain(suppliers).chain([&mut self.keys.file]) {
+        for path in conduits.chain(suppliers).chain([&mut self.keys.file]) {
             if let Ok(below) = path.strip_prefix(&old) {
                 *path = new.join(below);
             }
@@ -71,73 +74,6 @@ impl Settings {
     /// The conduit's dialect.
     pub fn dialect_of(&self, conduit: &ConduitSettings) -> Option<&Arc<Dialect>> {
         self.dialects.get(conduit.dialect)
-    }
-}
-
-/// A conduit: a listener with its own dialect, framing, TLS and limits.
-#[derive(Clone, Debug)]
-pub struct ConduitSettings {
-    /// Its name in pages, metrics and logs; unique.
-    pub name: String,
-    /// Where it listens; unique.
-    pub listen: SocketAddr,
-    /// Index into `Settings::dialects`.
-    pub dialect: usize,
-    /// How messages are cut out of the stream.
-    pub framing: Framing,
-    /// When an answer may leave (S-17).
-    pub durability: Durability,
-    /// Whether a network must sign on (DE70 001) before its sales are taken.
-    pub sign_on: bool,
-    /// Networks (indexes) that may use it; empty: all.
-    pub networks: Vec<u32>,
-    /// TLS; `None`: plain TCP.
-    pub tls: Option<TlsSettings>,
-    /// Addresses that may connect; empty: all.
-    pub allow: Vec<AddressRange>,
-    /// Most connections at a time.
-    pub connections_max: u32,
-    /// Most connections at a time from one address.
-    pub connections_per_address_max: u32,
-    /// Requests that one connection may have open, at least `WINDOW_REQUESTS_MIN`.
-    pub window_requests: u32,
-    /// Longest message, in bytes, with its header and without its length; at most 65,535.
-    pub frame_bytes_max: u32,
-    /// Longest TLS handshake.
-    pub handshake_ms: u32,
-    /// Longest wait for a new connection's first byte; 0: for ever.
-    pub first_byte_ms: u32,
-    /// Longest time from a message's first byte to its last.
-    pub frame_ms: u32,
-    /// A connection without traffic for so long is closed; 0: never.
-    pub idle_ms: u32,
-    /// A connection on which nothing was heard for so long is sent an echo, once; 0: never.
-    pub echo_ms: u32,
-    /// A client that takes no answer for so long is closed.
-    pub write_ms: u32,
-    /// A request not answered for so long gets 68; longer than every supplier's time-out.
-    pub deadline_ms: u32,
-}
-
-/// When effects may leave (S-17).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Once their facts are synced: they survive a power cut.
-    Strict,
-    /// Once their facts are written: they survive the process, and a power cut may lose them.
-    Relaxed,
-}
-
-impl Durability {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Strict, Self::Relaxed];
-
-    /// The name in configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Strict => "strict",
-            Self::Relaxed => "relaxed",
-        }
     }
 }
 
@@ -385,8 +321,7 @@ impl LinkSettings {
             Self::Dial(dial) => (dial.tls.as_mut(), None),
             Self::Listen(listen) => (None, listen.tls.as_mut()),
         };
-        let dial =
-            dial.into_iter().flat_map(|tls| [Some(&mut tls.ca), tls.certificate.as_mut(), tls.key.as_mut()]);
+        let dial = dial.into_iter().flat_map(ClientTls::files);
         dial.chain(listen.into_iter().flat_map(TlsSettings::files)).flatten()
     }
 }
@@ -394,13 +329,13 @@ impl LinkSettings {
 impl fmt::Display for LinkSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dial(dial) => write!(f, "{}:{}", dial.host, dial.port),
+            Self::Dial(dial) => write!(f, "{dial}"),
             Self::Listen(listen) => write!(f, "{} (it dials in)", listen.listen),
         }
     }
 }
 
-/// A link that the switch dials.
+/// What the switch dials: a supplier, or a retail network's host.
 #[derive(Clone, Debug)]
 pub struct DialSettings {
     /// A host name or address.
@@ -409,6 +344,14 @@ pub struct DialSettings {
     pub port: u16,
     /// TLS; `None`: plain TCP.
     pub tls: Option<ClientTls>,
+}
+
+impl fmt::Display for DialSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, .. } = self;
+        // A port behind colons needs brackets (RFC 3986, 3.2.2).
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
 }
 
 /// A link on which the supplier dials in. One connection at a time is the link.
@@ -426,17 +369,23 @@ pub struct ListenSettings {
     pub takeover_ms: u32,
 }
 
-/// TLS towards a supplier.
+/// TLS towards what the switch dials.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
-    /// The authority that signs the supplier's certificate, PEM.
+    /// The authority that signs the other end's certificate, PEM.
     pub ca: PathBuf,
     /// The certificate that the switch shows, PEM; `None`: none.
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM; there when `certificate` is.
     pub key: Option<PathBuf>,
-    /// The name that the supplier's certificate must carry; the link's host unless said.
+    /// The name that the other end's certificate must carry; the host that is dialled unless said.
     pub server_name: String,
+}
+
+impl ClientTls {
+    fn files(&mut self) -> [Option<&mut PathBuf>; 3] {
+        [Some(&mut self.ca), self.certificate.as_mut(), self.key.as_mut()]
+    }
 }
 
 #[cfg(test)]

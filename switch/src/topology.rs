@@ -11,12 +11,13 @@
 //!                            └──── answers ────┘ └── originals, trays ── keeper ◀── recalls, wishes
 //! ```
 
+mod conduits;
 mod links;
 
 use crate::board::{Board, SupplierRow, show};
 use crate::checkpointer::{CheckpointOptions, CheckpointThread, Checkpointer};
 use crate::clock::Clock;
-use crate::conduit::{self, Conduit, ConduitCounters, ConduitParts, Drain, OutputBudget, TicketBudget};
+use crate::conduit::{self, Conduit, ConduitCounters, Drain};
 use crate::control::{self, operate::Actors, socket::Operations};
 use crate::door::{Arrival, Door, DoorError};
 use crate::gate::{Close, GateActor, GateRings, fill_trays};
@@ -36,7 +37,7 @@ use actix::{Actor, Addr, Arbiter, Recipient, System};
 use crossbeam::utils::CachePadded;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -82,7 +83,7 @@ pub enum StartError {
     /// The stock of vouchers.
     #[error("{0}")]
     Stock(#[from] StockError),
-    /// A conduit's address or certificates.
+    /// A conduit's address or certificates; of one that dials, its certificates.
     #[error("{0}")]
     Door(#[from] DoorError),
     /// The runs of the duplicate index.
@@ -207,6 +208,7 @@ fn keep(settings: &Settings) -> Duration {
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<(String, SocketAddr)>,
+    dialled: Vec<(String, String)>,
     berths: Vec<(String, SocketAddr)>,
     admin: Option<SocketAddr>,
     board: Arc<Board>,
@@ -346,10 +348,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         yard.conduits.iter().map(|conduit| conduit.clone().recipient()).collect();
     door.open(&recipients)?;
     ready.store(true, Ordering::Release);
-    let addresses =
-        settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.addresses().iter().copied());
     Ok(Running {
-        addresses: addresses.collect(),
+        addresses: conduits::addresses(&settings, &door),
+        dialled: conduits::dialled(&settings),
         berths,
         admin: pages,
         board,
@@ -622,40 +623,18 @@ fn start_actors(parts: YardParts) -> Result<Yard, StartError> {
         );
         suppliers.push(actor.start());
     }
-    let dialects: Arc<[Arc<Dialect>]> = settings.dialects.clone().into();
-    let tickets = Arc::new(TicketBudget::new(settings.gate.tickets_max));
-    let output = Arc::new(OutputBudget::new(settings.gate.output_bytes_max));
-    // Refusals at a conduit are numbered from the middle of the epoch on, flights from its beginning: no RRN is given twice.
-    let refusals = Arc::new(AtomicU64::new(first_refusal.0));
-    let mut conduits = Vec::new();
-    for (at, conduit) in settings.conduits.iter().enumerate() {
-        let parts = ConduitParts {
-            index: at as u16,
-            settings: conduit.clone(),
-            dialects: Arc::clone(&dialects),
-            catalogue: Arc::clone(&catalogue),
-            blocked: Arc::clone(gate.state().controls().blocked()),
-            window_h: settings.gate.duplicate_window_h,
-            keys: KeyHash::clone(&keys),
-            keyring: Arc::clone(&keyring),
-            gate: conduit::GateRings {
-                requests: Arc::clone(&rings.requests),
-                first: Arc::clone(&rings.first),
-            },
-            answers: Arc::clone(&rings.answers[at]),
-            tickets: Arc::clone(&tickets),
-            output: Arc::clone(&output),
-            counters: Arc::clone(&board.conduits[at].1),
-            clock,
-            refusals: Arc::clone(&refusals),
-        };
-        let Some(actor) = Conduit::new(parts) else {
-            // The configuration was checked: a conduit's dialect is an index into its dialects.
-            tracing::error!(conduit = conduit.name, "the conduit's dialect is not there");
-            continue;
-        };
-        conduits.push(actor.start());
-    }
+    let plan = conduits::Plan {
+        settings: &settings,
+        catalogue: &catalogue,
+        gate: &gate,
+        rings: &rings,
+        board: &board,
+        clock,
+        keys: &keys,
+        keyring: &keyring,
+        first_refusal,
+    };
+    let conduits = conduits::start(&plan);
     let gate = GateActor::new(gate, journal, rings, board, clock, settings.gate.tray_vouchers, stop_process)
         .with_checkpoints(checkpointer);
     Ok(Yard { gate: gate.start(), conduits, suppliers })
@@ -682,9 +661,14 @@ fn wait_for_suppliers(board: &Board, settings: &Settings) {
 }
 
 impl Running {
-    /// Conduits and where they listen.
+    /// Conduits that listen, and where.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Conduits that dial, and what, as host and port.
+    pub fn dialled(&self) -> &[(String, String)] {
+        &self.dialled
     }
 
     /// Suppliers that dial in, by code, and where: a line for each such link.

@@ -34,7 +34,7 @@ pub fn settings(data: &Path) -> Settings {
         switchyard::config::load_shipped(&keys).unwrap_or_else(|report| panic!("{}", report.display(false)));
     settings.relocate(data.to_owned());
     for conduit in &mut settings.conduits {
-        conduit.listen.set_port(0);
+        conduit.way.set_port(0);
     }
     settings.admin.listen = None;
     settings.journal.segment_bytes = 4 << 20;

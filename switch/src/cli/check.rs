@@ -73,8 +73,8 @@ pub fn run(args: &CheckArgs, io: &mut Io) -> Result<Exit, Failure> {
     ));
     for conduit in &settings.conduits {
         let dialect = settings.dialect_of(conduit).map_or("", |dialect| dialect.name());
-        let secure = if conduit.tls.is_some() { ", TLS" } else { "" };
-        line(io, &format!("conduit {}", conduit.name), format!("{}, {dialect}{secure}", conduit.listen));
+        let secure = if conduit.is_secure() { ", TLS" } else { "" };
+        line(io, &format!("conduit {}", conduit.name), format!("{}, {dialect}{secure}", conduit.way));
     }
     for supplier in &settings.suppliers {
         let links: Vec<_> = supplier.links.iter().map(ToString::to_string).collect();

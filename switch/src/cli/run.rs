@@ -53,6 +53,9 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
     for (name, address) in running.addresses() {
         io.line(format!("  conduit {name:<16} {address}"));
     }
+    for (name, host) in running.dialled() {
+        io.line(format!("  conduit {name:<16} dials {host}"));
+    }
     for (supplier, address) in running.berths() {
         io.line(format!("  link of {supplier:<16} {address}"));
     }

@@ -61,9 +61,11 @@ pub(super) struct Connection {
     heard_at: Instant,
     /// Whether an echo was asked for since.
     echoed: bool,
+    /// Whether a message came.
+    served: bool,
     /// Since when part of a message waits for its rest.
     part_since: Option<Instant>,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Connection {
@@ -90,8 +92,9 @@ impl Connection {
             last_traffic: now,
             heard_at: now,
             echoed: false,
+            served: false,
             part_since: None,
-            _seat: seat,
+            seat,
         }
     }
 
@@ -159,6 +162,10 @@ impl Connection {
         let mut reads = 0;
         loop {
             let took = self.take_messages(now, instant)?;
+            if took && !self.served {
+                self.served = true;
+                self.seat.serve();
+            }
             if !self.wants_more() {
                 self.part_since = None;
                 return Ok(());
@@ -242,10 +249,11 @@ impl Connection {
         }
     }
 
-    /// When to ask whether the client is still there: after a silence, once for each.
+    /// When to ask whether the other end is still there: after a silence, once for each. Who came in has to speak first; a host that was dialled need not.
     fn echo_due(&self) -> Option<Instant> {
         let is_quiet = self.phase == Phase::Serving && self.desk.open() == 0 && self.desk.out.is_empty();
-        let asks = self.heard && !self.echoed && is_quiet;
+        let known = self.heard || self.shared.settings.dials().is_some();
+        let asks = known && !self.echoed && is_quiet;
         after(self.heard_at, self.shared.settings.echo_ms).filter(|_| asks)
     }
 

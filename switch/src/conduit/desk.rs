@@ -39,7 +39,7 @@ const STAN_MAX: u32 = 999_999;
 pub(super) struct Desk {
     shared: Rc<Shared>,
     place: Place,
-    /// The names on the client's certificate, where names are bound.
+    /// The names on the other end's certificate, where names are bound.
     names: Option<Vec<String>>,
     snapshot: Rc<Snapshot>,
     /// Networks that the names stand for.
@@ -61,8 +61,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(shared: Rc<Shared>, place: Place, names: Vec<String>) -> Self {
-        let binds = shared.settings.tls.as_ref().is_some_and(|tls| tls.bind_names);
-        let names = binds.then_some(names);
+        let names = shared.settings.binds_names().then_some(names);
         let snapshot = Rc::clone(&shared.snapshot.borrow());
         let bound = names.as_deref().map(|names| networks_of(&snapshot.catalogue, names));
         Self {

@@ -1,4 +1,4 @@
-//! A conduit: one listener's connections, from the door to the gate and back.
+//! A conduit: the connections of one listener, or to one host that is dialled, from the door to the gate and back.
 //!
 //! Owns: the slab of connections, the pool of tickets, the ring of answers, the counters. Invariants: `answered-once`
 //! (tickets admitted = answered + stale + on their way); a ticket's place names slot and generation, so an answer never

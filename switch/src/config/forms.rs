@@ -5,7 +5,7 @@
 
 use crate::settings::AddressRange;
 use iso_currency::Currency;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning, TimeWindow};
 use switchyard_core::code::Code;
 use switchyard_core::iso8583::Header;
@@ -104,6 +104,13 @@ pub(super) const ADDRESSES: Form = Form {
 /// A host to connect to.
 pub(super) const HOST: Form =
     Form { name: "a host", range: "a host name or an IP address, without a port", check: is_host };
+
+/// A host to connect to, with its port.
+pub(super) const DIAL: Form = Form {
+    name: "a host and a port to dial",
+    range: "a host name or an IP address, and a port, such as \"iso.network.example:8583\" or \"[2001:db8::7]:8583\"",
+    check: |text| dial(text).is_some(),
+};
 
 /// The name of an environment variable.
 pub(super) const VARIABLE: Form = Form {
@@ -211,6 +218,18 @@ pub(super) fn zone(text: &str) -> Option<jiff::tz::TimeZone> {
 /// An address to listen on.
 pub(super) fn listen(text: &str) -> Option<SocketAddr> {
     text.parse().ok()
+}
+
+/// A host and a port to dial; an IPv6 address stands in brackets (RFC 3986, 3.2.2).
+pub(super) fn dial(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|number| *number > 0 && is_digits(port))?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_sound = match bare {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => !host.contains(':') && is_host(host),
+    };
+    is_sound.then_some((bare.unwrap_or(host), port))
 }
 
 fn is_host(text: &str) -> bool {
@@ -328,6 +347,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_dialled_has_a_host_and_a_port() {
+        assert_eq!(dial("iso.network.example:8583"), Some(("iso.network.example", 8_583)));
+        assert_eq!(dial("192.0.2.7:1"), Some(("192.0.2.7", 1)));
+        assert_eq!(dial("[2001:db8::7]:65535"), Some(("2001:db8::7", 65_535)));
+        for wrong in [
+            "",
+            "host",
+            "host:",
+            ":1",
+            "host:0",
+            "host:+1",
+            "host:65536",
+            "2001:db8::7:1",
+            "[host]:1",
+            "a b:1",
+        ] {
+            assert_eq!(dial(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn currencies_bring_their_decimal_places() {
         assert_eq!(exponent(978), Some(2));
         assert_eq!(exponent(392), Some(0));
@@ -344,7 +384,7 @@ mod tests {
 
         #[test]
         fn no_text_is_too_odd(text in ".{0,40}") {
-            for form in [&NETWORK, &TERMINAL, &AMOUNT, &TIME, &WINDOW, &LISTEN, &ADDRESSES, &HOST, &SALE_MEANING] {
+            for form in [&NETWORK, &TERMINAL, &AMOUNT, &TIME, &WINDOW, &LISTEN, &ADDRESSES, &HOST, &DIAL, &SALE_MEANING] {
                 let _ = (form.check)(&text);
             }
         }

@@ -81,7 +81,7 @@ impl Reader<'_> {
         read
     }
 
-    /// Reads the value of one known key into `read`; a wrong one stays out.
+    /// Reads the value of one known key into `read`.
     fn entry(
         &mut self,
         origin: Origin,
@@ -95,8 +95,10 @@ impl Reader<'_> {
             Kind::Adapter => self.adapter_settings(origin, value, table),
             _ => self.value(origin, &inner(path, key.name), &key.kind, value),
         };
-        if let Some(known) = known {
-            let item = Item { at: origin.at(value), set: origin.is_file(), value: known };
+        // A default stands in for what is wrong. Where there is none, nobody shall miss what is there.
+        let value_read = known.or_else(|| key.default.is_none().then_some(Value::Wrong));
+        if let Some(value_read) = value_read {
+            let item = Item { at: origin.at(value), set: origin.is_file(), value: value_read };
             read.items.insert(key.name, item);
         }
     }

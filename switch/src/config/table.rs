@@ -2,7 +2,7 @@
 //!
 //! Owns: values with their positions, and the way to ask for them by key.
 //! Invariants: every value lies in its key's range; a key with a default has a value. A key whose value
-//! was wrong was reported and has none, or its default: whoever asks goes on, and finds what else is wrong.
+//! was wrong was reported and has `Value::Wrong`, or its default: whoever asks goes on, and finds what else is wrong.
 
 use super::sources::At;
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use switchyard_core::schema::Key;
 /// A value of the configuration.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
+    /// What was wrong and was reported; the key is there all the same.
+    Wrong,
     /// True or false.
     Bool(bool),
     /// A whole number.
@@ -158,6 +160,8 @@ impl Value {
     /// The value as TOML, without positions.
     pub(super) fn plain(&self) -> toml::Value {
         match self {
+            // Settings with something wrong in them never leave the loader.
+            Self::Wrong => "".into(),
             Self::Bool(truth) => (*truth).into(),
             Self::Integer(number) => (*number).into(),
             Self::Text(text) => text.as_str().into(),

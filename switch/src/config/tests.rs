@@ -1,5 +1,6 @@
 //! What a wrong configuration is told, as data: an edit of a small one, and the report it gets.
 
+mod conduits;
 mod files;
 mod links;
 mod references;

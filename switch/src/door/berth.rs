@@ -173,8 +173,8 @@ impl Quay {
             return Err(format!("its certificate is of {}", names.join(", ")));
         }
         let seat = self.directory.seat(None);
-        seat.show(Party::Supplier(Arc::clone(&self.supplier)), peer, names);
-        Ok(Dialled { io: io.into_parts().map_err(|error| error.to_string())?, peer, seat })
+        seat.show(Party::Supplier(Arc::clone(&self.supplier)), peer, names.clone());
+        Ok(Dialled { io: io.into_parts().map_err(|error| error.to_string())?, peer, names, seat })
     }
 
     async fn shake(&self, stream: TcpStream, tls: &ServerTls) -> Result<Io, HandshakeError> {

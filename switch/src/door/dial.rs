@@ -1,12 +1,15 @@
-//! Dialling a supplier: the connection and the client's side of the handshake.
+//! Dialling a supplier, or a retail network's host: the connection and the client's side of the handshake.
 //!
 //! Owns: what a dial asks for and what comes of it. Invariants: a dial ends within its `connect_ms`, look-up and TLS
-//! included; a failed dial has sent no message, so a retry is safe. Deliberately absent: when to dial again (`link`).
+//! included; the name is looked up each time; a failed dial has sent no message, so a retry is safe; what is dialled for a
+//! conduit is counted before its handshake, and has the buffers of a conduit. Deliberately absent: when to dial again (`link`, `caller`).
 
 use super::directory::{Directory, Party, Seat};
+use super::{RECEIVE_BYTES, SEND_BYTES};
 use crate::io::{self, HandshakeError, Io, IoParts};
 use crate::tls::{self, LinkTls};
 use rustls::{ClientConnection, Connection};
+use socket2::SockRef;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +17,13 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Why a link was not dialled. A retry is safe: nothing was sent.
+/// Why a link or connection was not dialled. A retry is safe: nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// It took too long.
     #[error("no connection within the time set")]
     Late,
-    /// The network's or the supplier's fault.
+    /// The fault of the network between, or of the other end.
     #[error("no connection: {0}")]
     Connect(std::io::Error),
     /// The handshake failed.
@@ -29,16 +32,19 @@ pub enum DialError {
     /// TLS that cannot be used for this name.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// The process has as many connections as its descriptors allow; dialling again helps once others end.
+    #[error("the switch has as many connections as its file descriptors allow")]
+    Full,
     /// The switch is stopping, or the door has too much to do.
     #[error("the door takes no errands now")]
     Closed,
 }
 
-/// What a link asks for.
+/// What a link or a conduit asks for.
 #[derive(Clone, Debug)]
 pub struct Dial {
-    /// The supplier's code, for the directory.
-    pub supplier: Arc<str>,
+    /// Who is there, for the directory and its counts.
+    pub party: Party,
     /// Host name or address.
     pub host: String,
     /// TCP port.
@@ -49,13 +55,15 @@ pub struct Dial {
     pub connect_ms: u32,
 }
 
-/// A link that was dialled.
+/// What was dialled.
 #[derive(Debug)]
 pub struct Dialled {
     /// The connection.
     pub io: IoParts,
     /// To where.
     pub peer: SocketAddr,
+    /// The names on the other end's certificate.
+    pub names: Vec<String>,
     /// Its place in the directory; drop it with the connection.
     pub seat: Seat,
 }
@@ -71,6 +79,13 @@ pub(super) async fn connect(dial: Dial, directory: &Arc<Directory>) -> Result<Di
     let stream = stream.map_err(DialError::Connect)?;
     io::tune(&stream).map_err(DialError::Connect)?;
     let peer = stream.peer_addr().map_err(DialError::Connect)?;
+    let seat = match &dial.party {
+        Party::Supplier(_) => directory.seat(None),
+        Party::Conduit(conduit) => {
+            bound_buffers(&stream).map_err(DialError::Connect)?;
+            directory.take(*conduit, peer).map_err(|_| DialError::Full)?
+        }
+    };
     let (io, names) = match dial.tls {
         None => (Io::plain(stream), Vec::new()),
         Some(tls) => {
@@ -80,7 +95,13 @@ pub(super) async fn connect(dial: Dial, directory: &Arc<Directory>) -> Result<Di
             (io, names)
         }
     };
-    let seat = directory.seat(None);
-    seat.show(Party::Supplier(dial.supplier), peer, names);
-    Ok(Dialled { io: io.into_parts().map_err(DialError::Connect)?, peer, seat })
+    seat.show(dial.party, peer, names.clone());
+    Ok(Dialled { io: io.into_parts().map_err(DialError::Connect)?, peer, names, seat })
+}
+
+/// As of an accepted connection: the system holds no more of it than we count.
+fn bound_buffers(stream: &TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+    socket.set_send_buffer_size(SEND_BYTES)
 }

@@ -11,11 +11,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Party {
-    /// A client of the conduit with this index.
+    /// A client of the conduit with this index, or the host that it dials.
     Conduit(u16),
     /// The supplier of this code.
     Supplier(Arc<str>),
@@ -117,7 +118,7 @@ impl Directory {
     /// A seat; `counted` where it was counted.
     pub(super) fn seat(self: &Arc<Self>, counted: Option<(u16, IpAddr)>) -> Seat {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Seat { directory: Arc::clone(self), number, counted }
+        Seat { directory: Arc::clone(self), number, counted, served: None }
     }
 
     fn leave(&self, conduit: u16, address: IpAddr) {
@@ -140,12 +141,29 @@ pub struct Seat {
     directory: Arc<Directory>,
     number: u64,
     counted: Option<(u16, IpAddr)>,
+    /// Who dialled it, and wants to know whether it is of use, and when it ends.
+    served: Option<watch::Sender<bool>>,
 }
 
 impl Seat {
     /// The connection's number, as in the directory.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Tells when the connection turns out to be of use (true), and when it ends: the channel is closed then.
+    pub(super) fn watch(&mut self) -> watch::Receiver<bool> {
+        let (served, watched) = watch::channel(false);
+        self.served = Some(served);
+        watched
+    }
+
+    /// A message came on the connection. Tells who dialled it, where somebody did.
+    pub fn serve(&self) {
+        if let Some(served) = &self.served {
+            // Nobody dials again when the switch ends.
+            let _ = served.send(true);
+        }
     }
 
     /// Makes the connection visible in the directory.

@@ -1,4 +1,4 @@
-//! A conduit's side of the door: accepting, counting, allowing, shaking hands.
+//! A conduit's side of the door where it listens: accepting, counting, allowing, shaking hands.
 //!
 //! Owns: the accept loop of one conduit. Invariants: a connection is counted before its handshake; a handshake has an
 //! absolute deadline, its wait for a place included; what is turned away is counted, and logged at most once in a while.
@@ -32,9 +32,9 @@ const LOG_INTERVAL_MS: u64 = 1_000;
 pub struct Arrival {
     /// The connection.
     pub io: IoParts,
-    /// From where.
+    /// Who is there.
     pub peer: SocketAddr,
-    /// The names on the client's certificate.
+    /// The names on the other end's certificate.
     pub names: Vec<String>,
     /// Its place in the counts.
     pub seat: Seat,
@@ -63,11 +63,15 @@ pub struct DoorCounters {
     pub handshakes_late: AtomicU64,
     /// Accepts that the system refused.
     pub accept_errors: AtomicU64,
+    /// Dials begun, where the conduit dials.
+    pub dials: AtomicU64,
+    /// Dials that failed.
+    pub dials_failed: AtomicU64,
 }
 
 impl DoorCounters {
     /// Name and value of every counter.
-    pub fn read(&self) -> [(&'static str, u64); 8] {
+    pub fn read(&self) -> [(&'static str, u64); 10] {
         [
             ("accepted", &self.accepted),
             ("range_refused", &self.range_refused),
@@ -77,12 +81,14 @@ impl DoorCounters {
             ("handshakes_failed", &self.handshakes_failed),
             ("handshakes_late", &self.handshakes_late),
             ("accept_errors", &self.accept_errors),
+            ("dials", &self.dials),
+            ("dials_failed", &self.dials_failed),
         ]
         .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
     }
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -91,6 +97,7 @@ fn count(counter: &AtomicU64) {
 pub(super) struct Gateway {
     pub(super) conduit: u16,
     pub(super) name: String,
+    pub(super) address: SocketAddr,
     allow: Vec<AddressRange>,
     handshake_ms: u32,
     pub(super) tls: Option<ServerTls>,
@@ -105,6 +112,7 @@ impl Gateway {
     pub(super) fn new(
         conduit: u16,
         settings: &ConduitSettings,
+        address: SocketAddr,
         data: &Path,
         directory: &Arc<Directory>,
         handshakes: &Arc<Semaphore>,
@@ -114,6 +122,7 @@ impl Gateway {
         Ok(Self {
             conduit,
             name: settings.name.clone(),
+            address,
             allow: settings.allow.clone(),
             handshake_ms: settings.handshake_ms,
             tls,

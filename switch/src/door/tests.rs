@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::io::{self, HandshakeError, Io};
-use crate::settings::{ClientCertificate, ClientTls, Durability, TlsSettings, TlsVersion};
+use crate::settings::{ClientCertificate, ClientTls, ConduitWay, Durability, TlsSettings, TlsVersion};
 use crate::tls::{LinkTls, demo_authority};
 use actix::{Actor, Context, Handler};
 use bytes::BytesMut;
@@ -30,7 +30,7 @@ fn run(test: impl Future<Output = ()>) {
 fn settings() -> ConduitSettings {
     ConduitSettings {
         name: "front".to_owned(),
-        listen: "127.0.0.1:0".parse().expect("an address"),
+        way: ConduitWay::Listen("127.0.0.1:0".parse().expect("an address")),
         dialect: 0,
         framing: Framing::DEFAULT,
         durability: Durability::Strict,
@@ -166,7 +166,11 @@ fn value(counter: &std::sync::atomic::AtomicU64) -> u64 {
 fn an_address_in_use_is_named_with_its_conduit() {
     run(async {
         let rig = Rig::start(settings());
-        let taken = ConduitSettings { listen: rig.address(), name: "second".to_owned(), ..settings() };
+        let taken = ConduitSettings {
+            way: ConduitWay::Listen(rig.address()),
+            name: "second".to_owned(),
+            ..settings()
+        };
         let error = Door::start(&[settings(), taken], rig.data.path()).expect_err("taken");
         assert!(error.to_string().contains("`second`"), "{error}");
         assert!(error.to_string().contains(&rig.address().to_string()), "{error}");
@@ -357,12 +361,36 @@ fn a_reload_serves_new_handshakes_with_the_new_certificate() {
 
 fn dial(address: SocketAddr, tls: Option<LinkTls>, connect_ms: u32) -> Dial {
     Dial {
-        supplier: Arc::from("telco-a"),
+        party: Party::Supplier(Arc::from("telco-a")),
         host: address.ip().to_string(),
         port: address.port(),
         tls,
         connect_ms,
     }
+}
+
+#[test]
+fn a_host_that_is_dialled_is_counted_with_those_who_come_in() {
+    run(async {
+        let host = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = host.local_addr().expect("an address");
+        // Its own limits leave room; the process has none.
+        let directory = Arc::new(Directory::new(&[settings(), settings()], 1));
+        let call = || Dial { party: Party::Conduit(1), ..dial(address, None, 20_000) };
+        let other = directory.take(0, "192.0.2.7:1".parse().expect("an address")).expect("a seat");
+        let refused = patiently(super::dial::connect(call(), &directory)).await;
+        assert!(matches!(refused, Err(DialError::Full)), "{refused:?}");
+        assert_eq!(directory.count(1), 0);
+        drop(other);
+        let mut dialled = patiently(super::dial::connect(call(), &directory)).await.expect("connects");
+        assert_eq!(directory.count(1), 1);
+        let mut watched = dialled.seat.watch();
+        dialled.seat.serve();
+        watched.changed().await.expect("it is of use");
+        drop(dialled);
+        assert!(watched.changed().await.is_err(), "it has ended");
+        assert_eq!((directory.count(1), *watched.borrow()), (0, true));
+    });
 }
 
 #[test]

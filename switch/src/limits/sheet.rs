@@ -13,7 +13,7 @@ use crate::link;
 use crate::machine::DESCRIPTORS_KEPT;
 use crate::ring::Ring;
 use crate::runs::RunWish;
-use crate::settings::{LinkSettings, Settings};
+use crate::settings::{ConduitSettings, LinkSettings, Settings};
 use crate::supplier::REPORTS_KEPT_MAX;
 use crate::{control, stock};
 use serde::Serialize;
@@ -159,8 +159,13 @@ impl Lines {
 const FULL_RING: &str = "cannot happen: who pushes holds a credit";
 
 fn windows(settings: &Settings, lines: &mut Lines) {
-    let descriptors = "conduit.connections_max, file descriptors less DESCRIPTORS_KEPT";
-    lines.window("connections", connections_max(settings), descriptors, "new ones are closed before TLS");
+    let descriptors = "conduit.connections_max, conduit.connections, file descriptors less DESCRIPTORS_KEPT";
+    lines.window(
+        "connections",
+        connections_max(settings),
+        descriptors,
+        "new ones are closed before TLS, or not dialled",
+    );
     lines.window("descriptors kept", DESCRIPTORS_KEPT, "DESCRIPTORS_KEPT", "");
     let late = "the handshake waits for a place within handshake_ms, then it is closed";
     lines.window("TLS handshakes", HANDSHAKES_MAX as u64, "HANDSHAKES_MAX", late);
@@ -178,10 +183,14 @@ fn windows(settings: &Settings, lines: &mut Lines) {
     lines.window("  of these kept for 04xx and 08xx", kept, "an eighth (S-19)", "");
     for conduit in &settings.conduits {
         let name = |what: &str| format!("conduit {}: {what}", conduit.name);
-        let closed = "new ones are closed before TLS";
-        lines.window(name("connections"), conduit.connections_max.into(), "conduit.connections_max", closed);
-        let address = conduit.connections_per_address_max.into();
-        lines.window(name("from one address"), address, "conduit.connections_per_address_max", closed);
+        let (closed, all) = ("new ones are closed before TLS", u64::from(conduit.connections_max));
+        if conduit.dials().is_some() {
+            lines.window(name("connections"), all, connections_key(conduit), "no more are dialled");
+        } else {
+            lines.window(name("connections"), all, connections_key(conduit), closed);
+            let address = conduit.connections_per_address_max.into();
+            lines.window(name("from one address"), address, "conduit.connections_per_address_max", closed);
+        }
         let window = conduit.window_requests;
         lines.window(name("requests of a connection"), window.into(), "conduit.window_requests", unread);
         let kept = conduit::reserve_of(window).into();
@@ -198,6 +207,11 @@ fn windows(settings: &Settings, lines: &mut Lines) {
         lines.window(name("advices"), supplier.advices_max.into(), "supplier.advices_max", elsewhere);
         lines.window(name("late answers awaited"), supplier.late_max.into(), "supplier.late_max", elsewhere);
     }
+}
+
+/// The key that says how many connections a conduit has.
+fn connections_key(conduit: &ConduitSettings) -> &'static str {
+    if conduit.dials().is_some() { "conduit.connections" } else { "conduit.connections_max" }
 }
 
 fn rings(settings: &Settings, lines: &mut Lines) {
@@ -379,12 +393,15 @@ fn buffers(settings: &Settings, lines: &mut Lines) {
         let count = u64::from(conduit.connections_max).min(all);
         let input = conduit::input_bytes_max(conduit.frame_bytes_max as usize) as u64;
         let name = format!("conduit {}: messages being read", conduit.name);
-        let set_by = "conduit.connections_max, conduit.frame_bytes_max";
+        let set_by = match conduit.dials() {
+            None => "conduit.connections_max, conduit.frame_bytes_max",
+            Some(_) => "conduit.connections, conduit.frame_bytes_max",
+        };
         buffer(name, count, count * input, set_by, "the client is not read; frame_ms closes it");
         answers += count * u64::from(conduit.frame_bytes_max);
-        if conduit.tls.is_some() {
+        if conduit.is_secure() {
             let name = format!("conduit {}: TLS", conduit.name);
-            buffer(name, count, count * TLS_BYTES, "conduit.connections_max", closed);
+            buffer(name, count, count * TLS_BYTES, connections_key(conduit), closed);
         }
     }
     let by_connection = all * conduit::OUTPUT_BYTES_MAX as u64;

@@ -113,7 +113,7 @@ fn move_ports(settings: &mut Settings, base: u16) {
             settings.admin.listen.iter_mut().for_each(|listen| listen.set_port(port));
         }
         for conduit in settings.conduits.iter_mut().filter(|conduit| conduit.name == name) {
-            conduit.listen.set_port(port);
+            conduit.way.set_port(port);
         }
     }
 }
@@ -220,24 +220,38 @@ fn program() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::ConduitSettings;
 
     #[test]
     fn ports_move_in_the_documented_order() {
         let mut settings = load_shipped(&crate::cli::adapter_keys()).expect("shipped");
         move_ports(&mut settings, 9_000);
         let port = |name: &str| {
-            settings.conduits.iter().find(|conduit| conduit.name == name).expect("a conduit").listen.port()
+            settings
+                .conduits
+                .iter()
+                .find(|conduit| conduit.name == name)
+                .and_then(ConduitSettings::listen)
+                .expect("a listener")
+                .port()
         };
         let pages = settings.admin.listen.expect("served").port();
         assert_eq!([port("plain"), port("tls"), pages, port("binbitmap")], [9_000, 9_001, 9_002, 9_003]);
         move_ports(&mut settings, 0);
-        assert!(settings.conduits.iter().all(|conduit| conduit.listen.port() == 0));
+        assert!(
+            settings.conduits.iter().all(|conduit| conduit.listen().is_some_and(|listen| listen.port() == 0))
+        );
     }
 
     #[test]
     fn the_default_ports_are_those_of_the_configuration() {
         let settings = load_shipped(&crate::cli::adapter_keys()).expect("shipped");
-        let ports: Vec<_> = settings.conduits.iter().map(|conduit| conduit.listen.port()).collect();
+        let ports: Vec<_> = settings
+            .conduits
+            .iter()
+            .filter_map(ConduitSettings::listen)
+            .map(|listen| listen.port())
+            .collect();
         assert_eq!(
             (ports, settings.admin.listen.map(|listen| listen.port())),
             (vec![8_583, 8_584, 8_585], Some(8_080))

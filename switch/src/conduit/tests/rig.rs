@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::conduit::*;
 use crate::door::Door;
-use crate::settings::{ConduitSettings, Durability};
+use crate::settings::{ConduitSettings, ConduitWay, Durability};
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
@@ -82,7 +82,7 @@ pub(super) fn dialect() -> Arc<Dialect> {
 pub(super) fn settings() -> ConduitSettings {
     ConduitSettings {
         name: "plain".to_owned(),
-        listen: "127.0.0.1:0".parse().expect("an address"),
+        way: ConduitWay::Listen("127.0.0.1:0".parse().expect("an address")),
         dialect: 0,
         framing: Framing::DEFAULT,
         durability: Durability::Strict,

@@ -50,7 +50,7 @@ pub(super) const ROOT: &[Key] = &[
     Key::new(
         "conduit",
         Kind::Tables(wire::CONDUIT),
-        "An interface on which requests arrive (R-4): a listener with its own dialect, framing, TLS and limits. At least one.",
+        "An interface on which requests arrive (R-4): a listener, or a host that is dialled, with a dialect, framing, TLS and limits of its own. At least one.",
     ),
     Key::new("network", Kind::Tables(catalogue::NETWORK), "A retail network: owns merchants and terminals, has a position (R-37)."),
     Key::new("product", Kind::Tables(catalogue::PRODUCT), "What is sold, to whom, and who may provide it (R-14)."),

@@ -8,9 +8,40 @@ pub(super) const CONDUIT: &[Key] = &[
     Key::new("name", Kind::Text { max: 32 }, "Its name in pages, metrics and logs; unique.")
         .required()
         .example("\"plain\""),
-    Key::new("listen", Kind::Form(&forms::LISTEN), "Where it listens; unique.")
-        .required()
+    Key::new("listen", Kind::Form(&forms::LISTEN), "Where it listens; unique. This, or dial.")
         .example("\"127.0.0.1:8583\""),
+    Key::new(
+        "dial",
+        Kind::Form(&forms::DIAL),
+        "The retail network's host, where the switch dials it instead of listening (R-8); its name is looked up at each dial. What the host asks is served as on a connection that was accepted.",
+    )
+    .example("\"iso.network.example:8583\""),
+    Key::integer(
+        "connections",
+        "connections",
+        1,
+        256,
+        "With dial: connections that are kept open to the host.",
+    )
+    .default("1"),
+    Key::integer("connect_ms", "ms", 100, 60_000, "With dial: longest wait for a connection, TLS included.")
+        .default("3_000"),
+    Key::integer(
+        "reconnect_first_ms",
+        "ms",
+        10,
+        60_000,
+        "With dial: wait before the first new attempt after a connection was lost; doubles, with jitter.",
+    )
+    .default("50"),
+    Key::integer(
+        "reconnect_max_ms",
+        "ms",
+        10,
+        600_000,
+        "With dial: longest wait between attempts.",
+    )
+    .default("5_000"),
     Key::new("dialect", Kind::Dialect, "The dialect spoken on it.").required().example("\"prepaid87\""),
     Key::new(
         "durability",
@@ -34,17 +65,17 @@ pub(super) const CONDUIT: &[Key] = &[
     Key::new(
         "allow",
         Kind::List(&Kind::Form(&forms::ADDRESSES)),
-        "Addresses that may connect; empty: all.",
+        "With listen: addresses that may connect; empty: all.",
     )
     .default("[]")
     .example("[\"10.0.0.0/8\", \"2001:db8::/32\"]"),
-    Key::integer("connections_max", "connections", 1, 65_536, "Most connections at a time.").default("1_024"),
+    Key::integer("connections_max", "connections", 1, 65_536, "With listen: most connections at a time.").default("1_024"),
     Key::integer(
         "connections_per_address_max",
         "connections",
         1,
         65_536,
-        "Most connections at a time from one address.",
+        "With listen: most connections at a time from one address.",
     )
     .default("256"),
     Key::integer(
@@ -63,7 +94,7 @@ pub(super) const CONDUIT: &[Key] = &[
         "Longest message, with its header and without its length; a longer one closes the connection (S-20).",
     )
     .default("8_192"),
-    Key::integer("handshake_ms", "ms", 100, 60_000, "Longest TLS handshake.").default("5_000"),
+    Key::integer("handshake_ms", "ms", 100, 60_000, "With listen: longest TLS handshake.").default("5_000"),
     Key::integer(
         "first_byte_ms",
         "ms",
@@ -93,7 +124,7 @@ pub(super) const CONDUIT: &[Key] = &[
         "ms",
         0,
         86_400_000,
-        "A connection on which nothing was heard for so long is sent an echo (0800, DE70 301), once (R-6); 0: never. One that does not answer ends by idle_ms.",
+        "A connection on which nothing was heard for so long is sent an echo (0800, DE70 301), once (R-6); 0: never. One that does not answer ends by idle_ms. With dial it is also sent before the host has said anything: shorter than first_byte_ms, it keeps a silent connection.",
     )
     .default("0"),
     Key::integer(
@@ -113,7 +144,12 @@ pub(super) const CONDUIT: &[Key] = &[
     )
     .default("5_000"),
     Key::new("framing", Kind::Table(FRAMING), "How messages are cut out of the stream.").default("{}"),
-    Key::new("tls", Kind::Table(TLS), "TLS; without this table the conduit is plain TCP."),
+    Key::new("tls", Kind::Table(TLS), "TLS; without this table a conduit that listens is plain TCP."),
+    Key::new(
+        "dial_tls",
+        Kind::Table(DIAL_TLS),
+        "TLS towards the host that is dialled; without this table a conduit that dials is plain TCP.",
+    ),
 ];
 
 pub(super) const FRAMING: &[Key] = &[
@@ -174,6 +210,14 @@ pub(super) const TLS: &[Key] = &[
     .default("false"),
 ];
 
+/// Of TLS towards what the switch dials, whoever that is.
+const CLIENT_CERTIFICATE: Key =
+    Key::new("certificate", Kind::Path, "Certificate that the switch shows, PEM.")
+        .example("\"tls/switch.pem\"");
+const CLIENT_KEY: Key =
+    Key::new("key", Kind::Path, "Its private key, PEM, mode 0600; needed with certificate.")
+        .example("\"tls/switch.key\"");
+
 pub(super) const CLIENT_TLS: &[Key] = &[
     Key::new(
         "ca",
@@ -182,16 +226,38 @@ pub(super) const CLIENT_TLS: &[Key] = &[
     )
     .required()
     .example("\"tls/telco-a-ca.pem\""),
-    Key::new("certificate", Kind::Path, "Certificate that the switch shows, PEM.")
-        .example("\"tls/switch.pem\""),
-    Key::new("key", Kind::Path, "Its private key, PEM, mode 0600; needed with certificate.")
-        .example("\"tls/switch.key\""),
+    CLIENT_CERTIFICATE,
+    CLIENT_KEY,
     Key::new(
         "server_name",
         Kind::Form(&forms::HOST),
         "Name that the supplier's certificate must carry; without it, the link's host.",
     )
     .example("\"switch.telco-a.example\""),
+];
+
+pub(super) const DIAL_TLS: &[Key] = &[
+    Key::new(
+        "ca",
+        Kind::Path,
+        "Authority that signs the host's certificate, PEM; below the data folder unless absolute.",
+    )
+    .required()
+    .example("\"tls/network-ca.pem\""),
+    CLIENT_CERTIFICATE,
+    CLIENT_KEY,
+    Key::new(
+        "server_name",
+        Kind::Form(&forms::HOST),
+        "Name that the host's certificate must carry; without it, the host of dial.",
+    )
+    .example("\"iso.network.example\""),
+    Key::new(
+        "bind_names",
+        Kind::Bool,
+        "Whether the name in the host's certificate (CN or DNS, see network.certificate_names) decides which network it may speak for; others get 31.",
+    )
+    .default("false"),
 ];
 
 pub(super) const LISTEN_TLS: &[Key] = &[

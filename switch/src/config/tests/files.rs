@@ -11,10 +11,10 @@ fn a_right_one_has_nothing_to_say() {
 fn a_misspelt_key_is_refused_and_named() {
     check(
         &[("listen = \"127", "lisen = \"127")],
-        r#"main.toml:5:1: error: `listen` is missing in [conduit]
+        r#"main.toml:5:1: error: the conduit has neither `listen` nor `dial`
    5 | [[conduit]]
      | ^^^^^^^^^^^
-     = add: listen = "127.0.0.1:8583"    # Where it listens; unique.
+     = add: listen = "127.0.0.1:8583", or dial = "HOST:PORT" where the switch calls the network's host
 main.toml:7:1: error: `lisen` is not a key of [conduit]
    7 | lisen = "127.0.0.1:8583"
      | ^^^^^

@@ -64,3 +64,10 @@ fn a_link_on_a_conduits_address() {
     let found = report(&[(DIALS, "listen = \"0.0.0.0:8583\"\nallow = [\"192.0.2.7\"]")]);
     assert!(found.contains("`listen` is the address of conduit plain already"), "{found}");
 }
+
+#[test]
+fn a_listener_that_is_wrong_is_reported_once() {
+    let found = report(&[(DIALS, "listen = \"anywhere\"\nallow = [\"192.0.2.7\"]")]);
+    assert!(found.contains("`listen` is not an address to listen on"), "{found}");
+    assert_eq!(found.matches("error: ").count(), 1, "{found}");
+}

@@ -50,13 +50,14 @@ pub(super) fn link(table: &Table, data: &Path, faults: &mut Faults<'_>) -> LinkS
 }
 
 fn check_dial(table: &Table, faults: &mut Faults<'_>) {
-    // A `listen` that was wrong was reported.
-    if !table.is_set("listen") {
-        for (key, example) in [("host", "\"127.0.0.1\""), ("port", "9583")] {
-            if !table.is_set(key) {
-                let suggestion = format!("add: {key} = {example}, or listen where the supplier dials in");
-                faults.error(table.at, format!("the link has no `{key}`"), suggestion);
-            }
+    // A `listen` that was wrong was reported, and says which kind of link it is meant to be.
+    if table.is_set("listen") {
+        return;
+    }
+    for (key, example) in [("host", "\"127.0.0.1\""), ("port", "9583")] {
+        if !table.is_set(key) {
+            let suggestion = format!("add: {key} = {example}, or listen where the supplier dials in");
+            faults.error(table.at, format!("the link has no `{key}`"), suggestion);
         }
     }
     for key in LISTEN_ONLY.iter().filter(|key| table.is_set(key)) {
@@ -80,7 +81,8 @@ fn check_who(table: &Table, faults: &mut Faults<'_>) {
     }
 }
 
-fn client_tls(table: &Table, host: &str, data: &Path, faults: &mut Faults<'_>) -> ClientTls {
+/// TLS towards `host`, which the switch dials.
+pub(super) fn client_tls(table: &Table, host: &str, data: &Path, faults: &mut Faults<'_>) -> ClientTls {
     for (one, other) in [("certificate", "key"), ("key", "certificate")] {
         if table.is_set(one) && !table.is_set(other) {
             faults.error(table.at(one), format!("`{one}` needs `{other}` beside it"), "");

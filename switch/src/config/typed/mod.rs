@@ -83,3 +83,11 @@ fn choice<T: Copy>(table: &Table, key: &str, values: &[T], name: impl Fn(T) -> &
     let text = table.text(key);
     values.iter().copied().find(|value| name(*value) == text)
 }
+
+/// `first` is not larger than `last`.
+fn ordered(table: &Table, first: &str, last: &str, faults: &mut Faults<'_>) {
+    if table.integer(first) > table.integer(last) {
+        let at = if table.is_set(first) { first } else { last };
+        faults.error(table.at(at), format!("`{first}` is larger than `{last}`"), "");
+    }
+}

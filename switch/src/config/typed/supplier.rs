@@ -3,9 +3,9 @@
 use super::super::faults::{Faults, meant};
 use super::super::forms;
 use super::super::table::Table;
-use super::below;
 use super::framing::framing;
 use super::link::link;
+use super::{below, ordered};
 use crate::settings::SupplierSettings;
 use std::path::Path;
 use switchyard_core::breaker::BreakerRules;
@@ -174,13 +174,6 @@ fn check_codes(table: &Table, faults: &mut Faults<'_>) {
         if !matches!(forms::sale_meaning(meaning.text), Some(Meaning::Unknown) | None) {
             faults.error(code.at, "94 is never an approval or a decline (S-11)", "remove it: it is unknown");
         }
-    }
-}
-
-fn ordered(table: &Table, first: &str, last: &str, faults: &mut Faults<'_>) {
-    if table.integer(first) > table.integer(last) {
-        let at = if table.is_set(first) { first } else { last };
-        faults.error(table.at(at), format!("`{first}` is larger than `{last}`"), "");
     }
 }
 
