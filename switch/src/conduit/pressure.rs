@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 /// How long one look holds; who waits for pressure to end looks again after it.
 pub(super) const LOOK: Duration = Duration::from_millis(20);
-/// Idle time below one in so many is none.
-const IDLE_MIN: u32 = 20;
+/// Idle time below one in so many is none: what the yard's own work makes it wait for is in it, its disk and its suppliers.
+const IDLE_MIN: u32 = 4;
 
 /// The pressure on the yard that this is used on.
 #[derive(Debug)]
@@ -56,10 +56,10 @@ mod tests {
         let began = Instant::now();
         let ms = Duration::from_millis;
         let mut pressure = Pressure::new(began);
-        pressure.look(began + ms(20), ms(20));
+        pressure.look(began + ms(20), ms(18));
         assert!(pressure.is_full);
-        pressure.look(began + ms(40), ms(38));
-        assert!(!pressure.is_full, "a tenth of it was idle");
+        pressure.look(began + ms(40), ms(32));
+        assert!(!pressure.is_full, "more than a quarter of it was idle");
         pressure.look(began + ms(1_040), ms(1_030));
         assert!(pressure.is_full);
         pressure.look(began + ms(9_040), ms(1_050));

@@ -1,15 +1,13 @@
 //! How many sales a connection may have taken, while the yard is full and the gate refuses what it sends.
 //!
 //! Owns: `Restraint`, what a connection's refusals have cost and its other answers have paid back.
-//! Invariants: under pressure, in the long run, refusals are at most a tenth of what else is done for a connection; where nothing else is done, a few at a time; without
+//! Invariants: under pressure, in the long run, refusals are at most a tenth of what else is done for a connection; where nothing else is done, one at a time; without
 //! pressure nobody is restrained, so a supplier that refuses everything stands in nobody's way. Under overload work goes into sales that can be done, and the others
 //! wait unread.
 //! Deliberately absent: what is refused (`gate`), pressure itself, windows and credits (`shared`), and refusals of the conduit's own (`desk`).
 
 /// What a refusal costs; any other answer pays back one.
 const COST: u32 = 10;
-/// Sales that are taken while nothing of the connection is open, whatever its refusals have cost.
-const RELIEF: u32 = 4;
 /// Where nothing more is taken: a turn's messages, all of them refused.
 const DEBT_MAX: u32 = super::desk::TURN_MESSAGES * COST;
 
@@ -50,8 +48,8 @@ impl Restraint {
 
     /// Whether no further sale may be taken until answers come, or the pressure ends; `open`: requests of the connection that are not answered.
     pub(super) fn holds(&self, open: u32) -> bool {
-        let relief = if open == 0 { RELIEF } else { 0 };
-        self.full && self.taken >= (DEBT_MAX.saturating_sub(self.debt) / COST).max(relief)
+        // One is taken where nothing else would bring an answer.
+        self.full && open > 0 && self.taken >= DEBT_MAX.saturating_sub(self.debt) / COST
     }
 }
 
@@ -97,9 +95,9 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_everything_gets_a_few_answers_at_a_time() {
+    fn who_is_refused_everything_gets_an_answer_at_a_time() {
         let (ended, refusals) = turns(4_000, 0, 0);
-        assert_eq!((ended, refusals), (0, 2_000 * RELIEF));
+        assert_eq!((ended, refusals), (0, 2_000));
     }
 
     #[test]
