@@ -1,6 +1,7 @@
 //! Forbids: less done when more is asked for than can be done, and reversals that starve behind sales (R-43, S-7).
 //!
-//! What can be done is measured by a closed loop, then three times as much is asked for by an open one, in one run. What counts is approvals that come within
+//! What can be done is measured by closed loops, before and after three times as much is asked for by an open one, in one run: what the switch has sold meanwhile, and what
+//! else the machine does, makes a sale dearer or cheaper. What counts is approvals that come within
 //! [`PATIENCE_MS`] of the moment at which their request was meant to leave. Each connection of the load has at most [`HELD_MAX`] requests open: what comes
 //! while so many are, its client turns away by itself, since the switch reads no more of it; that is how overload is met first.
 //!
@@ -105,6 +106,7 @@ fn overload(name: &str, switch: Switch, in_flight: usize, done: fn(&Report) -> f
     let long = std::env::var("OVERLOAD_SECONDS").ok();
     let seconds = long.as_ref().map_or(SECONDS, |text| text.parse().expect("OVERLOAD_SECONDS: seconds"));
     let capacity = offer(&switch, Pace::Closed { in_flight }, seconds, 1);
+    let before_it = done(&capacity);
     let per_second = TIMES * capacity.goodput;
     // Buffers have the size that overload needs before memory is compared.
     offer(&switch, Pace::Open { per_second }, seconds / 3.0, 2);
@@ -113,9 +115,14 @@ fn overload(name: &str, switch: Switch, in_flight: usize, done: fn(&Report) -> f
     let flooded = offer(&switch, Pace::Open { per_second }, seconds, 3);
     let (memory, own_cpu_s) = ([memory, switch.memory()], own_cpu_s() - before);
     let waits = till.end();
-    let ratio = done(&flooded) / done(&capacity);
+    let after_it = done(&offer(&switch, Pace::Closed { in_flight }, seconds, 4));
+    let ratio = 2.0 * done(&flooded) / (before_it + after_it);
     print(name, [&capacity, &flooded], &waits, own_cpu_s, memory);
-    println!("  compared: {:.0} %", 100.0 * ratio);
+    println!(
+        "  compared: {:.0} beside {before_it:.0} before it and {after_it:.0} after it, {:.0} %",
+        done(&flooded),
+        100.0 * ratio
+    );
     assert!(waits.len() >= 3, "only {} reversals", waits.len());
     assert_eq!((flooded.errors.lost, flooded.errors.unanswered), (0, 0), "{flooded}");
     // Short loads on a busy machine tell less.
