@@ -165,6 +165,8 @@ pub struct Gate {
     room: bool,
     misfit: Option<Misfit>,
     alerts: Vec<Alert>,
+    /// Before that nobody is told again that too many reversals are open.
+    full_again_us: u64,
     /// What happened, counted.
     pub counters: GateCounters,
 }
@@ -216,6 +218,7 @@ impl Gate {
             room: true,
             misfit: None,
             alerts: Vec::new(),
+            full_again_us: 0,
             counters: GateCounters::default(),
         };
         gate.dialects = gate.name_all(NameKind::Dialect, dialects.iter().copied(), &mut write)?;

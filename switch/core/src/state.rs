@@ -31,6 +31,8 @@ use std::collections::VecDeque;
 
 /// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8), and what contradicts an operator is noticed: the longest late window that a supplier may have.
 pub const SETTLED_KEPT_MS: u64 = 600_000;
+/// Of how many that is remembered at most, the latest ones: for a late window of a minute, two thousand reversals a second.
+pub const SETTLED_KEPT_MAX: usize = 1 << 17;
 
 /// A business day of a network (S-16).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,6 +138,11 @@ impl State {
     /// Reversals that ended a short time ago, by their supplier or by an operator, oldest first; and their flights, which may be open again.
     pub fn settled(&self) -> impl Iterator<Item = (Ended, &Flight)> {
         self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(&ended.flight)?)))
+    }
+
+    /// Flights that are open. One that began again after its end is not counted for as long as that end is remembered; there are few of those.
+    pub fn open_flights(&self) -> usize {
+        self.flights.len().saturating_sub(self.settled.len())
     }
 
     /// The balance of a stored-value account held here; none before its first load.
@@ -262,7 +269,7 @@ impl State {
     fn forget(&mut self, now_ms: u64) {
         self.index.expire(now_ms.saturating_sub(self.window_ms));
         while let Some(ended) = self.settled.front().copied() {
-            if ended.at_ms + SETTLED_KEPT_MS > now_ms {
+            if ended.at_ms + SETTLED_KEPT_MS > now_ms && self.settled.len() <= SETTLED_KEPT_MAX {
                 return;
             }
             self.settled.pop_front();

@@ -40,6 +40,9 @@ pub(crate) fn late(flight: FlightNo, approved: bool) -> Report {
 /// Requests that the window holds here.
 pub(crate) const INDEX_MAX: usize = 60;
 
+/// Reversals that may be open at a time here.
+pub(crate) const REVERSALS_MAX: usize = 24;
+
 /// The bench.
 pub(crate) struct Bench {
     pub(crate) gate: Gate,
@@ -87,7 +90,7 @@ fn gate(
         duplicate_bytes_max: INDEX_MAX * ENTRY_MEMORY_BYTES,
         repeatable_ms: WINDOW_MS,
         reversible_ms: WINDOW_MS,
-        reversals_max: 1_000,
+        reversals_max: REVERSALS_MAX,
         voucher_credits_max: 3,
         stan_max,
         key,
