@@ -167,6 +167,8 @@ pub struct Gate {
     alerts: Vec<Alert>,
     /// Before that nobody is told again that too many reversals are open.
     full_again_us: u64,
+    /// Whether somebody was told that the clock has leapt ahead.
+    clock_ahead: bool,
     /// What happened, counted.
     pub counters: GateCounters,
 }
@@ -219,6 +221,7 @@ impl Gate {
             misfit: None,
             alerts: Vec::new(),
             full_again_us: 0,
+            clock_ahead: false,
             counters: GateCounters::default(),
         };
         gate.dialects = gate.name_all(NameKind::Dialect, dialects.iter().copied(), &mut write)?;

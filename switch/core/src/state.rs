@@ -5,10 +5,12 @@
 //! is sold at most once; a fact that does not fit is an error that stops the process, never ignored.
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
+mod aging;
 mod checkpoint;
 mod controls;
 mod ended;
 
+pub use aging::BELIEVED_MS;
 pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
 pub use ended::Ended;
 
@@ -26,6 +28,7 @@ use crate::reversal::{Named, Original, Reversal, Taken, Undone};
 use crate::stock::Stock;
 use crate::text::Text;
 use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
+use aging::Aging;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -95,6 +98,7 @@ pub struct State {
     stans: FxHashMap<SupplierId, u32>,
     controls: Controls,
     last_flight: FlightNo,
+    aging: Aging,
     window_ms: u64,
 }
 
@@ -159,6 +163,16 @@ impl State {
     /// The highest flight number given.
     pub fn last_flight(&self) -> FlightNo {
         self.last_flight
+    }
+
+    /// The time by which requests age: what leaves the window is older by the window's length, Unix milliseconds. It does not follow a clock that leaps ahead.
+    pub fn aged_ms(&self) -> u64 {
+        self.aging.now_ms()
+    }
+
+    /// Whether the clock has leapt ahead of the requests before, so that for the time being nothing is forgotten.
+    pub fn is_clock_ahead(&self) -> bool {
+        self.aging.is_ahead()
     }
 
     /// The oldest requests, to be written to a run, when the index takes more than its share of `bytes_max` in memory; none where nothing is to be done. Requests
@@ -267,6 +281,7 @@ impl State {
     }
 
     fn forget(&mut self, now_ms: u64) {
+        let now_ms = self.aging.pass(now_ms);
         self.index.expire(now_ms.saturating_sub(self.window_ms));
         while let Some(ended) = self.settled.front().copied() {
             if ended.at_ms + SETTLED_KEPT_MS > now_ms && self.settled.len() <= SETTLED_KEPT_MAX {
