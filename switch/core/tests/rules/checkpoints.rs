@@ -20,15 +20,11 @@ fn story() -> Bench {
         bench.ask(0, &topup(stan));
         let order = bench.order();
         bench.answered(order, code);
+        assert_eq!(bench.answer().code, code);
     }
     for (stan, meaning) in [(3, ReversalMeaning::Reversed), (4, ReversalMeaning::Refused)] {
-        bench.ask(0, &topup(stan));
-        let order = bench.order();
-        let supplier = order.supplier;
-        bench.heard(supplier, Report::TimedOut(order));
-        let mut reversal = bench.order();
-        reversal.answer.reversal = Some(meaning);
-        bench.heard(supplier, Report::Undone(reversal));
+        let reversal = bench.timed_out(&topup(stan));
+        bench.undone(reversal, Some(meaning));
     }
     bench.ask(0, &topup(5));
     let unknown = bench.order();

@@ -1,10 +1,10 @@
 //! A reversal that names its original by a transmission time that never arrived, while the sale came by a repeat with another one (S-4, S-5): when the message with that
 //! time comes after all, nothing stands.
 
-use crate::reversals::{accepted, approved, topup, undone, voucher};
+use crate::reversals::{accepted, approved, voucher};
 use crate::support::bench::Bench;
 use crate::support::books::{ALPHA, catalogue, text};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use proptest::prelude::*;
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Ask, Order};
@@ -49,7 +49,7 @@ fn a_sale_that_stands_after_its_reversal_was_answered_is_undone_when_it_can_be_k
         assert_eq!(bench.asked(&lost).code, "17");
         accepted(&bench.reversed(&sale.reversal(3)), 410);
         assert!(bench.orders.is_empty(), "one original is one reversal (S-7)");
-        undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+        bench.undone(order, Some(ReversalMeaning::Reversed));
         assert_eq!(network(&bench), before);
     }
 }
@@ -66,7 +66,7 @@ fn a_sale_in_flight_is_cancelled_when_it_is_known_to_be_reversed() {
     bench.answered(order, "00");
     assert_eq!(bench.answer().code, "17", "its 0210 is 17 (S-7)");
     let order = bench.order();
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!(bench.gate.state().accounts.reserved(), 0);
 }
 
@@ -160,7 +160,7 @@ fn answer(bench: &mut Bench, thing: Thing, order: Box<Order>) {
         (Ask::Sale, Thing::Silent) => bench.heard(order.supplier, Report::TimedOut(order)),
         (Ask::Sale, Thing::Declined) => bench.answered(order, "05"),
         (Ask::Sale, _) => bench.answered(order, "00"),
-        _ => undone(bench, order, Some(ReversalMeaning::Reversed)),
+        _ => bench.undone(order, Some(ReversalMeaning::Reversed)),
     }
 }
 
