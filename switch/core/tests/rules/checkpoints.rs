@@ -72,7 +72,7 @@ fn a_reversal_of_the_oldest_request_gives_no_other_ones_answer_away() {
     for stan in [1, 2] {
         bench.ask(0, &topup(stan));
         let order = bench.order();
-        bench.answered(order, "05");
+        bench.answered(order, "00");
         bench.answers.clear();
     }
     let oldest = |bench: &Bench| bench.gate.state().snapshot().needs_from();

@@ -12,6 +12,7 @@ use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::Alert;
 use switchyard_core::session::Report;
+use switchyard_core::state::SETTLED_KEPT_MS;
 
 /// The same request with another transmission time.
 fn at(sale: &Sale, transmission: &str) -> Sale {
@@ -48,6 +49,7 @@ fn a_sale_that_stands_after_its_reversal_was_answered_is_undone_when_it_can_be_k
         assert_eq!(bench.asked(&sale).code, "17", "never the stored approval (S-4)");
         assert_eq!(bench.asked(&lost).code, "17");
         accepted(&bench.reversed(&sale.reversal(3)), 410);
+        assert_eq!(bench.reversed(&Sale { amount: 400, ..sale.reversal(4) }).code, "13", "a part (S-6)");
         assert!(bench.orders.is_empty(), "one original is one reversal (S-7)");
         bench.undone(order, Some(ReversalMeaning::Reversed));
         assert_eq!(network(&bench), before);
@@ -68,6 +70,9 @@ fn a_sale_in_flight_is_cancelled_when_it_is_known_to_be_reversed() {
     let order = bench.order();
     bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!(bench.gate.state().accounts.reserved(), 0);
+    bench.pass(SETTLED_KEPT_MS + 1);
+    assert_eq!(bench.reversed(&Sale { amount: 400, ..sale.reversal(3) }).code, "13", "a part (S-6)");
+    accepted(&bench.reversed(&sale.reversal(4)), 410);
 }
 
 #[test]

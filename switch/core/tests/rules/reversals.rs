@@ -246,12 +246,51 @@ fn a_part_of_what_does_not_stand_is_not_reversed_either() {
 }
 
 #[test]
+fn a_part_of_what_was_reversed_is_not_reversed_either() {
+    let mut bench = Bench::new();
+    let sales: Vec<Sale> = (1..=4).map(topup).chain([voucher(5), topup(6)]).collect();
+    // Approved; declined; unknown and over; unknown and open; from stock; and one that nobody has seen.
+    approved(&mut bench, &sales[0]);
+    bench.ask(0, &sales[1]);
+    let order = bench.order();
+    bench.answered(order, "05");
+    assert_eq!(bench.answer().code, "05");
+    let order = bench.timed_out(&sales[2]);
+    bench.undone(order, Some(ReversalMeaning::Reversed));
+    bench.timed_out(&sales[3]);
+    assert_eq!(bench.asked(&sales[4]).code, "00");
+    for sale in &sales {
+        accepted(&bench.reversed(&sale.reversal(sale.stan + 10)), 410);
+    }
+    for round in 2..5 {
+        for sale in &sales[..5] {
+            let again = sale.reversal(sale.stan + 10 * round);
+            assert_eq!(bench.reversed(&Sale { amount: 400, ..again.clone() }).code, "13", "{}", sale.stan);
+            assert!(bench.gate.alerts().any(|alert| matches!(alert, Alert::Partial { .. })));
+            accepted(&bench.reversed(&again), 410);
+            accepted(&bench.reversed(&Sale { amount: 0, ..sale.reversal(sale.stan + 10 * round + 5) }), 410);
+        }
+        let unseen = Sale { amount: 400, ..sales[5].reversal(6 + 10 * round) };
+        accepted(&bench.reversed(&unseen), 410);
+        assert!(sales.iter().all(|sale| bench.asked(sale).code == "17"));
+        bench.restart(catalogue());
+        bench.pass(SETTLED_KEPT_MS + 1);
+    }
+}
+
+#[test]
 fn a_reversal_of_a_reversal_undoes_nothing() {
     let mut bench = Bench::new();
     let reversal = topup(1).reversal(2);
     accepted(&bench.reversed(&reversal), 410);
     accepted(&bench.reversed(&reversal.reversal(3)), 410);
     assert_eq!(bench.asked(&topup(1)).code, "17", "the first one stands");
+    // Of one that undid a sale too, whatever amount it names: a reversal has none.
+    let sold = topup(4);
+    approved(&mut bench, &sold);
+    let reversal = sold.reversal(5);
+    accepted(&bench.reversed(&reversal), 410);
+    accepted(&bench.reversed(&Sale { amount: 400, ..reversal.reversal(6) }), 410);
 }
 
 #[test]
