@@ -12,7 +12,7 @@ use crate::journal;
 use crate::link;
 use crate::machine::DESCRIPTORS_KEPT;
 use crate::ring::Ring;
-use crate::runs::RunWish;
+use crate::runs::{self, RunWish};
 use crate::settings::{ConduitSettings, LinkSettings, Settings};
 use crate::supplier::REPORTS_KEPT_MAX;
 use crate::{control, stock};
@@ -20,7 +20,9 @@ use serde::Serialize;
 use switchyard_core::adapter::Order;
 use switchyard_core::catalogue::{Merchant, Product, Supplier, Terminal};
 use switchyard_core::footprint::{self, table_bytes};
-use switchyard_core::index::{ENTRY_MEMORY_BYTES, RUN_WRITING_BYTES, Run, spill_entries_max};
+use switchyard_core::index::{
+    ENTRY_MEMORY_BYTES, RUN_WRITER_BYTES, RUN_WRITING_BYTES, Run, spill_entries_max,
+};
 use switchyard_core::log::BATCH_BYTES_MAX;
 use switchyard_core::session::Report;
 use switchyard_core::state::SETTLED_KEPT_MAX;
@@ -324,9 +326,9 @@ fn duplicates(settings: &Settings, lines: &mut Lines) {
     let entries = spill_entries_max(usize::try_from(bytes).unwrap_or(usize::MAX));
     lines.grows(
         Part::Buffer,
-        "requests being sorted into a run",
+        "requests being written to a run",
         entries as u64,
-        (entries * RUN_WRITING_BYTES) as u64,
+        (entries * RUN_WRITING_BYTES + RUN_WRITER_BYTES + runs::WRITE_BYTES) as u64,
         "gate.duplicate_bytes_max",
         "one run at a time",
     );

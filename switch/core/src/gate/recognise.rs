@@ -43,7 +43,7 @@ impl Gate {
         let Some(recalled) = recalled else {
             return self.recall(entry.outcome_at, ticket, entry, Errand::Original);
         };
-        let Recalled { flight, link, effect } = *recalled;
+        let Recalled { flight, link, effect, .. } = *recalled;
         // What it adds to a full index is an entry, where its own has left memory.
         let room = self.in_memory(entry.key).is_some() || !self.is_reserve_full();
         let taken = if room { self.taken(now, &ticket, &flight, effect) } else { None };

@@ -197,7 +197,7 @@ impl Snapshot {
     /// The oldest position that a request of the window or an open flight still names: what lies below is read by nothing that is known here.
     pub fn needs_from(&self) -> Lsn {
         let flights = self.small.flights.values().map(|flight| flight.intent_at);
-        // All of them: what a reversal cancelled names the reversal, so the oldest entry need not name the oldest position.
+        // All of them: a sale that a reversal took back names the reversal, so the oldest entry need not name the oldest position.
         let oldest = self.index.iter().map(|entry| entry.intent_at.min(entry.outcome_at)).min();
         let positions = flights.chain(oldest).chain(self.index.runs_need_from());
         positions.min().unwrap_or(self.small.last).min(self.small.last)

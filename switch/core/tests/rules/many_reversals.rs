@@ -1,7 +1,8 @@
 //! How many reversals may be open: those that have ended leave their place to others (R-40, S-9).
 
-use super::reversals::{accepted, approved, topup, undone};
+use super::reversals::{accepted, approved};
 use super::support::bench::{Bench, REVERSALS_MAX};
+use super::support::message::topup;
 use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::gate::Alert;
 
@@ -16,7 +17,7 @@ fn reversals_that_have_ended_keep_no_other_out() {
         assert_eq!(approved(&mut bench, &sale).code, "00");
         accepted(&bench.reversed(&sale.reversal(stan + 100)), 410);
         let order = bench.order();
-        undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+        bench.undone(order, Some(ReversalMeaning::Reversed));
     }
     assert_eq!(bench.gate.alerts().count(), 0);
 }
@@ -37,6 +38,6 @@ fn that_too_many_are_open_is_told_once_and_not_with_each_that_is_refused() {
     assert!(bench.gate.alerts().eq([Alert::ReversalsFull]), "again where it lasts");
     // One ends, and the next is taken.
     let order = bench.orders.remove(0);
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     accepted(&bench.reversed(&sales[last].reversal(999)), 410);
 }

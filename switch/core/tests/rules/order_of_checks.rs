@@ -3,7 +3,7 @@
 
 use crate::support::bench::{Bench, INDEX_MAX};
 use crate::support::books::{ALPHA, catalogue};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use switchyard_core::iso8583::{Build, Mti, Role};
 use switchyard_core::session::Report;
 
@@ -11,10 +11,6 @@ use switchyard_core::session::Report;
 type Row = (&'static str, fn(&mut Sale), &'static str);
 
 /// A sale that passes up to the position.
-fn topup(stan: u32) -> Sale {
-    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
-}
-
 /// Breaks everything from the `from`-th check on.
 fn broken_from(from: usize, stan: u32) -> Sale {
     let mut sale = topup(stan);

@@ -7,7 +7,7 @@ use super::message::{Answer, DIALECTS, Sale, dialects};
 use std::sync::Arc;
 use switchyard_core::adapter::{Local, Order};
 use switchyard_core::answer::{answer, refuse};
-use switchyard_core::catalogue::{Catalogue, Meaning, Supplier};
+use switchyard_core::catalogue::{Catalogue, Meaning, ReversalMeaning, Supplier};
 use switchyard_core::code::Code;
 use switchyard_core::gate::{Gate, GateOptions, Released, STAN_MAX};
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
@@ -284,6 +284,21 @@ impl Bench {
         order.sent_us = self.now.mono_us;
         let id = order.supplier;
         self.heard(id, Report::Answered(order));
+    }
+
+    /// A sale that its supplier lets time out: 68 at once. Its reversal, on its way to the supplier.
+    pub(crate) fn timed_out(&mut self, sale: &Sale) -> Box<Order> {
+        self.ask(0, sale);
+        let order = self.order();
+        self.heard(order.supplier, Report::TimedOut(order));
+        assert_eq!(self.answer().code, "68");
+        self.order()
+    }
+
+    /// A reversal's session reports what its supplier says of it; nothing: it has expired.
+    pub(crate) fn undone(&mut self, mut order: Box<Order>, meaning: Option<ReversalMeaning>) {
+        order.answer.reversal = meaning;
+        self.heard(order.supplier, Report::Undone(order));
     }
 
     /// The gate hears a report.
