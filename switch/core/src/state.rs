@@ -5,11 +5,13 @@
 //! is sold at most once; a fact that does not fit is an error that stops the process, never ignored.
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
+mod aging;
 mod checkpoint;
 mod controls;
 mod ended;
 mod undo;
 
+pub use aging::BELIEVED_MS;
 pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
 pub use ended::Ended;
 
@@ -26,11 +28,14 @@ use crate::outcome::{Outcome, Verdict};
 use crate::stock::Stock;
 use crate::text::Text;
 use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
+use aging::Aging;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
 /// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8), and what contradicts an operator is noticed: the longest late window that a supplier may have.
 pub const SETTLED_KEPT_MS: u64 = 600_000;
+/// Of how many that is remembered at most, the latest ones: for a late window of a minute, two thousand reversals a second.
+pub const SETTLED_KEPT_MAX: usize = 1 << 17;
 
 /// A business day of a network (S-16).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +98,7 @@ pub struct State {
     stans: FxHashMap<SupplierId, u32>,
     controls: Controls,
     last_flight: FlightNo,
+    aging: Aging,
     window_ms: u64,
 }
 
@@ -138,6 +144,11 @@ impl State {
         self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(&ended.flight)?)))
     }
 
+    /// Flights that are open. One that began again after its end is not counted for as long as that end is remembered; there are few of those.
+    pub fn open_flights(&self) -> usize {
+        self.flights.len().saturating_sub(self.settled.len())
+    }
+
     /// The balance of a stored-value account held here; none before its first load.
     pub fn wallet(&self, account: Text<30>) -> Option<Minor> {
         let account = Account::Wallet(account);
@@ -152,6 +163,16 @@ impl State {
     /// The highest flight number given.
     pub fn last_flight(&self) -> FlightNo {
         self.last_flight
+    }
+
+    /// The time by which requests age: what leaves the window is older by the window's length, Unix milliseconds. It does not follow a clock that leaps ahead.
+    pub fn aged_ms(&self) -> u64 {
+        self.aging.now_ms()
+    }
+
+    /// Whether the clock has leapt ahead of the requests before, so that for the time being nothing is forgotten.
+    pub fn is_clock_ahead(&self) -> bool {
+        self.aging.is_ahead()
     }
 
     /// The oldest requests, to be written to a run, when the index takes more than its share of `bytes_max` in memory; none where nothing is to be done. Requests
@@ -260,9 +281,10 @@ impl State {
     }
 
     fn forget(&mut self, now_ms: u64) {
+        let now_ms = self.aging.pass(now_ms);
         self.index.expire(now_ms.saturating_sub(self.window_ms));
         while let Some(ended) = self.settled.front().copied() {
-            if ended.at_ms + SETTLED_KEPT_MS > now_ms {
+            if ended.at_ms + SETTLED_KEPT_MS > now_ms && self.settled.len() <= SETTLED_KEPT_MAX {
                 return;
             }
             self.settled.pop_front();

@@ -46,9 +46,8 @@ pub fn open_books(settings: &Settings) -> Result<Books, StartError> {
     let keyring = Arc::new(Keyring::new());
     let gate = &settings.gate;
     let mut state = newest(&opening, gate.reversible_ms())?;
-    let newest_ms = state.index.newest_ms();
     let reach = Reach {
-        repeatable_ms: newest_ms.saturating_sub(gate.repeatable_ms()),
+        repeatable_ms: state.aged_ms().saturating_sub(gate.repeatable_ms()),
         // Runs are removed by the time of requests, which is the clock's of then.
         reversible_ms: Clock::start().now().wall_ms.saturating_sub(gate.reversible_ms()),
     };

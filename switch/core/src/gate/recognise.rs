@@ -48,7 +48,7 @@ impl Gate {
         let room = self.in_memory(entry.key).is_some() || !self.is_reserve_full();
         let taken = if room { self.taken(now, &ticket, &flight, effect) } else { None };
         let Some(taken) = taken else {
-            self.alert(Alert::ReversalsFull);
+            self.reversals_full(now);
             return self.not_recognised(now, ticket);
         };
         let at = self.recognised(now, &ticket, Undone::Sold { flight: Box::new(flight), link, taken });

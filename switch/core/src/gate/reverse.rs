@@ -22,6 +22,9 @@ use crate::request::Kind;
 use crate::reversal::{Named, Original, Recalled, Reversal, Taken, Undone};
 use crate::ticket::{Errand, Ticket};
 
+/// How often it is told that too many reversals are open, microseconds.
+const FULL_TOLD_US: u64 = 60_000_000;
+
 impl Gate {
     /// A reversal: its own repeat gets its stored answer, anything else undoes what it names.
     pub(super) fn reverse(&mut self, now: Now, ticket: Box<Ticket>) {
@@ -157,7 +160,7 @@ impl Gate {
             return self.refuse_partial(now, ticket, flight.number);
         }
         let Some(taken) = self.taken(now, &ticket, &flight, effect) else {
-            self.alert(Alert::ReversalsFull);
+            self.reversals_full(now);
             return self.refuse(now, ticket, Code::FAULT);
         };
         let at = self.accept(now, ticket, Undone::Sold { flight: Box::new(flight), link, taken });
@@ -190,7 +193,7 @@ impl Gate {
         match effect {
             None => {
                 let supplier = flight.attempt.supplier;
-                if self.state.flights().len() >= self.options.reversals_max {
+                if self.state.open_flights() >= self.options.reversals_max {
                     return None;
                 }
                 let stan = self.undo_stan(now, supplier)?;
@@ -205,6 +208,14 @@ impl Gate {
                 let left = self.state.accounts.balance(Account::Wallet(account)).posted;
                 Some(if left >= amount { Taken::Unloaded } else { Taken::Spent })
             }
+        }
+    }
+
+    /// Too many reversals are open: somebody is told once a minute, and not with each that is refused.
+    pub(super) fn reversals_full(&mut self, now: Now) {
+        if now.mono_us >= self.full_again_us {
+            self.full_again_us = now.mono_us + FULL_TOLD_US;
+            self.alert(Alert::ReversalsFull);
         }
     }
 

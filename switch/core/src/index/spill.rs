@@ -5,22 +5,21 @@
 //! entries that are open stay.
 //! Deliberately absent: writing (the shell's). Where an entry lies is no business of the log, so none of this is in `State::apply`.
 
-use super::run::RunMark;
+use super::run::{NAME_WRITING_BYTES, RunMark};
 use super::runs::Run;
 use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, Standing};
 use crate::log::Lsn;
 
 /// What an entry takes in memory, its places in both tables among it: a place is nine bytes, and a table is between seven sixteenths and seven eighths full.
 pub const ENTRY_MEMORY_BYTES: usize = size_of::<Entry>() + 42;
-/// What a further second key takes: a place in a table, which is as full as those, and one in the order in which they came.
-const SEEN_MEMORY_BYTES: usize = 128;
+/// What a further second key takes: a place in a table, which is as full as those, and one in the order in which they came; and what it takes on its way to a run.
+const SEEN_MEMORY_BYTES: usize = 128 + size_of::<(u128, u128)>() + NAME_WRITING_BYTES;
+
+/// A shard of a table is swept in the time in which so many entries leave.
+const LEAVERS_PER_SHARD: usize = 64;
 
 /// Most chunks that one run gets: about a million entries.
-const SPILL_CHUNKS_MAX: usize = 1_024;
-
-/// What an entry takes beside itself while it is written to a run: a reference, its place by key, its name before and while names are sorted, its bits of the filter.
-pub const RUN_WRITING_BYTES: usize =
-    size_of::<&Entry>() + 2 * size_of::<u32>() + 2 * size_of::<(u128, u128)>() + 2;
+pub(super) const SPILL_CHUNKS_MAX: usize = 1_024;
 
 /// Most entries that one run gets, where the index may take `bytes_max`: an eighth of that.
 pub fn spill_entries_max(bytes_max: usize) -> usize {
@@ -40,10 +39,41 @@ pub struct Spill {
     pub seen: Vec<(u128, u128)>,
 }
 
+/// Entries by their place in a spill.
+pub(super) struct Spilled<'s> {
+    chunks: Vec<&'s [Entry]>,
+    left: usize,
+}
+
+impl<'s> Spilled<'s> {
+    /// The entry at that place, counted from the oldest.
+    pub(super) fn at(&self, place: u32) -> &'s Entry {
+        let place = self.left + place as usize;
+        &self.chunks[place / CHUNK_ENTRIES][place % CHUNK_ENTRIES]
+    }
+}
+
 impl Spill {
-    /// The entries, in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() - self.left
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entries.
+    pub(super) fn entries(&self) -> Spilled<'_> {
+        Spilled { chunks: self.chunks.iter().map(|chunk| chunk.as_slice()).collect(), left: self.left }
+    }
+
+    /// Of these entries, in the order in which they came.
+    #[cfg(test)]
+    pub(super) fn of(number: u32, at: Lsn, entries: &[Entry], seen: &[(u128, u128)]) -> Self {
+        let chunks = entries.chunks(CHUNK_ENTRIES).map(|entries| Chunk::new(entries.to_vec())).collect();
+        Self { number, at, chunks, left: 0, seen: seen.to_vec() }
     }
 }
 
@@ -103,29 +133,34 @@ impl Index {
         (self.handed, self.handed_seen) = (0, 0);
     }
 
-    /// Whether something in memory lies in a run.
+    /// Whether something in memory lies in a run, or the tables still name what has left.
     pub fn has_leavers(&self) -> bool {
-        self.leaving + self.leaving_seen > 0
+        self.leaving + self.leaving_seen + self.unswept > 0
     }
 
     /// Lets up to `count` entries leave memory that lie in a run. Little by little, so that it stops nobody for long. What blocks an original that may still come,
     /// admitted since `comes_ms`, stays: an original is new, so nobody would look for it in a run by its second key.
     pub fn leave(&mut self, count: usize, comes_ms: u64) {
         for _ in 0..count {
-            if !self.has_leavers() {
-                return;
-            }
             if self.leaving_seen > 0 {
                 self.forget_oldest_seen();
             }
-            if self.leaving == 0 {
-                continue;
+            if self.leaving > 0 {
+                self.let_oldest_leave(comes_ms);
             }
-            let oldest = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied();
-            if let Some(entry) = oldest.filter(|entry| self.still_blocks(entry, comes_ms)) {
-                self.add(entry);
-            }
-            self.remove_oldest();
+        }
+        self.sweep_some(count / LEAVERS_PER_SHARD + 1);
+    }
+
+    fn let_oldest_leave(&mut self, comes_ms: u64) {
+        let oldest = self.chunks.front().and_then(|chunk| chunk.get(self.left));
+        let blocking = oldest.filter(|entry| self.still_blocks(entry, comes_ms)).copied();
+        if let Some(entry) = blocking {
+            self.add(entry);
+        }
+        self.remove_oldest();
+        if self.leaving == 0 {
+            self.begin_sweep();
         }
     }
 

@@ -12,7 +12,7 @@
 //! end      length of the head 8
 //! ```
 
-use super::{Day, Ended, State};
+use super::{Aging, Day, Ended, State};
 use crate::account::Accounts;
 use crate::fact::NameKind;
 use crate::flight::Flight;
@@ -27,7 +27,7 @@ use rustc_hash::FxHashMap;
 
 /// Version of the image. To be raised whenever its form changes, or `State::apply` gives the same facts another meaning: an image of another version is not
 /// read, and the log is folded again.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Longest piece of an image, in bytes.
 pub const PIECE_BYTES_MAX: usize = 65_520;
@@ -92,6 +92,7 @@ impl State {
             stans: self.stans.clone(),
             controls: self.controls.clone(),
             last_flight: self.last_flight,
+            aging: self.aging,
             window_ms: self.window_ms,
         };
         Snapshot { small, index: self.index.snapshot() }
@@ -122,10 +123,12 @@ impl State {
             stans,
             controls,
             last_flight,
+            aging,
             window_ms: _,
         } = self;
         last.0.pack(out);
         last_flight.pack(out);
+        aging.pack(out);
         accounts.pack(out);
         stock.pack(out);
         withdrawn.pack(out);
@@ -149,6 +152,7 @@ impl State {
 
     fn unpack_small(from: &mut Unpack<'_>, window_ms: u64) -> Result<Self, Unreadable> {
         let (last, last_flight) = (Lsn(from.u64()?), from.flight()?);
+        let aging = Aging::unpack(from)?;
         let (accounts, stock) = (Accounts::unpack(from)?, Stock::unpack(from)?);
         let withdrawn = WithdrawnVouchers::unpack(from)?;
         let names = from.list(|from| from.list(Unpack::text))?;
@@ -172,6 +176,7 @@ impl State {
             stans: stans.into_iter().collect(),
             controls,
             last_flight,
+            aging,
             window_ms,
         })
     }
