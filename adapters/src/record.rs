@@ -42,32 +42,30 @@ impl Action {
     }
 }
 
-/// One line, as it is written.
+/// A request, as the supplier saw it.
 #[derive(Clone, Copy)]
-pub struct Record<'a> {
-    /// When, milliseconds since 1970-01-01 UTC.
+pub struct Asked<'a> {
+    /// When it arrived, milliseconds since 1970-01-01 UTC.
     pub wall_ms: u64,
-    /// Message type of the request.
+    /// Its message type.
     pub mti: Mti,
-    /// DE11 of the request.
+    /// DE11.
     pub stan: u32,
-    /// DE37 of the request.
+    /// DE37; a reversal has its original's.
     pub rrn: Text<12>,
-    /// DE7 of the request.
+    /// DE7.
     pub transmission: [u8; 10],
-    /// The account, meter or card; empty where the request has none.
+    /// Account, meter or card; empty where it has none.
     pub account: &'a [u8],
-    /// Whether `account` is a card number; only its first six and last four digits are written.
+    /// Whether `account` is a card number; only its first six and last four digits are recorded.
     pub card: bool,
     /// Minor units.
     pub amount: Minor,
-    /// What was done.
-    pub action: Action,
 }
 
-impl Record<'_> {
-    /// Appends the line with its line feed.
-    pub fn write(&self, out: &mut Vec<u8>) {
+impl Asked<'_> {
+    /// Appends the line that says what was done, with its line feed.
+    pub fn record(&self, action: Action, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"time":""#);
         Moment::of(self.wall_ms).write_rfc3339(out);
         out.extend_from_slice(br#"","mti":""#);
@@ -83,7 +81,7 @@ impl Record<'_> {
         out.extend_from_slice(br#"","amount":"#);
         out.extend_from_slice(self.amount.0.to_string().as_bytes());
         out.extend_from_slice(br#","action":""#);
-        out.extend_from_slice(self.action.name().as_bytes());
+        out.extend_from_slice(action.name().as_bytes());
         out.extend_from_slice(b"\"}\n");
     }
 
@@ -151,7 +149,7 @@ mod tests {
     use super::*;
 
     fn line(account: &[u8], card: bool) -> String {
-        let record = Record {
+        let asked = Asked {
             wall_ms: 1_798_761_599_042,
             mti: Mti::new(200),
             stan: 42,
@@ -160,10 +158,9 @@ mod tests {
             account,
             card,
             amount: Minor(1_000),
-            action: Action::Perform,
         };
         let mut out = Vec::new();
-        record.write(&mut out);
+        asked.record(Action::Perform, &mut out);
         String::from_utf8(out).expect("ASCII")
     }
 

@@ -10,38 +10,17 @@
 use crate::behaviour::{self, Answering};
 use crate::digits;
 use crate::moment::Moment;
-use crate::record::{self, Action, Record};
+pub use crate::record::Asked;
+use crate::record::{self, Action};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use switchyard_core::catalogue::Service;
 use switchyard_core::code::Code;
-use switchyard_core::iso8583::Mti;
 use switchyard_core::money::Minor;
 use switchyard_core::secret::Secret;
 use switchyard_core::text::Text;
 
 /// How to redeem a simulated voucher (DE48 tag 24).
 pub const REDEEM: &str = "Dial *100*PIN# and press call";
-
-/// A request, as the supplier saw it.
-#[derive(Clone, Copy)]
-pub struct Asked<'a> {
-    /// When it arrived, milliseconds since 1970-01-01 UTC.
-    pub wall_ms: u64,
-    /// Its message type.
-    pub mti: Mti,
-    /// DE11.
-    pub stan: u32,
-    /// DE37; a reversal has its original's.
-    pub rrn: Text<12>,
-    /// DE7.
-    pub transmission: [u8; 10],
-    /// Account, meter or card; empty where it has none.
-    pub account: &'a [u8],
-    /// Whether `account` is a card number.
-    pub card: bool,
-    /// Minor units.
-    pub amount: Minor,
-}
 
 /// What is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +87,7 @@ impl SimulatedSupplier {
             }
             None => (Action::Refuse, planned),
         };
-        write(asked, action, records);
+        asked.record(action, records);
         decision
     }
 
@@ -121,7 +100,7 @@ impl SimulatedSupplier {
         } else {
             self.reversed_again(asked.rrn)
         };
-        write(asked, if performed { Action::Reverse } else { Action::Ignore }, records);
+        asked.record(if performed { Action::Reverse } else { Action::Ignore }, records);
         let first = behaviour::plan(asked.account, self.refuses_83).reversal_answered_at;
         match arrivals {
             Some(arrivals) if arrivals < first => {
@@ -161,21 +140,6 @@ const REVERSAL_CLASS: u8 = 4;
 
 fn at_once(code: Code) -> Decision {
     Decision { code, delay_ms: 0, answering: Answering::Once }
-}
-
-fn write(asked: &Asked<'_>, action: Action, records: &mut Vec<u8>) {
-    let record = Record {
-        wall_ms: asked.wall_ms,
-        mti: asked.mti,
-        stan: asked.stan,
-        rrn: asked.rrn,
-        transmission: asked.transmission,
-        account: asked.account,
-        card: asked.card,
-        amount: asked.amount,
-        action,
-    };
-    record.write(records);
 }
 
 /// What is known by RRN, in two generations: when the young one is full it becomes the old one, and
@@ -342,6 +306,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
     use switchyard_core::ids::FlightNo;
+    use switchyard_core::iso8583::Mti;
 
     fn asked(mti: u16, rrn: &str, account: &'static str) -> Asked<'static> {
         Asked {

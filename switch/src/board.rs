@@ -122,6 +122,8 @@ row!(
         contradictory,
         /// Answers to nothing that is known.
         unmatched,
+        /// Those of them that approve a sale.
+        unmatched_approved,
         /// Frames that are no message.
         garbage,
         /// Messages that were not expected.

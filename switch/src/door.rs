@@ -132,6 +132,8 @@ impl DoorHandle {
 pub struct Door {
     handle: DoorHandle,
     bound: Vec<(Socket, Arc<Gateway>)>,
+    /// Who dials once the door opens.
+    to_call: Vec<Arc<Caller>>,
     callers: Vec<Arc<Caller>>,
     counters: Vec<Arc<DoorCounters>>,
     gateways: Vec<Arc<Gateway>>,
@@ -169,7 +171,18 @@ impl Door {
         let (errands, to_do) = mpsc::channel(ERRANDS_MAX);
         let thread = start_thread(to_do, Arc::clone(&directory)).map_err(DoorError::Thread)?;
         let handle = DoorHandle(errands);
-        Ok(Self { handle, bound, callers, counters, gateways, directory, handshakes, thread: Some(thread) })
+        let to_call = callers.clone();
+        Ok(Self {
+            handle,
+            bound,
+            to_call,
+            callers,
+            counters,
+            gateways,
+            directory,
+            handshakes,
+            thread: Some(thread),
+        })
     }
 
     /// Listens and dials, and sends the connections of conduit `i` to `conduits[i]`. Waits for nobody who is dialled. Does nothing the second time.
@@ -185,7 +198,7 @@ impl Door {
             gateway.lead_to(conduit.clone());
             self.tell(Errand::Listen(socket.into(), Arc::clone(&gateway)));
         }
-        for caller in std::mem::take(&mut self.callers) {
+        for caller in std::mem::take(&mut self.to_call) {
             let Some(conduit) = conduits.get(usize::from(caller.conduit())) else { continue };
             self.tell(Errand::Call(caller, conduit.clone()));
         }
@@ -230,7 +243,7 @@ impl Door {
         self.counters.clone()
     }
 
-    /// Reads certificates, keys and authorities of those conduits that listen again.
+    /// Reads certificates, keys and authorities of all conduits again: first those that listen, then those that dial.
     ///
     /// # Errors
     /// The first conduit's that is wrong; those before it have theirs replaced already, the rest keep what they had.
@@ -241,7 +254,7 @@ impl Door {
                 tls.reload().map_err(|source| DoorError::Tls { conduit: conduit(), source })?;
             }
         }
-        Ok(())
+        self.callers.iter().try_for_each(|caller| caller.reload())
     }
 
     fn tell(&self, errand: Errand) {

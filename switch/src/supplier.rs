@@ -199,6 +199,7 @@ impl SupplierActor {
         show(&row.duplicate, counters.duplicate);
         show(&row.contradictory, counters.contradictory);
         show(&row.unmatched, counters.unmatched);
+        show(&row.unmatched_approved, counters.unmatched_approved);
         show(&row.garbage, counters.garbage);
         show(&row.unexpected, counters.unexpected);
         show(&row.open, self.session.open() as u64);

@@ -9,7 +9,7 @@ mod form;
 use crate::account::Account;
 use crate::adapter::{LinkNo, LocalEffect};
 use crate::flight::{Attempt, Flight};
-use crate::ids::{FlightNo, NetworkId};
+use crate::ids::{FlightNo, NetworkId, SupplierId};
 use crate::money::Minor;
 use crate::operate::Action;
 use crate::outcome::Outcome;
@@ -207,6 +207,19 @@ pub enum Fact<'a> {
         undo: Option<Flight>,
         /// Our STAN for its reversal; 0: there is none, or none is free and it is parked.
         stan: u32,
+    },
+    /// An answer came to a sale of which its session knew nothing any more: its RRN leads to the flight. It changes nothing.
+    Stray {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// Whose, by its RRN.
+        flight: FlightNo,
+        /// The supplier that it came from.
+        supplier: SupplierId,
+        /// The supplier's code.
+        code: Text<4>,
+        /// Whether it is an approval.
+        approved: bool,
     },
     /// A stored answer with a secret was given again (S-18).
     Replayed {

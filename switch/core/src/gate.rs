@@ -22,6 +22,7 @@ mod recognise;
 mod recover;
 mod release;
 mod reverse;
+mod stray;
 mod supply;
 mod watch;
 

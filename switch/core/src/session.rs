@@ -12,9 +12,11 @@ mod answered;
 mod deadlines;
 mod matching;
 mod report;
+mod stray;
 
 pub use advices::Tries;
 pub use report::{Counters, Report};
+pub use stray::Stray;
 
 use crate::adapter::{Ask, Fault, Heard, LinkNo, Order, Out, Wire};
 use crate::catalogue::Supplier;
@@ -26,6 +28,7 @@ use answered::{ANSWERED_MAX, Answered, AnsweredTable};
 use deadlines::{Due, SWEEP_MIN};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use stray::Strays;
 
 /// An attempt of an earlier life of the switch whose answer may still come: nothing is sent, the answer is matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +118,7 @@ pub struct Session {
     /// What fired last; kept for its room.
     due: Vec<Due>,
     answered: AnsweredTable,
+    strays: Strays,
     out: Out,
     /// The STAN that each send of `out` belongs to, none for housekeeping.
     sends: Vec<Option<u32>>,
@@ -157,6 +161,7 @@ impl Session {
             sweep_at: SWEEP_MIN,
             due: Vec::new(),
             answered: AnsweredTable::default(),
+            strays: Strays::default(),
             out: Out::default(),
             sends: Vec::new(),
             reports: VecDeque::new(),

@@ -225,7 +225,7 @@ impl State {
                 }
                 Ok(())
             }
-            Fact::Replayed { .. } => Ok(()),
+            Fact::Replayed { .. } | Fact::Stray { .. } => Ok(()),
             Fact::Undo { at_ms, reversal, outcome, undone, .. } => {
                 self.undo(at, *at_ms, reversal, outcome, undone)
             }

@@ -1,6 +1,6 @@
 //! Checks across tables: what each part alone cannot see.
 //!
-//! Owns: addresses that meet, deadlines that do not nest, routes that lead nowhere.
+//! Owns: addresses that meet, hosts that are dialled twice, deadlines that do not nest, routes that lead nowhere.
 
 use super::faults::Faults;
 use super::forms;
@@ -40,6 +40,25 @@ pub(super) fn addresses(
             faults.error(table.at("listen"), wrong, "give each listener a port of its own");
         }
         taken.push((listen, owner));
+    }
+}
+
+/// No two conduits dial one host without somebody being told.
+pub(super) fn hosts(root: &Table, conduits: &[ConduitSettings], faults: &mut Faults<'_>) {
+    let mut dialled: Vec<(String, &str)> = Vec::new();
+    for (conduit, table) in conduits.iter().zip(root.tables("conduit")) {
+        let Some(dial) = conduit.dials() else { continue };
+        let host = dial.to.to_string().to_ascii_lowercase();
+        if let Some((_, other)) = dialled.iter().find(|(known, _)| *known == host) {
+            let wrong =
+                format!("`dial` is the host of conduit {other} already: to the host the two are one client");
+            faults.warning(
+                table.at("dial"),
+                wrong,
+                "for more connections, make `connections` of one of them larger",
+            );
+        }
+        dialled.push((host, &conduit.name));
     }
 }
 

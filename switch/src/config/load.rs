@@ -224,6 +224,7 @@ fn make(
     let conduits = typed::conduits(root.tables("conduit"), &networks, &dialects, &data, faults);
     let (admin, gate) = (typed::admin(part("admin")), typed::gate(part("gate")));
     check::addresses(root, &conduits, &admin, faults);
+    check::hosts(root, &conduits, faults);
     check::windows(root, &conduits, gate.tickets_max, faults);
     check::deadlines(root, &conduits, &catalogue, faults);
     check::routes(root, &catalogue, faults);

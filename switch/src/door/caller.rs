@@ -11,16 +11,23 @@ use super::dial::{self, Dial, DialError, Dialled};
 use super::directory::{Directory, Party};
 use super::gateway::{Arrival, DoorCounters, count};
 use crate::backoff::Backoff;
-use crate::settings::{ConduitDial, ConduitSettings};
+use crate::settings::{ClientTls, ConduitDial, ConduitSettings};
 use crate::tls::LinkTls;
 use actix::Recipient;
-use std::path::Path;
+use arc_swap::ArcSwap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+/// What the files of TLS hold now.
+fn read(files: Option<&(ClientTls, PathBuf)>, conduit: &str) -> Result<Option<LinkTls>, DoorError> {
+    let tls = files.map(|(tls, data)| LinkTls::new(tls, data)).transpose();
+    tls.map_err(|source| DoorError::Tls { conduit: conduit.to_owned(), source })
+}
 
 /// One conduit's dialling.
 #[derive(Debug)]
@@ -29,7 +36,10 @@ pub(super) struct Caller {
     name: String,
     /// What is dialled, as people write it.
     to: String,
-    dial: Dial,
+    /// What the next dial takes; a reload puts another one here.
+    dial: ArcSwap<Dial>,
+    /// TLS towards the host, and the folder that relative paths are below.
+    tls: Option<(ClientTls, PathBuf)>,
     connections: u32,
     reconnect_first_ms: u32,
     reconnect_max_ms: u32,
@@ -48,19 +58,20 @@ impl Caller {
         data: &Path,
         directory: &Arc<Directory>,
     ) -> Result<Self, DoorError> {
-        let tls = way.to.tls.as_ref().map(|tls| LinkTls::new(tls, data)).transpose();
-        let tls = tls.map_err(|source| DoorError::Tls { conduit: settings.name.clone(), source })?;
+        let files = way.to.tls.clone().map(|tls| (tls, data.to_path_buf()));
+        let tls = read(files.as_ref(), &settings.name)?;
         Ok(Self {
             conduit,
             name: settings.name.clone(),
             to: way.to.to_string(),
-            dial: Dial {
+            dial: ArcSwap::from_pointee(Dial {
                 party: Party::Conduit(conduit),
                 host: way.to.host.clone(),
                 port: way.to.port,
                 tls,
                 connect_ms: way.connect_ms,
-            },
+            }),
+            tls: files,
             connections: settings.connections_max,
             reconnect_first_ms: way.reconnect_first_ms,
             reconnect_max_ms: way.reconnect_max_ms,
@@ -68,6 +79,18 @@ impl Caller {
             counters: Arc::default(),
             trouble: Mutex::new(Some(String::new())),
         })
+    }
+
+    /// Reads the files of TLS again. New dials use what they hold now, connections keep what they have.
+    pub(super) fn reload(&self) -> Result<(), DoorError> {
+        let tls = read(self.tls.as_ref(), &self.name)?;
+        self.dial.store(Arc::new(Dial { tls, ..self.dial() }));
+        Ok(())
+    }
+
+    /// What is dialled next.
+    pub(super) fn dial(&self) -> Dial {
+        Dial::clone(&self.dial.load())
     }
 
     /// Which conduit, by its index.
@@ -91,7 +114,7 @@ impl Caller {
         let mut backoff = Backoff::new(self.reconnect_first_ms, self.reconnect_max_ms, seed);
         loop {
             count(&self.counters.dials);
-            match dial::connect(self.dial.clone(), &self.directory).await {
+            match dial::connect(self.dial(), &self.directory).await {
                 Ok(dialled) => {
                     self.connected(&dialled);
                     self.outlive(dialled, conduit, &mut backoff).await;

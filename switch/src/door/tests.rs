@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::io::{self, HandshakeError, Io};
-use crate::settings::{ClientCertificate, ClientTls, ConduitWay, Durability, TlsSettings, TlsVersion};
+use crate::settings::{
+    ClientCertificate, ClientTls, ConduitDial, ConduitWay, DialSettings, Durability, TlsSettings, TlsVersion,
+};
 use crate::tls::{LinkTls, demo_authority};
 use actix::{Actor, Context, Handler};
 use bytes::BytesMut;
@@ -357,6 +359,38 @@ fn a_reload_serves_new_handshakes_with_the_new_certificate() {
         let _after = rig.shake(None).await.expect("a handshake");
         rig.arrival().await;
     });
+}
+
+#[test]
+fn a_reload_reads_what_conduits_that_dial_show_and_trust() {
+    let data = tempfile::tempdir().expect("a folder");
+    demo_authority(data.path()).expect("certificates");
+    let tls = ClientTls {
+        ca: "ca.pem".into(),
+        certificate: Some("server.pem".into()),
+        key: Some("server.key".into()),
+        server_name: "localhost".to_owned(),
+    };
+    let to = DialSettings { host: "localhost".to_owned(), port: 1, tls: Some(tls) };
+    let dial = ConduitDial {
+        to,
+        bind_names: false,
+        connect_ms: 1_000,
+        reconnect_first_ms: 50,
+        reconnect_max_ms: 1_000,
+    };
+    let door = Door::start(&[ConduitSettings { way: ConduitWay::Dial(dial), ..settings() }], data.path());
+    let door = door.expect("nothing is dialled yet");
+    let config = || door.callers[0].dial().tls.expect("it has TLS").config;
+    let before = config();
+    assert!(Arc::ptr_eq(&before, &config()));
+    std::fs::remove_file(data.path().join("ca.pem")).expect("there");
+    assert!(matches!(door.reload(), Err(DoorError::Tls { .. })));
+    assert!(Arc::ptr_eq(&before, &config()), "what was wrong changes nothing");
+    std::fs::remove_file(data.path().join("ca.key")).expect("there");
+    demo_authority(data.path()).expect("another authority");
+    door.reload().expect("sound files");
+    assert!(!Arc::ptr_eq(&before, &config()));
 }
 
 fn dial(address: SocketAddr, tls: Option<LinkTls>, connect_ms: u32) -> Dial {

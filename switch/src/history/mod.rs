@@ -181,6 +181,7 @@ fn at_ms(fact: &Fact<'_>) -> Option<u64> {
         | Fact::Replayed { at_ms, .. }
         | Fact::Undo { at_ms, .. }
         | Fact::Contradicted { at_ms, .. }
+        | Fact::Stray { at_ms, .. }
         | Fact::Seen { at_ms, .. }
         | Fact::Blocked { at_ms, .. }
         | Fact::Recognised { at_ms, .. }
@@ -207,6 +208,7 @@ fn flight(fact: &Fact<'_>) -> Option<FlightNo> {
         | Fact::Parked { flight, .. }
         | Fact::Late { flight, .. }
         | Fact::Contradicted { flight, .. }
+        | Fact::Stray { flight, .. }
         | Fact::Replayed { flight, .. } => Some(*flight),
         Fact::Operated(action) => action.act.flight(),
     }

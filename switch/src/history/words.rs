@@ -89,6 +89,13 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
             format!("second answer {code}, an approval: the first one stands, it is to be reversed")
         }
         Fact::Contradicted { code, .. } => format!("second answer {code}: the first one stands"),
+        Fact::Stray { supplier, code, approved, .. } => {
+            let what = if *approved { ", an approval" } else { "" };
+            format!(
+                "{} answered once more, with {code}{what}, when it was no longer remembered",
+                names.supplier(*supplier)
+            )
+        }
         Fact::Replayed { .. } => "stored answer given again, with its PIN".to_owned(),
         Fact::Operated(action) => act(&action.act, names),
         Fact::Undo { undone, .. } => undo(undone),

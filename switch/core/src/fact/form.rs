@@ -153,6 +153,14 @@ impl Pack for Fact<'_> {
                 }
                 pack_stan(*stan, out);
             }
+            Self::Stray { at_ms, flight, supplier, code, approved } => {
+                out.push(38);
+                at_ms.pack(out);
+                flight.pack(out);
+                supplier.pack(out);
+                code.pack(out);
+                approved.pack(out);
+            }
             Self::Replayed { at_ms, flight } => {
                 out.push(13);
                 at_ms.pack(out);
@@ -260,6 +268,13 @@ impl<'a> Fact<'a> {
                 details: from.bytes()?,
                 sealed: from.bytes()?,
                 stan: stan(from, number == 36)?,
+            },
+            38 => Self::Stray {
+                at_ms: from.u64()?,
+                flight: from.flight()?,
+                supplier: from.supplier()?,
+                code: from.text()?,
+                approved: from.flag()?,
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
             30 | 37 => Self::Contradicted {

@@ -5,6 +5,7 @@
 //! Deliberately absent: who is told, and how often (the shell's).
 
 use crate::ids::FlightNo;
+use crate::session::Stray;
 use crate::text::Text;
 use std::fmt;
 
@@ -53,6 +54,13 @@ pub enum Alert {
         /// Whether it stands, as the operator said.
         stands: bool,
     },
+    /// A supplier answers a sale of which its session knows nothing any more.
+    Stray {
+        /// The supplier's code.
+        supplier: Text<12>,
+        /// What it says.
+        stray: Stray,
+    },
     /// The table of open reversals is full: reversals of approved sales get 96 until suppliers answer.
     ReversalsFull,
     /// From one request to the next the clock went ahead by more than a day.
@@ -97,6 +105,7 @@ impl fmt::Display for Alert {
                 f,
                 "{flight}: an operator settled it to its network, and now the supplier says that it performed it; have it reversed there, or debit the network by `position debit` where it is right"
             ),
+            Self::Stray { supplier, stray } => tell_stray(f, supplier, stray),
             Self::ClockAhead => f.write_str(
                 "the clock is more than a day ahead of the requests before; if it is wrong, put it right within a day: until then nothing is forgotten, after that it is believed",
             ),
@@ -105,4 +114,24 @@ impl fmt::Display for Alert {
             ),
         }
     }
+}
+
+fn tell_stray(f: &mut fmt::Formatter<'_>, supplier: &Text<12>, stray: &Stray) -> fmt::Result {
+    let Stray { rrn, stan, code, approved, untold } = stray;
+    let what = if *approved { "an approval" } else { "no approval" };
+    let other =
+        if *approved { "anything but approved, have it reversed there" } else { "approved, ask there" };
+    write!(
+        f,
+        "supplier {supplier} answers a sale that is no longer remembered with {code}, {what}: STAN {stan:06}, "
+    )?;
+    match rrn.is_empty() {
+        true => f.write_str("without an RRN; find it by its time at the supplier")?,
+        false => write!(f, "RRN {rrn}; look with `transaction find --rrn {rrn}`")?,
+    }
+    write!(f, ", and where its answer was {other}")?;
+    if *untold > 0 {
+        write!(f, " ({untold} more were counted before it and not told)")?;
+    }
+    Ok(())
 }

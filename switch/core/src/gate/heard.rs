@@ -29,6 +29,7 @@ impl Gate {
             Report::Contradicted { flight, answer, undo, .. } => {
                 self.contradicted(now, flight, &answer, undo)
             }
+            Report::Stray(stray) => self.stray(now, supplier, *stray),
             Report::Undone(order) => self.undone(now, order),
             Report::Answered(order) => match self.current(&order) {
                 Some(flight) => self.answered(now, flight, order),

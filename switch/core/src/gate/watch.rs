@@ -4,7 +4,7 @@
 //! Invariants: an attempt is watched through its supplier's late window, counted from when its doubt ended, and from now where it is not over; its STAN is given to
 //! nobody meanwhile.
 //! Deliberately absent: what a late answer changes (`heard`). Attempts that were answered in time before the start are not watched: a second answer to one of them
-//! is unmatched, and counted.
+//! is a stray (`stray`).
 
 use super::Gate;
 use crate::flight::{Attempt, Flight, Phase};

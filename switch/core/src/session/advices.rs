@@ -247,7 +247,7 @@ impl Session {
         let blocks = self.supplier.reversal_blocks_original;
         let late_window_us = self.late_window_us();
         let Some(reversal) = self.open.get_mut(&reply.stan).and_then(|open| open.reversal.as_mut()) else {
-            return self.stray(reply);
+            return self.stray(now, reply);
         };
         let waited_us = now.mono_us.saturating_sub(reversal.started_us);
         let ends = match meaning {
@@ -274,7 +274,7 @@ impl Session {
         let Some(open) = self.open.get_mut(&reply.stan) else { return };
         let flight = open.flight;
         let Some(reversal) = open.reversal.as_mut().filter(|reversal| reversal.asks_status) else {
-            return self.stray(reply);
+            return self.stray(now, reply);
         };
         if std::mem::take(&mut reversal.placed) {
             self.placed -= 1;

@@ -2,7 +2,7 @@
 //!
 //! Owns: a table of the newest answered attempts by STAN.
 //! Invariants: bounded; it grows with what is answered and is not allocated before; a STAN that is asked anew is forgotten.
-//! Deliberately absent: what is done about a contradiction (the gate's). What an answer contradicts that is older than the table is unmatched.
+//! Deliberately absent: what is done about a contradiction (the gate's). What an answer contradicts that is older than the table is a stray, and told as such (`stray`).
 
 use crate::adapter::Order;
 use crate::ids::FlightNo;

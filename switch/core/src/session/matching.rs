@@ -3,9 +3,9 @@
 //! Owns: the match by STAN, RRN and transmission time; late, duplicate and contradictory answers.
 //! Invariants: the first answer in time stands; what comes after an unknown outcome, or says otherwise than the first, is reported once each time it says something
 //! new, so that nothing is lost and a supplier that repeats itself writes nothing into the journal.
-//! Deliberately absent: what an answer changes (the gate's).
+//! Deliberately absent: what an answer changes (the gate's), and how many strays are told (`stray`).
 
-use super::{Due, Report, Session};
+use super::{Due, Report, Session, Stray};
 use crate::adapter::{Answer, Out, Reply, ReplyTo};
 use crate::catalogue::Meaning;
 use crate::ids::Now;
@@ -22,7 +22,7 @@ impl Session {
             (true, ReplyTo::Sale) => self.sale_reply(now, reply),
             (true, ReplyTo::Reversal) => self.reversal_reply(now, reply),
             (true, ReplyTo::Status) => self.status_reply(now, reply),
-            (false, _) => self.stray(reply),
+            (false, _) => self.stray(now, reply),
         }
     }
 
@@ -70,13 +70,12 @@ impl Session {
     }
 
     /// A reply to nothing that is open: a duplicate, a contradiction, or nothing that is known.
-    pub(super) fn stray(&mut self, reply: &Reply) {
+    pub(super) fn stray(&mut self, now: Now, reply: &Reply) {
         let meaning = self.supplier.codes.sale(reply.code);
         let approved = meaning == Meaning::Approved;
         let before = self.answered.find(reply.stan);
         let Some(before) = before.filter(|before| reply.rrn.is_none_or(|rrn| rrn == before.rrn)) else {
-            self.counters.unmatched += 1;
-            return;
+            return self.unmatched(now, reply, approved);
         };
         let same = before.approved == approved || before.contradicted;
         if reply.to != ReplyTo::Sale || !before.sale || same {
@@ -89,6 +88,19 @@ impl Session {
         let mut answer = Box::<Answer>::default();
         fill(&mut answer, reply, meaning, &self.out);
         self.reports.push_back(Report::Contradicted { flight, attempt, answer, undo });
+    }
+
+    /// A reply to nothing that is known: one to a sale is told, for it may say otherwise than what was said then.
+    fn unmatched(&mut self, now: Now, reply: &Reply, approved: bool) {
+        self.counters.unmatched += 1;
+        if reply.to != ReplyTo::Sale {
+            return;
+        }
+        self.counters.unmatched_approved += u64::from(approved);
+        if let Some(untold) = self.strays.tell(now) {
+            let (stan, code, rrn) = (reply.stan, reply.code, reply.rrn.unwrap_or_default());
+            self.reports.push_back(Report::Stray(Box::new(Stray { rrn, stan, code, approved, untold })));
+        }
     }
 }
 

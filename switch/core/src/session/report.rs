@@ -1,5 +1,6 @@
 //! What a session tells the gate, and what it counts.
 
+use super::Stray;
 use crate::adapter::{Answer, Order};
 use crate::ids::FlightNo;
 
@@ -37,6 +38,8 @@ pub enum Report {
         /// The sale, without its card number, where the second answer approves what the first one had not: it must be undone.
         undo: Option<Box<Order>>,
     },
+    /// An answer to a sale of which nothing is known any more: a duplicate of one long over, or one that says otherwise.
+    Stray(Box<Stray>),
     /// Whether orders can be sent at all changed.
     Ready(bool),
 }
@@ -68,6 +71,8 @@ pub struct Counters {
     pub contradictory: u64,
     /// Answers to nothing that is known.
     pub unmatched: u64,
+    /// Those of them that approve a sale.
+    pub unmatched_approved: u64,
     /// Frames that are no message.
     pub garbage: u64,
     /// Messages that were not expected.

@@ -7,11 +7,12 @@ use switchyard_core::account::Account;
 use switchyard_core::adapter::{Answer, Ask, Order};
 use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning};
 use switchyard_core::details::{Detail, put};
+use switchyard_core::fact::Fact;
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::NotDone;
 use switchyard_core::ids::FlightNo;
 use switchyard_core::operate::{Instruction, Operator, reason};
-use switchyard_core::session::Report;
+use switchyard_core::session::{Report, Stray};
 use switchyard_core::state::SETTLED_KEPT_MS;
 
 const PIN: &[u8] = b"4711471147114711";
@@ -242,6 +243,34 @@ fn after_a_restart_nothing_is_watched_under_a_stan_that_a_parked_contradiction_n
     let watched: Vec<_> = bench.watches.iter().map(|watch| watch.flight).collect();
     assert_eq!(watched, [sale.flight]);
     assert_eq!(bench.order().flight, sale.flight, "the reversal of what the crash left open");
+}
+
+#[test]
+fn an_answer_to_what_is_no_longer_remembered_is_on_record_and_somebody_is_told() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &topup(1));
+    let order = bench.order();
+    let (flight, rrn, stan) = (order.flight, order.rrn, order.stan);
+    bench.answered(order, "05");
+    let answer = bench.answer();
+    bench.restart(catalogue());
+    let before = (bench.disk.facts().count(), bench.gate.state().accounts.clone());
+    let stray = Stray { rrn, stan, code: text("00"), approved: true, untold: 3 };
+    bench.heard(alpha, Report::Stray(Box::new(stray)));
+    let fact = bench.disk.facts().last().map(|(_, bytes)| Fact::unpack(bytes));
+    let (at_ms, supplier, code, approved) = (bench.now.wall_ms, alpha, text("00"), true);
+    assert_eq!(fact, Some(Ok(Fact::Stray { at_ms, flight, supplier, code, approved })));
+    let told: Vec<String> = bench.gate.alerts().map(|alert| alert.to_string()).collect();
+    assert!(told.len() == 1 && told[0].contains("alpha") && told[0].contains(rrn.as_str()), "{told:?}");
+    assert!(told[0].contains("3 more"), "{told:?}");
+    // Without an RRN of ours nobody knows whose it is: it is told all the same.
+    for rrn in ["", "ZZZZZZZZZZZZ", "A-B"] {
+        bench.heard(alpha, Report::Stray(Box::new(Stray { rrn: text(rrn), ..stray })));
+    }
+    assert_eq!((bench.disk.facts().count(), bench.gate.alerts().count()), (before.0 + 1, 3));
+    assert!(bench.gate.state().accounts == before.1 && bench.orders.is_empty());
+    assert_eq!(bench.asked(&topup(1)), answer, "what was said first stands");
 }
 
 #[test]

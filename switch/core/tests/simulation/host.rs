@@ -7,6 +7,9 @@ use crate::support::scripted::{HELLO, Line, WELCOME};
 use std::collections::{HashMap, VecDeque};
 use switchyard_core::text::Text;
 
+/// An RRN that no attempt ever had.
+pub(crate) const NOT_OURS: &str = "NOTOURSATALL";
+
 /// What the host knows of one RRN.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deed {
@@ -133,7 +136,7 @@ impl Host {
                 Line { stan: answer.stan % 999_999 + 1, ..answer.clone() }.encode(),
             ),
             11..14 => {
-                let rrn = Text::new(b"NOTOURSATALL").unwrap_or_default();
+                let rrn = Text::new(NOT_OURS.as_bytes()).unwrap_or_default();
                 self.send(due_us, connection, Line { rrn, ..answer.clone() }.encode());
             }
             _ => {}

@@ -147,7 +147,7 @@ impl Stories {
             Fact::Contradicted { flight, undo, stan, .. } => {
                 self.contradicted(at, *flight, undo.as_ref(), *stan);
             }
-            Fact::Named { .. } | Fact::Stock(_) | Fact::Replayed { .. } => {}
+            Fact::Named { .. } | Fact::Stock(_) | Fact::Replayed { .. } | Fact::Stray { .. } => {}
             Fact::Day { network, date, .. } => self.day_began(*network, *date),
             Fact::CutOver { network, date, .. } => self.day_closed(*network, *date),
             Fact::Operated(action) => self.operated(at, action),

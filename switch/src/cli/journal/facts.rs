@@ -17,7 +17,7 @@ use switchyard_core::reversal::Undone;
 use switchyard_core::text::Text;
 
 /// The names of facts, as `--kind` takes them.
-pub const KINDS: [&str; 20] = [
+pub const KINDS: [&str; 21] = [
     "named",
     "deposit",
     "day",
@@ -31,6 +31,7 @@ pub const KINDS: [&str; 20] = [
     "parked",
     "late",
     "contradicted",
+    "stray",
     "replayed",
     "undo",
     "operated",
@@ -231,6 +232,12 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
                 Some(undo) => shown.with("undone_by", undo.number.to_string()).attempt(&undo.attempt, names),
             }
         }
+        Fact::Stray { at_ms, flight, supplier, code, approved } => Shown::new("stray")
+            .at(*at_ms)
+            .of(*flight)
+            .with("supplier", names(NameKind::Supplier, supplier.0))
+            .text("supplier_code", *code)
+            .with("approved", *approved),
         Fact::Replayed { at_ms, flight } => Shown::new("replayed").at(*at_ms).of(*flight),
         Fact::Undo { at_ms, reversal, outcome, undone, .. } => {
             let shown = Shown::new("undo").at(*at_ms).of(reversal.number);

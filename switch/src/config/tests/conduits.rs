@@ -78,3 +78,16 @@ fn a_certificate_without_its_key() {
     let found = report(&[(LISTENS, "dial = \"192.0.2.7:8583\""), ("dialect = \"prepaid87\"\n", tls)]);
     assert!(found.contains("`certificate` needs `key` beside it"), "{found}");
 }
+
+#[test]
+fn two_conduits_that_dial_one_host_are_a_warning() {
+    let two = "dialect = \"prepaid87\"\n[[conduit]]\nname = \"other\"\ndial = \"ISO.network.example:8583\"\ndialect = \"prepaid87\"\n";
+    check(
+        &[(LISTENS, "dial = \"iso.network.example:8583\""), ("dialect = \"prepaid87\"\n", two)],
+        r#"main.toml:11:8: warning: `dial` is the host of conduit plain already: to the host the two are one client
+  11 | dial = "ISO.network.example:8583"
+     |        ^^^^^^^^^^^^^^^^^^^^^^^^^^
+     = for more connections, make `connections` of one of them larger
+"#,
+    );
+}

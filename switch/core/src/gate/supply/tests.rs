@@ -210,7 +210,9 @@ impl World {
                     self.undo(flight, stan);
                 }
             }
-            Report::Contradicted { .. } | Report::Cut(_) | Report::NotSent(_) => panic!("{report:?}"),
+            Report::Contradicted { .. } | Report::Stray(_) | Report::Cut(_) | Report::NotSent(_) => {
+                panic!("{report:?}")
+            }
             Report::Ready(ready) => self.supply.link_ready(ready),
         }
     }

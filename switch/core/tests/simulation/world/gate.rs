@@ -1,6 +1,7 @@
 //! The gate's turns, and everything that becomes visible through it: each thing is looked at before it leaves.
 
 use super::World;
+use crate::host::NOT_OURS;
 use crate::support::message::Answer;
 use switchyard_core::adapter::{Ask, Order};
 use switchyard_core::answer::answer;
@@ -44,6 +45,8 @@ impl World {
         for report in side.reports.drain(..items.min(side.reports.len())) {
             let news = match &report {
                 Report::Late { flight, .. } => gate.state().flight(*flight).is_some(),
+                // Some carry an RRN that is nobody's.
+                Report::Stray(stray) => stray.rrn.as_str() != NOT_OURS,
                 report => matches!(report, Report::Contradicted { .. }),
             };
             if let Report::Undone(order) = &report {

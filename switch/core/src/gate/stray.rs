@@ -1,0 +1,22 @@
+//! An answer to a sale that its session knows nothing of any more.
+//!
+//! Owns: the record of it, where its RRN leads back to a flight, and the alert.
+//! Invariants: nothing changes: what was said stands, and money stays where it is, until somebody has compared the two.
+//! Deliberately absent: that comparison. It needs the sale's records, which may be weeks back; `transaction find` reads them.
+
+use super::{Alert, Gate};
+use crate::fact::Fact;
+use crate::ids::{FlightNo, Now, SupplierId};
+use crate::session::Stray;
+
+impl Gate {
+    pub(super) fn stray(&mut self, now: Now, supplier: SupplierId, stray: Stray) {
+        let Some(code) = self.catalogue.supplier_of(supplier).map(|(_, known)| known.code) else { return };
+        let ours = |flight: &FlightNo| (1..=self.state.last_flight().0).contains(&flight.0);
+        if let Some(flight) = FlightNo::of_rrn(stray.rrn.as_str()).filter(ours) {
+            let Stray { code, approved, .. } = stray;
+            self.record(&Fact::Stray { at_ms: now.wall_ms, flight, supplier, code, approved });
+        }
+        self.alert(Alert::Stray { supplier: code, stray });
+    }
+}
