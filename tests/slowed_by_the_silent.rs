@@ -1,6 +1,6 @@
 //! Forbids: others who pay for a client that reads nothing, a supplier that answers nothing, and thousands of connections that say nothing.
 //!
-//! What is measured begins when all the silent ones are in, and again when all of them are gone: that thousands come at once, or go, costs something, and is not what this is
+//! What is measured begins when all the silent ones are in and the one that reads nothing has nothing taken from it any more, and again when all of them are gone: that thousands come at once, or go, costs something, and is not what this is
 //! about. Each round with them is compared with the one without them beside it, since what else the machine does changes from one moment to the next.
 //!
 //! Runs about thirty seconds, in which two of the rounds must hold: whoever really costs the others something does so in each, and a busy machine in most, so this
@@ -59,16 +59,18 @@ struct Silent {
 }
 
 impl Silent {
-    /// Starts them, and waits until all of them are in.
+    /// Starts them, and waits until all of them are in, and nothing is taken any more from the one that reads nothing.
     fn start(switch: &Switch, count: u64) -> Self {
         let (to, stop) = (switch.address("plain"), Arc::new(AtomicBool::new(false)));
         let connections = (0..count).map(|_| TcpStream::connect(to).expect("a connection")).collect();
         until("they are in", || switch.metric("switchyard_conduit_connections") >= count);
-        let (one, other) = (Arc::clone(&stop), Arc::clone(&stop));
+        let stalled = Arc::new(AtomicBool::new(false));
+        let (one, other, stalls) = (Arc::clone(&stop), Arc::clone(&stop), Arc::clone(&stalled));
         let threads = vec![
-            std::thread::spawn(move || never_read(to, &one)),
+            std::thread::spawn(move || never_read(to, &one, &stalls)),
             std::thread::spawn(move || never_answered(to, &other)),
         ];
+        until("nothing more is taken", || stalled.load(Ordering::Relaxed));
         Self { stop, threads, connections }
     }
 
@@ -81,7 +83,7 @@ impl Silent {
     }
 }
 
-fn never_read(to: SocketAddr, stop: &AtomicBool) {
+fn never_read(to: SocketAddr, stop: &AtomicBool, stalled: &AtomicBool) {
     let dialect = Dialect::open_shipped("prepaid87").expect("a dialect");
     while !stop.load(Ordering::Relaxed) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -96,6 +98,7 @@ fn never_read(to: SocketAddr, stop: &AtomicBool) {
                 Ok(()) => {}
                 // A frame that was cut cannot be gone on with: it waits here until it is closed.
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    stalled.store(true, Ordering::Relaxed);
                     while !stop.load(Ordering::Relaxed)
                         && stream
                             .write(&[0])
