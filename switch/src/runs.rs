@@ -14,11 +14,11 @@ pub use writer::{RunWish, RunWork, write_runs};
 
 use arc_swap::ArcSwap;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use switchyard_core::index::run::{BLOCK_BYTES, Block, RunContents, RunError, write_run};
+use switchyard_core::index::run::{BLOCK_BYTES, Block, RunError, RunWriter};
 use switchyard_core::index::{Run, RunHead, RunMark, Spill};
 use switchyard_core::seek::{Found, Seek};
 use switchyard_core::state::State;
@@ -28,7 +28,9 @@ const MAKING_SUFFIX: &str = "making";
 /// Most run files that one thread keeps open.
 const FILES_MAX: usize = 64;
 /// What is written at a time.
-const WRITE_BYTES: usize = 64 * BLOCK_BYTES;
+pub(crate) const WRITE_BYTES: usize = 64 * BLOCK_BYTES;
+/// So many bytes are written before they are synced: the journal's own syncs then never wait for more than these.
+const SYNC_BYTES: usize = 4 << 20;
 /// Entries that leave memory at a time while a log is replayed, when nobody waits for anything else.
 const LEAVE_AT_ONCE: usize = 1 << 16;
 
@@ -152,20 +154,16 @@ impl RunFolder {
     ///
     /// # Errors
     /// The disk did not take it: nothing has its name.
-    pub fn write(&self, spill: &Spill) -> Result<Run, RunsError> {
+    pub fn write(&self, spill: &Spill, writer: &mut RunWriter) -> Result<Run, RunsError> {
         let path = self.file(spill.number);
         let making = path.with_extension(MAKING_SUFFIX);
         let mut open = OpenOptions::new();
         open.write(true).create(true).truncate(true).mode(0o600);
         let file = open.open(&making).map_err(io_error("make", &making))?;
-        let mut out = BufWriter::with_capacity(WRITE_BYTES, file);
-        let entries: Vec<_> = spill.iter().collect();
-        let contents =
-            RunContents { number: spill.number, at: spill.at, entries: &entries, seen: &spill.seen };
-        let written = write_run(&contents, |block| out.write_all(block));
+        let mut pieces = Pieces::new(&file);
+        let written = writer.write(spill, |number, block| pieces.put(number, block));
+        let written = written.and_then(|written| pieces.end().map(|()| written));
         let (head, filter) = written.map_err(io_error("write", &making))?;
-        let file = out.into_inner().map_err(|error| io_error("write", &making)(error.into_error()))?;
-        file.sync_all().map_err(io_error("sync", &making))?;
         std::fs::rename(&making, &path).map_err(io_error("rename", &making))?;
         let synced = File::open(&self.path).and_then(|folder| folder.sync_all());
         synced.map_err(io_error("sync folder", &self.path))?;
@@ -215,9 +213,9 @@ impl RunFolder {
         repeatable_ms: u64,
     ) -> Result<(), RunsError> {
         let Some(spill) = state.spill(bytes_max) else { return Ok(()) };
-        state.index.spilled(self.write(&spill)?);
+        state.index.spilled(self.write(&spill, &mut RunWriter::default())?);
         drop(spill);
-        let comes_ms = state.index.newest_ms().saturating_sub(repeatable_ms);
+        let comes_ms = state.aged_ms().saturating_sub(repeatable_ms);
         while state.index.has_leavers() {
             state.index.leave(LEAVE_AT_ONCE, comes_ms);
         }
@@ -227,6 +225,47 @@ impl RunFolder {
 
 fn read_block(file: &File, number: u32, block: &mut Block) -> io::Result<()> {
     file.read_exact_at(block, u64::from(number) * BLOCK_BYTES as u64)
+}
+
+/// Blocks on their way into a file, many at a time.
+struct Pieces<'f> {
+    file: &'f File,
+    piece: Vec<u8>,
+    /// Number of the first block of the piece.
+    from: u64,
+    unsynced: usize,
+}
+
+impl<'f> Pieces<'f> {
+    fn new(file: &'f File) -> Self {
+        Self { file, piece: Vec::with_capacity(WRITE_BYTES), from: 0, unsynced: 0 }
+    }
+
+    fn put(&mut self, number: u32, block: &Block) -> io::Result<()> {
+        let next = self.from + (self.piece.len() / BLOCK_BYTES) as u64;
+        if u64::from(number) != next || self.piece.len() == WRITE_BYTES {
+            self.write()?;
+            self.from = u64::from(number);
+        }
+        self.piece.extend_from_slice(block);
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.piece, self.from * BLOCK_BYTES as u64)?;
+        self.unsynced += self.piece.len();
+        self.piece.clear();
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            self.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.write()?;
+        self.file.sync_all()
+    }
 }
 
 /// Run files that a thread holds open, the one used last at the end.

@@ -16,9 +16,9 @@ mod table;
 
 pub use hour::{Hour, Hours};
 pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
-pub use run::{RunHead, RunMark};
+pub use run::{RUN_WRITER_BYTES, RUN_WRITING_BYTES, RunHead, RunMark};
 pub use runs::{Run, Runs};
-pub use spill::{ENTRY_MEMORY_BYTES, RUN_WRITING_BYTES, Spill, spill_entries_max};
+pub use spill::{ENTRY_MEMORY_BYTES, Spill, spill_entries_max};
 pub use table::Slot;
 
 use crate::ids::FlightNo;

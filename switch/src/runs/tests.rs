@@ -158,16 +158,17 @@ fn a_run_that_cannot_be_written_leaves_everything_in_memory() {
     let path = data.path().join("runs");
     let (folder, _) = RunFolder::open(&path, &[], REACH).expect("an empty folder");
     std::fs::remove_dir(&path).expect("an empty folder");
+    let mut writer = RunWriter::default();
     let mut index = Index::default();
     for number in 0..3_000 {
         index.add(entry(number));
     }
     let spill = index.spill(BYTES_MAX, None, Lsn(9)).expect("crowded");
-    folder.write(&spill).expect_err("no folder");
+    folder.write(&spill, &mut writer).expect_err("no folder");
     index.not_spilled();
     assert_eq!(index.len(), 3_000);
     std::fs::create_dir(&path).expect("a folder");
     let spill = index.spill(BYTES_MAX, None, Lsn(9)).expect("crowded still");
-    index.spilled(folder.write(&spill).expect("a run"));
+    index.spilled(folder.write(&spill, &mut writer).expect("a run"));
     assert_eq!(index.runs().len(), 1);
 }

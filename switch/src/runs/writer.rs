@@ -9,6 +9,7 @@ use crate::ring::Ring;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use switchyard_core::index::run::RunWriter;
 use switchyard_core::index::{Run, Spill};
 
 /// How long the thread sleeps when nobody wakes it.
@@ -37,21 +38,22 @@ pub struct RunWork {
 /// Does what is wished until `stop`.
 pub fn write_runs(work: &RunWork, stop: &AtomicBool) {
     let waker = own_waker();
+    let mut writer = RunWriter::default();
     while !stop.load(Ordering::Acquire) {
         work.wishes.register(&waker);
         match work.wishes.pop() {
-            Some(wish) => grant(work, wish),
+            Some(wish) => grant(work, wish, &mut writer),
             None => std::thread::park_timeout(Duration::from_millis(PARK_MS)),
         }
     }
 }
 
-fn grant(work: &RunWork, wish: RunWish) {
+fn grant(work: &RunWork, wish: RunWish, writer: &mut RunWriter) {
     let spill = match wish {
         RunWish::Remove(number) => return work.folder.remove(number),
         RunWish::Write(spill) => spill,
     };
-    let written = match work.folder.write(&spill) {
+    let written = match work.folder.write(&spill, writer) {
         Ok(run) => Some(run),
         Err(error) => {
             tracing::error!(%error, "a run of duplicates cannot be written; it is tried again, and sales get 96 when memory is full");

@@ -5,7 +5,7 @@
 //! Deliberately absent: taking keys out. Keys are keyed hashes already (`keyhash`), so nobody can choose ones that collide, and nothing is hashed again here.
 
 /// Bits for each key.
-const BITS_PER_KEY: usize = 16;
+pub(super) const BITS_PER_KEY: usize = 16;
 
 /// A block: one bit in each of its words belongs to a key.
 pub const FILTER_BLOCK_BYTES: usize = 32;

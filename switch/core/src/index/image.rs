@@ -16,19 +16,25 @@ pub const ENTRY_BYTES: usize = 74;
 
 impl Pack for Entry {
     fn pack(&self, out: &mut Vec<u8>) {
-        self.key.pack(out);
-        self.named.pack(out);
-        self.contents.pack(out);
-        self.flight.pack(out);
-        self.admitted_ms.pack(out);
-        self.intent_at.0.pack(out);
-        self.outcome_at.0.pack(out);
-        (self.standing as u8).pack(out);
-        self.secret.pack(out);
+        out.extend_from_slice(&self.to_bytes());
     }
 }
 
 impl Entry {
+    /// The packed entry.
+    pub(super) fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+        let mut bytes = [0; ENTRY_BYTES];
+        bytes[..16].copy_from_slice(&self.key.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.named.to_le_bytes());
+        let numbers = [self.contents, self.flight.0, self.admitted_ms, self.intent_at.0, self.outcome_at.0];
+        for (place, number) in bytes[32..72].chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes[72] = self.standing as u8;
+        bytes[73] = u8::from(self.secret);
+        bytes
+    }
+
     /// Reads a packed entry.
     ///
     /// # Errors

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! block     crc32c of the block's number and the rest 4 · 4,092 bytes; every part begins with a block of its own
-//! head      magic 8 · version 4 · number 4 · entries 4 · names 4 · position of the log 8 · oldest 8 · newest 8 · first position named 8
-//!           · hours of keys 1,024 · hours of second keys 1,024
+//! head      magic 8 · version 4 · number 4 · entries 4 · names 4 · keys that the filter has room for 4 · position of the log 8 · oldest 8
+//!           · newest 8 · first position named 8 · hours of keys 1,024 · hours of second keys 1,024
 //! filter    127 blocks of the filter each
 //! entries   55 each, by key: key 16 · second key 16 · contents 8 · flight 8 · admitted 8 · intent 8 · outcome 8 · standing 1 · secret 1
 //! names     127 each, by second key: second key 16 · the key it belongs to 16
@@ -13,10 +13,16 @@
 //!
 //! Invariants: a run is never changed; every block is checked when it is read; a key is there once, with what was known of it last; keys are keyed hashes, so
 //! they lie evenly, and where one must lie is computed, not searched for.
-//! Deliberately absent: files. Who has them hands blocks in and out.
+//! Deliberately absent: how one is written (`writer`), and files. Who has them hands blocks in and out.
+
+mod order;
+mod writer;
+
+pub(super) use writer::NAME_WRITING_BYTES;
+pub use writer::{RUN_WRITER_BYTES, RUN_WRITING_BYTES, RunWriter};
 
 use super::filter::{FILTER_BLOCK_BYTES, Filter};
-use super::hour::{HOURS_BYTES, Hour, Hours};
+use super::hour::{HOURS_BYTES, Hours};
 use super::{ENTRY_BYTES, Entry};
 use crate::log::Lsn;
 use crate::pack::{Pack, Unpack, Unreadable};
@@ -30,7 +36,7 @@ pub type Block = [u8; BLOCK_BYTES];
 
 const CHECK_BYTES: usize = 4;
 const MAGIC: [u8; 8] = *b"SWYRUN\0\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const ENTRY_ROW_BYTES: usize = ENTRY_BYTES;
 const NAME_ROW_BYTES: usize = 2 * KEY_BYTES;
 const KEY_BYTES: usize = 16;
@@ -117,6 +123,8 @@ pub struct RunHead {
     pub mark: RunMark,
     /// Second keys in it.
     names: u32,
+    /// So many keys its filter has room for: the entries that it was made of, of which several may have had one key.
+    filter_keys: u32,
     /// The end of the log that its entries were the fold of.
     pub at: Lsn,
     /// When its oldest entry was admitted, Unix milliseconds.
@@ -160,14 +168,14 @@ impl RunHead {
         if version != VERSION {
             return Err(RunError::Version(version));
         }
-        let (number, entries, names) = (from.u32()?, from.u32()?, from.u32()?);
+        let (number, entries, names, filter_keys) = (from.u32()?, from.u32()?, from.u32()?, from.u32()?);
         let (at, oldest_ms, newest_ms) = (Lsn(from.u64()?), from.u64()?, from.u64()?);
         let needs_from = Lsn(from.u64()?);
         let locals = Hours::from_bytes(&from.array::<HOURS_BYTES>()?);
         let sents = Hours::from_bytes(&from.array::<HOURS_BYTES>()?);
         let check = check(block, 0);
         let mark = RunMark { number, entries, newest_ms, needs_from, check };
-        Ok(Self { mark, names, at, oldest_ms, locals, sents })
+        Ok(Self { mark, names, filter_keys, at, oldest_ms, locals, sents })
     }
 
     fn encode(&mut self) -> Block {
@@ -178,6 +186,7 @@ impl RunHead {
         self.mark.number.pack(&mut packed);
         self.mark.entries.pack(&mut packed);
         self.names.pack(&mut packed);
+        self.filter_keys.pack(&mut packed);
         self.at.0.pack(&mut packed);
         self.oldest_ms.pack(&mut packed);
         self.mark.newest_ms.pack(&mut packed);
@@ -192,7 +201,7 @@ impl RunHead {
     }
 
     fn filter_blocks(&self) -> usize {
-        Filter::blocks_for(self.mark.entries as usize).div_ceil(FILTERS_PER_BLOCK)
+        Filter::blocks_for(self.filter_keys as usize).div_ceil(FILTERS_PER_BLOCK)
     }
 
     fn entries(&self) -> Table {
@@ -228,7 +237,7 @@ impl RunHead {
         &self,
         mut read: impl FnMut(u32, &mut Block) -> io::Result<()>,
     ) -> Result<Filter, RunError> {
-        let mut filter = Filter::new(self.mark.entries as usize);
+        let mut filter = Filter::new(self.filter_keys as usize);
         let mut block = [0; BLOCK_BYTES];
         for at in 0..self.filter_blocks() {
             let number = (1 + at) as u32;
@@ -347,128 +356,5 @@ fn seal(block: &mut Block, number: u32) {
     block[..CHECK_BYTES].copy_from_slice(&check.to_le_bytes());
 }
 
-/// Rows on their way into blocks.
-struct Rows<'p, P> {
-    block: Block,
-    filled: usize,
-    number: u32,
-    put: &'p mut P,
-}
-
-impl<P: FnMut(&Block) -> io::Result<()>> Rows<'_, P> {
-    fn row(&mut self, row: &[u8]) -> io::Result<()> {
-        if self.filled + row.len() > BLOCK_BYTES {
-            self.end()?;
-        }
-        self.block[self.filled..self.filled + row.len()].copy_from_slice(row);
-        self.filled += row.len();
-        Ok(())
-    }
-
-    /// Ends a part: what follows begins with a block of its own.
-    fn end(&mut self) -> io::Result<()> {
-        if self.filled == CHECK_BYTES {
-            return Ok(());
-        }
-        seal(&mut self.block, self.number);
-        (self.put)(&self.block)?;
-        self.block.fill(0);
-        self.filled = CHECK_BYTES;
-        self.number += 1;
-        Ok(())
-    }
-}
-
-/// What a run is made of.
-#[derive(Debug)]
-pub struct RunContents<'a> {
-    /// Its number.
-    pub number: u32,
-    /// The end of the log that it is the fold of.
-    pub at: Lsn,
-    /// Entries in the order in which they came; of several under one key the last counts.
-    pub entries: &'a [&'a Entry],
-    /// Further second keys, and the key that each belongs to; an entry's own counts for more.
-    pub seen: &'a [(u128, u128)],
-}
-
-/// Writes a run. `put` takes the blocks in order.
-///
-/// # Errors
-/// What `put` says.
-pub fn write_run(
-    contents: &RunContents<'_>,
-    mut put: impl FnMut(&Block) -> io::Result<()>,
-) -> io::Result<(RunHead, Filter)> {
-    let entries = contents.entries;
-    let by_key = by_key(entries);
-    let by_named = by_named(contents);
-    let mut head = contents.head(by_key.len(), by_named.len());
-    let mut filter = Filter::new(by_key.len());
-    for number in &by_key {
-        let key = entries[*number as usize].key;
-        filter.add(key);
-        head.locals.add(Hour::in_key(key));
-    }
-    by_named.iter().for_each(|(named, _)| head.sents.add(Hour::in_key(*named)));
-    put(&head.encode())?;
-    let mut rows = Rows { block: [0; BLOCK_BYTES], filled: CHECK_BYTES, number: 1, put: &mut put };
-    filter.blocks().try_for_each(|block| rows.row(&block))?;
-    rows.end()?;
-    let mut packed = Vec::with_capacity(ENTRY_ROW_BYTES);
-    for number in by_key {
-        packed.clear();
-        entries[number as usize].pack(&mut packed);
-        rows.row(&packed)?;
-    }
-    rows.end()?;
-    for (named, key) in by_named {
-        packed.clear();
-        named.pack(&mut packed);
-        key.pack(&mut packed);
-        rows.row(&packed)?;
-    }
-    rows.end()?;
-    Ok((head, filter))
-}
-
-impl RunContents<'_> {
-    fn head(&self, entries: usize, names: usize) -> RunHead {
-        let admitted = || self.entries.iter().map(|entry| entry.admitted_ms);
-        let positions = self.entries.iter().map(|entry| entry.intent_at.min(entry.outcome_at));
-        RunHead {
-            mark: RunMark {
-                number: self.number,
-                entries: entries as u32,
-                newest_ms: admitted().max().unwrap_or(0),
-                needs_from: positions.min().unwrap_or(self.at),
-                check: 0,
-            },
-            names: names as u32,
-            at: self.at,
-            oldest_ms: admitted().min().unwrap_or(0),
-            locals: Hours::default(),
-            sents: Hours::default(),
-        }
-    }
-}
-
-/// Places of the entries by key, the last one of each.
-fn by_key(entries: &[&Entry]) -> Vec<u32> {
-    let mut places: Vec<u32> = (0..entries.len() as u32).rev().collect();
-    places.sort_by_key(|place| entries[*place as usize].key);
-    places.dedup_by_key(|place| entries[*place as usize].key);
-    places
-}
-
-/// Second keys in order, each with the key that it belonged to last.
-fn by_named(contents: &RunContents<'_>) -> Vec<(u128, u128)> {
-    let own = contents.entries.iter().rev().map(|entry| (entry.named, entry.key));
-    let mut names: Vec<_> = own.chain(contents.seen.iter().rev().copied()).collect();
-    names.sort_by_key(|(named, _)| *named);
-    names.dedup_by_key(|(named, _)| *named);
-    names
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

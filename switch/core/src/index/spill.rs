@@ -5,22 +5,18 @@
 //! entries that are open stay.
 //! Deliberately absent: writing (the shell's). Where an entry lies is no business of the log, so none of this is in `State::apply`.
 
-use super::run::RunMark;
+use super::run::{NAME_WRITING_BYTES, RunMark};
 use super::runs::Run;
 use super::{CHUNK_ENTRIES, Chunk, Entry, EntryNo, Index, Standing};
 use crate::log::Lsn;
 
 /// What an entry takes in memory, its places in both tables among it: a place is nine bytes, and a table is between seven sixteenths and seven eighths full.
 pub const ENTRY_MEMORY_BYTES: usize = size_of::<Entry>() + 42;
-/// What a further second key takes: a place in a table, which is as full as those, and one in the order in which they came.
-const SEEN_MEMORY_BYTES: usize = 128;
+/// What a further second key takes: a place in a table, which is as full as those, and one in the order in which they came; and what it takes on its way to a run.
+const SEEN_MEMORY_BYTES: usize = 128 + size_of::<(u128, u128)>() + NAME_WRITING_BYTES;
 
 /// Most chunks that one run gets: about a million entries.
-const SPILL_CHUNKS_MAX: usize = 1_024;
-
-/// What an entry takes beside itself while it is written to a run: a reference, its place by key, its name before and while names are sorted, its bits of the filter.
-pub const RUN_WRITING_BYTES: usize =
-    size_of::<&Entry>() + 2 * size_of::<u32>() + 2 * size_of::<(u128, u128)>() + 2;
+pub(super) const SPILL_CHUNKS_MAX: usize = 1_024;
 
 /// Most entries that one run gets, where the index may take `bytes_max`: an eighth of that.
 pub fn spill_entries_max(bytes_max: usize) -> usize {
@@ -40,10 +36,41 @@ pub struct Spill {
     pub seen: Vec<(u128, u128)>,
 }
 
+/// Entries by their place in a spill.
+pub(super) struct Spilled<'s> {
+    chunks: Vec<&'s [Entry]>,
+    left: usize,
+}
+
+impl<'s> Spilled<'s> {
+    /// The entry at that place, counted from the oldest.
+    pub(super) fn at(&self, place: u32) -> &'s Entry {
+        let place = self.left + place as usize;
+        &self.chunks[place / CHUNK_ENTRIES][place % CHUNK_ENTRIES]
+    }
+}
+
 impl Spill {
-    /// The entries, in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() - self.left
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entries.
+    pub(super) fn entries(&self) -> Spilled<'_> {
+        Spilled { chunks: self.chunks.iter().map(|chunk| chunk.as_slice()).collect(), left: self.left }
+    }
+
+    /// Of these entries, in the order in which they came.
+    #[cfg(test)]
+    pub(super) fn of(number: u32, at: Lsn, entries: &[Entry], seen: &[(u128, u128)]) -> Self {
+        let chunks = entries.chunks(CHUNK_ENTRIES).map(|entries| Chunk::new(entries.to_vec())).collect();
+        Self { number, at, chunks, left: 0, seen: seen.to_vec() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use switchyard_core::code::Code;
 use switchyard_core::fact::Fact;
 use switchyard_core::ids::FlightNo;
-use switchyard_core::index::run::{Block, RunContents, write_run};
+use switchyard_core::index::run::{BLOCK_BYTES, Block, RunWriter};
 use switchyard_core::index::{ENTRY_MEMORY_BYTES, Hour, Run, RunHead, Spill};
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::log::{Log, Lsn};
@@ -23,6 +23,7 @@ const FILLING_EPOCH: u32 = 1;
 /// The keeper.
 #[derive(Default)]
 pub(crate) struct Keeper {
+    writer: RunWriter,
     runs: Vec<(Run, Arc<Vec<Block>>)>,
     /// What is to become a run.
     pub(crate) writing: Option<Spill>,
@@ -40,11 +41,10 @@ impl Keeper {
     /// Writes a run.
     pub(crate) fn write(&mut self, spill: &Spill) -> Run {
         let mut blocks = Vec::new();
-        let entries: Vec<_> = spill.iter().collect();
-        let contents =
-            RunContents { number: spill.number, at: spill.at, entries: &entries, seen: &spill.seen };
-        let written = write_run(&contents, |block| {
-            blocks.push(*block);
+        let written = self.writer.write(spill, |number, block| {
+            let at = number as usize;
+            blocks.resize(blocks.len().max(at + 1), [0; BLOCK_BYTES]);
+            blocks[at] = *block;
             Ok(())
         });
         let (head, filter) = written.expect("memory takes it");

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::ids::FlightNo;
-use crate::index::Standing;
+use crate::index::{Hour, Spill, Standing};
 use crate::keyhash::KeyHash;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn entry(number: u32) -> Entry {
     let hash = KeyHash::new([9; 16]);
@@ -22,20 +23,24 @@ fn entry(number: u32) -> Entry {
 }
 
 /// A run in memory.
+pub(in crate::index) fn in_memory(spill: &Spill) -> (RunHead, Filter, Vec<Block>) {
+    let mut blocks = Vec::new();
+    let put = |number: u32, block: &Block| {
+        let at = number as usize;
+        blocks.resize(blocks.len().max(at + 1), [0; BLOCK_BYTES]);
+        blocks[at] = *block;
+        Ok(())
+    };
+    let (head, filter) = RunWriter::default().write(spill, put).expect("memory takes it");
+    (head, filter, blocks)
+}
+
 fn written(entries: &[Entry]) -> (RunHead, Filter, Vec<Block>) {
     written_with(entries, &[])
 }
 
 fn written_with(entries: &[Entry], seen: &[(u128, u128)]) -> (RunHead, Filter, Vec<Block>) {
-    let mut blocks = Vec::new();
-    let entries: Vec<&Entry> = entries.iter().collect();
-    let put = |block: &Block| {
-        blocks.push(*block);
-        Ok(())
-    };
-    let contents = RunContents { number: 7, at: Lsn(99), entries: &entries, seen };
-    let (head, filter) = write_run(&contents, put).expect("memory takes it");
-    (head, filter, blocks)
+    in_memory(&Spill::of(7, Lsn(99), entries, seen))
 }
 
 fn reader(blocks: &[Block]) -> impl FnMut(u32, &mut Block) -> io::Result<()> + Copy {
@@ -100,8 +105,74 @@ fn an_empty_run_has_nothing() {
     head.verify(reader(&blocks)).expect("whole");
 }
 
+/// The rows of a table, as they lie on disk.
+fn rows(table: Table, blocks: &[Block]) -> Vec<Vec<u8>> {
+    let of_block = |block: &Block| {
+        let rows = block[CHECK_BYTES..].chunks_exact(table.row_bytes).take(table.rows_per_block);
+        rows.map(<[u8]>::to_vec).collect::<Vec<_>>()
+    };
+    blocks[table.first_block..].iter().flat_map(of_block).take(table.rows).collect()
+}
+
+/// The same by a sort of everything at once.
+fn sorted(entries: &[Entry], seen: &[(u128, u128)]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let by_key: BTreeMap<_, _> = entries.iter().map(|entry| (entry.key, entry)).collect();
+    let own = entries.iter().map(|entry| (entry.named, entry.key));
+    let by_named: BTreeMap<_, _> = seen.iter().copied().chain(own).collect();
+    let packed = |value: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        value(&mut bytes);
+        bytes
+    };
+    let entries = by_key.values().map(|entry| packed(&|bytes| entry.pack(bytes)));
+    let names = by_named
+        .iter()
+        .map(|(named, key)| packed(&|bytes| [*named, *key].iter().for_each(|part| part.pack(bytes))));
+    (entries.collect(), names.collect())
+}
+
+#[test]
+fn one_run_after_the_other_takes_little_memory_and_the_same() {
+    let entries: Vec<_> = (0..200_000).map(entry).collect();
+    let spills =
+        [&entries[..], &entries[50_000..], &entries[..10]].map(|entries| Spill::of(1, Lsn(9), entries, &[]));
+    let mut writer = RunWriter::default();
+    for spill in spills {
+        let mut filters = 0;
+        let measured = allocation_counter::measure(|| {
+            let (_, filter) = writer.write(&spill, |_, _| Ok(())).expect("nothing fails");
+            filters = filter.bytes();
+        });
+        let said = spill.len() * RUN_WRITING_BYTES + RUN_WRITER_BYTES;
+        assert!(measured.bytes_max as usize <= said, "{} of {said} bytes", measured.bytes_max);
+        assert!(filters <= spill.len() * 2 + 32);
+    }
+    let spill = Spill::of(1, Lsn(9), &entries[..150_000], &[]);
+    let measured = allocation_counter::measure(|| drop(writer.write(&spill, |_, _| Ok(()))));
+    // Only the filter and the head, which go, are new.
+    assert!((measured.bytes_max as usize) < 150_000 * 2 + 16_384, "{}", measured.bytes_max);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_run_is_what_a_sort_of_everything_makes(
+        keys in prop::collection::vec((any::<u128>(), any::<u128>()), 0..3_000), few in prop::bool::ANY, shift in 0u32..128,
+    ) {
+        // Few different keys: most entries have one that others have too.
+        let of = |key: u128| if few { key % 200 } else { key } >> shift;
+        let entries: Vec<_> = keys.iter().zip(0..).map(|((key, named), number)| Entry { key: of(*key), named: of(*named), ..entry(number) }).collect();
+        let seen: Vec<_> = keys.iter().step_by(5).map(|(named, key)| (of(*named), of(*key))).collect();
+        let (head, filter, blocks) = written_with(&entries, &seen);
+        prop_assert_eq!((rows(head.entries(), &blocks), rows(head.names(), &blocks)), sorted(&entries, &seen));
+        prop_assert_eq!(head.bytes(), (blocks.len() * BLOCK_BYTES) as u64);
+        prop_assert_eq!(RunHead::decode(&blocks[0]).expect("a head"), head.clone());
+        prop_assert_eq!(head.filter(reader(&blocks)).expect("a filter"), filter.clone());
+        prop_assert!(entries.iter().all(|entry| filter.may_hold(entry.key) && head.locals.holds(Hour::in_key(entry.key))));
+        prop_assert!(entries.iter().map(|entry| entry.named).chain(seen.iter().map(|(named, _)| *named)).all(|named| head.sents.holds(Hour::in_key(named))));
+        head.verify(reader(&blocks)).expect("whole");
+    }
 
     #[test]
     fn keys_that_lie_unevenly_are_found_too(keys in prop::collection::btree_set(any::<u128>(), 1..400), shift in 0u32..120) {

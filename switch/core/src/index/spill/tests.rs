@@ -1,7 +1,8 @@
 //! An index that gives entries to runs is the same index.
 
 use super::super::filter::Filter;
-use super::super::run::{Block, RunContents, RunHead, write_run};
+use super::super::run::tests::in_memory;
+use super::super::run::{Block, RunHead};
 use super::super::{Hour, Standing};
 use super::*;
 use crate::ids::FlightNo;
@@ -43,15 +44,7 @@ struct Shelf(Vec<(Arc<RunHead>, Vec<Block>)>);
 
 impl Shelf {
     fn write(&mut self, spill: &Spill) -> Run {
-        let mut blocks = Vec::new();
-        let put = |block: &Block| {
-            blocks.push(*block);
-            Ok(())
-        };
-        let entries: Vec<_> = spill.iter().collect();
-        let contents =
-            RunContents { number: spill.number, at: spill.at, entries: &entries, seen: &spill.seen };
-        let (head, filter) = write_run(&contents, put).expect("memory takes it");
+        let (head, filter, blocks) = in_memory(spill);
         let head = Arc::new(head);
         self.0.push((Arc::clone(&head), blocks));
         Run { head, filter: Some(Arc::new(filter)) }
@@ -234,9 +227,7 @@ fn relying_on(runs: u64) -> Index {
     for run in 0..runs {
         let mut filter = Filter::new(2_000);
         let entries: Vec<_> = (0..200).map(|number| entry(run * 200 + number, run)).collect();
-        let borrowed: Vec<_> = entries.iter().collect();
-        let contents = RunContents { number: run as u32 + 1, at: Lsn(run), entries: &borrowed, seen: &[] };
-        let (head, _) = write_run(&contents, |_| Ok(())).expect("nothing fails");
+        let (head, _, _) = in_memory(&Spill::of(run as u32 + 1, Lsn(run), &entries, &[]));
         entries.iter().for_each(|entry| filter.add(entry.key));
         index.runs.add(Run { head: Arc::new(head), filter: Some(Arc::new(filter)) });
     }
