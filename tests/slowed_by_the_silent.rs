@@ -1,7 +1,8 @@
 //! Forbids: others who pay for a client that reads nothing, a supplier that answers nothing, and thousands of connections that say nothing.
 //!
-//! What is measured begins when all the silent ones are in and the one that reads nothing has nothing taken from it any more, and again when all of them are gone: that thousands come at once, or go, costs something, and is not what this is
-//! about. Each round with them is compared with the one without them beside it, since what else the machine does changes from one moment to the next.
+//! What is measured begins when all the silent ones are in and nothing more is taken from the one that does not read, and again when all of them are gone: that thousands come
+//! at once, or go, costs something, and is not what this is about. Each round with them is compared with the one without them beside it, since what else the machine does
+//! changes from one moment to the next.
 //!
 //! Runs about thirty seconds, in which two of the rounds must hold: whoever really costs the others something does so in each, and a busy machine in most, so this
 //! finds what makes them wait, and no few percent. `SILENT_SECONDS=600 cargo test --release -p switchyard --test slowed_by_the_silent -- --nocapture` is the long form:
