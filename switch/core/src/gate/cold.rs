@@ -16,7 +16,7 @@ use crate::seek::Seek;
 use crate::ticket::{Errand, Ticket};
 
 /// Entries that leave memory for each request that comes, once they lie in a run: faster than new ones come.
-const LEAVE_PER_REQUEST: usize = 2;
+const LEAVE_PER_REQUEST: usize = 8;
 /// Entries that leave memory in a second in which few requests come.
 const LEAVE_PER_PULSE: usize = 8_192;
 
