@@ -1,7 +1,8 @@
 //! Forbids: a command whose exit code, message or advice misleads a script or a person, and one that shows a secret.
 
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Output, Stdio};
 use switchyard::cli::exit::Exit;
 use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag};
@@ -147,10 +148,15 @@ fn nobody_there_and_no_answer_are_told_apart() {
             let mut request = [0; 2];
             let _ = stream.expect("a client").read_exact(&mut request);
         }
+        listener
     });
     let (_, err) = check(&["send", "--echo", "--to", &address], b"", Exit::Unknown);
     assert!(err.contains("closed the connection without an answer"), "{err}");
-    closes.join().expect("no panic");
+    drop(closes.join().expect("no panic"));
+    // It keeps the port, so that nobody else listens there.
+    let away = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    away.set_reuse_address(true).expect("an address for itself");
+    away.bind(&address.parse::<SocketAddr>().expect("an address").into()).expect("its address");
     let (_, err) = check(&["send", "TOPUP", "--to", &address], b"", Exit::Unreachable);
     assert!(err.contains("is the switch running?"), "{err}");
 }

@@ -30,7 +30,7 @@ const CONDUITS: [&str; 4] = ["plain", "plain", "binbitmap", "tls"];
 /// Requests that a connection would send in a round, were it not killed before.
 const REQUESTS: u64 = 4_000;
 /// The longest that reversals may take: the third sending of one comes within seconds.
-const REVERSALS: Duration = Duration::from_secs(60);
+const REVERSALS: Duration = Duration::from_secs(120);
 const SUPPLIERS: [&str; 4] = ["telco-a", "telco-b", "cardco", "utility"];
 
 /// A request and what was answered to it last.

@@ -125,8 +125,8 @@ fn overload(name: &str, switch: Switch, in_flight: usize, done: fn(&Report) -> f
     );
     assert!(waits.len() >= 3, "only {} reversals", waits.len());
     assert_eq!((flooded.errors.lost, flooded.errors.unanswered), (0, 0), "{flooded}");
-    // Short loads on a busy machine tell less.
-    let (goodput_min, memory_max) = if long.is_some() { (0.8, 1.1) } else { (0.5, 1.5) };
+    // Short loads tell less: on a busy machine they came down to 59 % where the long ones have more than 80 %. What collapses does a tenth.
+    let (goodput_min, memory_max) = if long.is_some() { (0.8, 1.1) } else { (0.4, 1.5) };
     assert!(ratio >= goodput_min, "{:.0} % of what can be done", 100.0 * ratio);
     assert!(memory[1] as f64 <= memory_max * memory[0] as f64, "memory grows: {memory:?}");
     switch.end();

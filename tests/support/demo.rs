@@ -1,7 +1,7 @@
 //! The demonstration as a process of its own, on free ports: started, killed, started again.
 
 use super::hosts::{Line, read_record, record_path};
-use super::{Client, PATIENCE, child, tls};
+use super::{Client, PATIENCE, child, tls, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
@@ -42,7 +42,21 @@ impl Demo {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program");
         let lines = follow(child.stdout.take().expect("its output"));
         let mut demo = Self { child, addresses: HashMap::new(), ready_s: 0.0, data: data.to_owned(), lines };
-        demo.is_ready().then_some(demo)
+        (demo.is_ready() && demo.has_suppliers()).then_some(demo)
+    }
+
+    /// Waits until every supplier is ready, for which conduits wait a second at the most; false when it ended before.
+    fn has_suppliers(&mut self) -> bool {
+        let url = format!("http://{}/metrics", self.address("pages"));
+        let (child, mut lives) = (&mut self.child, true);
+        until("the suppliers are ready", || {
+            lives = matches!(child.try_wait(), Ok(None));
+            let metrics = ureq::get(&url).call().and_then(|mut answer| answer.body_mut().read_to_string());
+            let is_ready =
+                |line: &str| !line.starts_with("switchyard_supplier_ready{") || line.ends_with(" 1");
+            !lives || metrics.is_ok_and(|metrics| metrics.lines().all(is_ready))
+        });
+        lives
     }
 
     /// Waits until it has printed where it listens; false when it ended before.

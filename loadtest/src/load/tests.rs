@@ -99,18 +99,20 @@ const FOLLOW_UPS: FollowUps = FollowUps {
     remember: true,
 };
 
-/// Loads a supplier in the switch's place with everything that can follow, and judges what was told by its record.
+/// Loads a supplier in the switch's place with everything that can follow, and judges what was told by its record. `drain_ms` is waited to its end only for what is never
+/// answered.
 fn judge(
     mode: Mode,
     name: &'static str,
     pace: Pace,
     endings: &[(RangeInclusive<u8>, u32)],
+    drain_ms: u64,
 ) -> (Report, Verdict) {
     let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     let record = folder.path().join("switch.jsonl");
     let (report, told) = run_recorded(mode, name, Some(record), &Arc::default(), |target| {
         let mut load = load(target, name, pace, 3_000);
-        load.drain_ms = 1_000;
+        load.drain_ms = drain_ms;
         load.profile.endings = Endings::weighted(endings);
         load.profile.follow_ups = FOLLOW_UPS;
         load
@@ -187,7 +189,7 @@ fn answers_given_twice_are_counted_once() {
 fn what_an_honest_supplier_tells_holds() {
     let paces = [Pace::Closed { in_flight: 4 }, Pace::Open { per_second: 6_000.0 }];
     for (name, pace) in std::iter::zip(["prepaid87", "prepaid87-bcd"], paces) {
-        let (report, verdict) = judge(Mode::Scripted, name, pace, &[(0..=79, 10), (80..=82, 1)]);
+        let (report, verdict) = judge(Mode::Scripted, name, pace, &[(0..=79, 10), (80..=82, 1)], 20_000);
         assert!(verdict.holds(), "{name}: {verdict}");
         let seen = [
             Rule::Answered,
@@ -210,8 +212,13 @@ fn what_an_honest_supplier_tells_holds() {
 
 #[test]
 fn what_is_lost_with_its_connection_is_asked_again() {
-    let (report, verdict) =
-        judge(Mode::Scripted, "prepaid87", Pace::Closed { in_flight: 2 }, &[(0..=79, 100), (89..=89, 1)]);
+    let (report, verdict) = judge(
+        Mode::Scripted,
+        "prepaid87",
+        Pace::Closed { in_flight: 2 },
+        &[(0..=79, 100), (89..=89, 1)],
+        1_000,
+    );
     assert!(report.errors.disconnects > 0 && report.asked_again > 0, "{report}");
     // The supplier drops the link for every sending of such a sale, so that one never gets an answer, and what was beside it on the connection both times gets none
     // either: what was performed of those is named by no approval.
@@ -226,7 +233,8 @@ fn what_is_lost_with_its_connection_is_asked_again() {
 
 #[test]
 fn a_supplier_that_lies_is_found_out() {
-    let (_, verdict) = judge(Mode::Instant, "prepaid87", Pace::Closed { in_flight: 4 }, &[(0..=79, 1)]);
+    let (_, verdict) =
+        judge(Mode::Instant, "prepaid87", Pace::Closed { in_flight: 4 }, &[(0..=79, 1)], 20_000);
     assert!(!verdict.holds());
     for rule in [Rule::Approved, Rule::Cancelled] {
         let line = verdict.line(rule).unwrap_or_else(|| panic!("{rule:?}: {verdict}"));
@@ -266,8 +274,8 @@ fn a_rate_beyond_the_keys_of_its_terminals_is_refused() {
 fn what_finds_its_connection_full_is_not_sent_and_what_comes_late_is_not_in_time() {
     let (report, _) = run_against(Mode::Scripted, "prepaid87", |target| {
         let mut load = load(target, "prepaid87", Pace::Open { per_second: 2_000.0 }, 0);
-        // Approved after a second.
-        load.profile.endings = (84..=84).into();
+        // Approved after four seconds, long after the last request.
+        load.profile.endings = (86..=86).into();
         load.profile.mix(&[("DATA5".into(), 1)]).unwrap_or_else(|product| panic!("{product}"));
         Load { length: Length::Time(Duration::from_millis(400)), in_flight_max: 5, patience_ms: 500, ..load }
     });

@@ -452,7 +452,10 @@ fn a_dial_that_cannot_succeed_fails_in_its_time() {
         let late = rig.door.handle().dial(dial(rig.address(), tls, 50));
         let late = patiently(late).await.expect("an answer");
         assert!(matches!(late, Err(DialError::Handshake(HandshakeError::Late))), "{late:?}");
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+        // It keeps its port for itself, and does not listen.
+        let away = tokio::net::TcpSocket::new_v4().expect("a socket");
+        away.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let nobody = away.local_addr().expect("bound");
         let refused = patiently(rig.door.handle().dial(dial(nobody, None, 5_000))).await.expect("an answer");
         assert!(matches!(refused, Err(DialError::Connect(_))), "{refused:?}");
         let handle = rig.door.handle();

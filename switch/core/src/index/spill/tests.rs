@@ -237,22 +237,33 @@ fn relying_on(runs: u64) -> Index {
 #[test]
 fn a_new_key_costs_the_same_with_a_hundred_runs_as_with_one() {
     const LOOKS: u64 = 200_000;
+    // So few take less time than a busy machine leaves to a process in one go: of a thousand such goes some are whole.
+    const AT_ONCE: usize = 1_000;
     let indexes = [1, 10, 100].map(relying_on);
     // Keys of the only hour that all three have a run of.
     let keys: Vec<_> = (0..LOOKS).map(|number| entry(1 << 40 | number, 0).key).collect();
-    let time = |index: &Index| {
-        let began = Instant::now();
-        let found = keys.iter().filter(|key| black_box(index.runs().may_hold(**key, 0))).count();
-        assert!(found < LOOKS as usize / 200, "{found}");
-        began.elapsed()
+    let look = |index: &Index, keys: &[u128]| {
+        keys.iter().filter(|key| black_box(index.runs().may_hold(**key, 0))).count()
     };
+    let time = |index: &Index| {
+        let went = keys.chunks(AT_ONCE).map(|keys| {
+            let began = Instant::now();
+            black_box(look(index, keys));
+            began.elapsed()
+        });
+        went.min().expect("keys")
+    };
+    for index in &indexes {
+        let found = look(index, &keys);
+        assert!(found < LOOKS as usize / 200, "{found}");
+    }
     let mut best = [Duration::MAX; 3];
     for _ in 0..5 {
         for (best, index) in best.iter_mut().zip(&indexes) {
             *best = time(index).min(*best);
         }
     }
-    println!("a look-up with 1, 10 and 100 runs: {:?}", best.map(|time| time / LOOKS as u32));
+    println!("a look-up with 1, 10 and 100 runs: {:?}", best.map(|time| time / AT_ONCE as u32));
     assert!(best[1] < best[0] * 3 && best[2] < best[0] * 3, "{best:?}");
 }
 
