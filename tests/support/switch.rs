@@ -1,6 +1,6 @@
 //! A switch as a process of its own, on the shipped configuration with changes: for tests that measure what it takes.
 
-use super::{PATIENCE, child, settings};
+use super::{PATIENCE, child, settings, until};
 use crate::support::hosts::Hosts;
 use std::collections::HashMap;
 use std::fs;
@@ -57,7 +57,11 @@ impl Switch {
         }
         configure(folder, &changes);
         let (child, addresses) = run(Command::new(super::demo::PROGRAM), folder);
-        Self { child, addresses, hosts }
+        let switch = Self { child, addresses, hosts };
+        // Conduits open after a second without them, and sales get 91.
+        let suppliers = known.suppliers.len() as u64;
+        until("the suppliers are ready", || switch.metric("switchyard_supplier_ready") == suppliers);
+        switch
     }
 
     pub fn address(&self, conduit: &str) -> SocketAddr {
@@ -93,15 +97,7 @@ impl Switch {
 
     /// A number of its metrics, summed over labels.
     pub fn metric(&self, name: &str) -> u64 {
-        let url = format!("http://{}/metrics", self.addresses["pages"]);
-        let mut answer = ureq::get(&url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
-        let text = answer.body_mut().read_to_string().expect("text");
-        let values = text.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let is_whole = rest.starts_with([' ', '{']);
-            is_whole.then(|| line.rsplit(' ').next()?.parse::<f64>().ok())?
-        });
-        values.sum::<f64>() as u64
+        metric(self.addresses["pages"], name)
     }
 
     /// Ends it in order.
@@ -116,6 +112,19 @@ impl Drop for Switch {
     fn drop(&mut self) {
         child::put_down(&mut self.child);
     }
+}
+
+/// A number of the metrics at that address, summed over labels that are not named.
+pub fn metric(pages: SocketAddr, name: &str) -> u64 {
+    let url = format!("http://{pages}/metrics");
+    let mut answer = ureq::get(&url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
+    let text = answer.body_mut().read_to_string().expect("text");
+    let values = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let is_whole = rest.starts_with([' ', '{']);
+        is_whole.then(|| line.rsplit(' ').next()?.parse::<f64>().ok())?
+    });
+    values.sum::<f64>() as u64
 }
 
 /// Writes the shipped configuration with its changes, each of which must apply; every port is chosen by the system.
