@@ -142,6 +142,9 @@ impl Index {
     /// admitted since `comes_ms`, stays: an original is new, so nobody would look for it in a run by its second key.
     pub fn leave(&mut self, count: usize, comes_ms: u64) {
         for _ in 0..count {
+            if self.leaving + self.leaving_seen == 0 {
+                break;
+            }
             if self.leaving_seen > 0 {
                 self.forget_oldest_seen();
             }
