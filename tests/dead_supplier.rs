@@ -18,7 +18,7 @@ use switchyard_core::money::Minor;
 use switchyard_core::pack::Pack;
 
 /// Sales that a crash left without an outcome.
-const BACKLOG: u64 = 10_000;
+const BACKLOG: u64 = 30_000;
 
 fn supplier<'a>(settings: &'a mut Settings, code: &str) -> &'a mut Supplier {
     let catalogue = Arc::make_mut(&mut settings.catalogue);
@@ -47,7 +47,7 @@ fn a_supplier_that_answers_nothing_is_left_alone_and_probed_and_comes_back() {
     let mut settings = settings(data.path());
     settings.admin.listen = Some("127.0.0.1:0".parse().expect("an address"));
     let telco = supplier(&mut settings, "telco-a");
-    (telco.timeout_ms, telco.breaker.open_ms) = (300, 2_000);
+    (telco.timeout_ms, telco.breaker.open_ms) = (1_500, 5_000);
     let _hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
     let running = start(settings);
     let mut client = Client::connect(address(&running, "plain"), "prepaid87");
@@ -72,8 +72,13 @@ fn a_supplier_that_answers_nothing_is_left_alone_and_probed_and_comes_back() {
     assert!(explained.contains("left alone by its breaker"), "{explained}");
     // Another product of it, with a second candidate: that one is asked at once.
     assert_eq!(client.ask(&Ask::sale("DATA5", "210000", 500, "0612345600")).code, "00");
-    // What was refused was not performed: the same request may come again, until it is approved.
-    until("a probe is let through and approved", || client.ask(&well).code == "00");
+    // What was refused was not performed: the same request may come again, until it is let through.
+    let mut probe = String::new();
+    until("a probe is let through", || {
+        probe = client.ask(&well).code;
+        probe != "91"
+    });
+    assert_eq!(probe, "00", "it answers again");
     until("it is closed", || {
         assert_eq!(client.ask(&well.renewed()).code, "00", "each probe is answered before the next one");
         breaker(&running) == "closed"
@@ -134,8 +139,9 @@ fn leave_behind(settings: &Settings) -> HashSet<String> {
 fn a_backlog_of_reversals_is_undone_whole_while_sales_go_on() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(data.path());
-    // The supplier never saw these sales, and says so: that ends their reversals.
-    supplier(&mut settings, "telco-a").reversal_blocks_original = true;
+    // The supplier never saw these sales, and says so: that ends their reversals. A slow moment of the machine is no reason to ask it twice.
+    let telco = supplier(&mut settings, "telco-a");
+    (telco.reversal_blocks_original, telco.advice_retry_ms) = (true, 60_000);
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
     let running = start(settings.clone());
     let mut client = Client::connect(address(&running, "plain"), "prepaid87");
@@ -150,10 +156,12 @@ fn a_backlog_of_reversals_is_undone_whole_while_sales_go_on() {
     let before = settled();
     // Sales are answered in the midst of it.
     let mut beside = 0;
+    let mut last = (before, began);
     while settled() < BACKLOG {
         assert_eq!(client.ask(&sale.renewed()).code, "00");
         beside += u64::from(settled() < BACKLOG);
-        assert!(began.elapsed() < support::PATIENCE, "{} of {BACKLOG} are undone", settled());
+        last = if settled() > last.0 { (settled(), std::time::Instant::now()) } else { last };
+        assert!(last.1.elapsed() < support::PATIENCE, "{} of {BACKLOG} are undone, and no more", last.0);
     }
     let per_s = (BACKLOG - before) as f64 / began.elapsed().as_secs_f64();
     println!("{per_s:.0} reversals a second, {beside} sales beside them");
@@ -188,7 +196,9 @@ fn a_supplier_that_can_say_how_a_sale_stands_is_spared_the_reversal_of_what_it_n
     until("both doubts are over", || running.figures().settled == 2);
     let reversals: Vec<_> =
         hosts.record("telco-a").into_iter().filter(|line| line.mti.starts_with("04")).collect();
-    let [reversal] = &reversals[..] else { panic!("one reversal: {reversals:?}") };
-    assert_eq!((&reversal.action[..], &reversal.account[..]), ("reverse", "0612345686"));
+    // Where its answer takes a moment longer than usual it is asked again, which undoes nothing more.
+    assert!(reversals.iter().all(|line| line.account == "0612345686"), "{reversals:?}");
+    let undone = reversals.iter().filter(|line| line.action == "reverse").count();
+    assert_eq!(undone, 1, "{reversals:?}");
     running.stop().unwrap_or_else(|error| panic!("{error}"));
 }

@@ -46,7 +46,8 @@ fn sell(client: &mut Client, count: u64) {
     assert!(client.ask_all(&asks, 16).iter().all(Option::is_some));
 }
 
-/// Copies a data folder as a crash would leave it: checkpoints first, so that all that they stand for is in the copy.
+/// Copies a data folder as a crash would leave it: checkpoints first, so that all that they stand for is in the copy; segments from their ends to their beginnings, so that
+/// whatever is in the copy, everything that was written before it is too.
 fn crash_image(data: &Path, to: &Path) {
     let (from, to_journal) = (journal(data), journal(to));
     std::fs::create_dir_all(&to_journal).expect("a folder");
@@ -58,10 +59,27 @@ fn crash_image(data: &Path, to: &Path) {
         .into_iter()
         .filter(|name| name != "lock")
         .partition(|name| name.starts_with("checkpoint-"));
-    for name in checkpoints.into_iter().chain(segments) {
+    for name in checkpoints {
         // One that was retired or renamed meanwhile is not there any more.
         let _ = std::fs::copy(from.join(&name), to_journal.join(&name));
     }
+    for name in segments.into_iter().rev() {
+        let _ = copy_from_the_end(&from.join(&name), &to_journal.join(&name));
+    }
+}
+
+fn copy_from_the_end(from: &Path, to: &Path) -> std::io::Result<()> {
+    const BLOCK: usize = 4_096;
+    let (from, to) = (std::fs::File::open(from)?, std::fs::File::create(to)?);
+    let length = from.metadata()?.len() as usize;
+    to.set_len(length as u64)?;
+    for at in (0..length).step_by(BLOCK).rev() {
+        let mut block = [0; BLOCK];
+        let block = &mut block[..BLOCK.min(length - at)];
+        from.read_exact_at(block, at as u64)?;
+        to.write_all_at(block, at as u64)?;
+    }
+    Ok(())
 }
 
 /// Whether the copy's state is the same with its checkpoints and without; where the checkpoint was.

@@ -119,7 +119,7 @@ fn what_operators_do_is_in_the_trail_and_survives_a_kill() {
     assert_eq!(client.ask(&topup.renewed()).code, "00");
     let expected = [
         ("position of 100001 credited with 2500.50 EUR", "bank transfer 117"),
-        ("position of 100001 debited by 0.50 EUR", "paid out"),
+        ("position of 100001 debited with 0.50 EUR", "paid out"),
         ("terminal T0000001 blocked", "reported stolen"),
         ("supplier telco-a drained", "maintenance"),
         ("supplier telco-b drained", "maintenance too"),
@@ -170,7 +170,7 @@ fn a_merchants_own_position_is_paid_into_and_out_of() {
     let shown = objects(&done(data, &show));
     assert_eq!((&shown[0]["merchant"], &shown[0]["posted"]), (&"SHOP00000000001".into(), &"0.50 EUR".into()));
     let told = trail(data).pop().expect("a trail");
-    assert_eq!(told.0, "position of merchant SHOP00000000001 of 100001 debited by 12.00 EUR");
+    assert_eq!(told.0, "position of merchant SHOP00000000001 of 100001 debited with 12.00 EUR");
     running.stop().unwrap_or_else(|error| panic!("{error}"));
 }
 

@@ -319,6 +319,11 @@ fn every_behaviour_of_a_supplier_gives_its_code_through_every_conduit() {
 fn a_link_lost_after_the_request_makes_the_outcome_unknown_at_once() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(data.path());
+    // No time-out makes it unknown here before the test gives up.
+    let later_ms = support::PATIENCE.as_millis() as u32 * 3 / 2;
+    settings.conduits.iter_mut().for_each(|conduit| conduit.deadline_ms = later_ms + 1_000);
+    let suppliers = &mut Arc::make_mut(&mut settings.catalogue).suppliers;
+    suppliers.iter_mut().for_each(|supplier| supplier.timeout_ms = later_ms);
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
     let running = topology::start(settings).unwrap_or_else(|error| panic!("{error}"));
     for (at, (conduit, mut client)) in clients(&running, data.path()).into_iter().enumerate() {
@@ -332,10 +337,8 @@ fn a_link_lost_after_the_request_makes_the_outcome_unknown_at_once() {
             let ready = || running.figures().suppliers.iter().any(|row| row.code == supplier && row.ready);
             support::until("the supplier is ready", ready);
             let ask = behaving(product, 89, &at.to_string());
-            let began = std::time::Instant::now();
             let answer = client.ask(&ask);
             assert_eq!(answer.code, "68", "{product} on {conduit}");
-            assert!(began.elapsed() < support::PATIENCE / 2);
             assert_eq!(client.ask(&ask).raw, answer.raw, "68 is final for its key");
         }
     }

@@ -1,6 +1,6 @@
 //! Load for the switch, and suppliers to go with it.
 //!
-//! Owns: [`supplier`] (scripted ISO 8583 hosts behind real sockets), [`load`] (the generator: closed or open
+//! Owns: [`supplier`] (scripted ISO 8583 hosts behind real sockets), [`floor`] (a bare relay, to measure by), [`load`] (the generator: closed or open
 //! loop), [`profile`] (what is asked for), [`report`] (what came of it), [`check`] (whether what was told is what the suppliers
 //! did) and [`kills`] (the same while the switch is killed again and again).
 //! Invariants: no two sales have one key, of one load or of several (`keys`); latencies of an open loop are counted from the moment
@@ -9,6 +9,7 @@
 
 pub mod arrivals;
 pub mod check;
+pub mod floor;
 pub mod kills;
 pub mod load;
 pub mod process;

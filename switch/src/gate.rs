@@ -549,7 +549,7 @@ impl Handler<Explain> for GateActor {
     }
 }
 
-/// Asks the position of every account, minor units: whose, posted, reserved.
+/// Asks the position of every account, minor units: whose, posted, reserved. Stored-value accounts are one line: there may be very many, and nobody else can be served meanwhile.
 #[derive(Debug)]
 pub struct Positions;
 
@@ -566,8 +566,12 @@ impl Handler<Positions> for GateActor {
         let position = |(account, balance): (Account, Balance)| {
             (phrases::account(account, &name), balance.posted.0, balance.reserved.0)
         };
-        let mut positions: Vec<_> = state.accounts.iter().map(position).collect();
+        let mut positions: Vec<_> = state.accounts.positions().map(position).collect();
         positions.sort();
+        let (wallets, stored) = state.accounts.wallets();
+        if wallets > 0 {
+            positions.push(("wallets".into(), i64::try_from(stored).unwrap_or(i64::MAX), 0));
+        }
         positions
     }
 }

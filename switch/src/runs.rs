@@ -215,7 +215,7 @@ impl RunFolder {
         let Some(spill) = state.spill(bytes_max) else { return Ok(()) };
         state.index.spilled(self.write(&spill, &mut RunWriter::default())?);
         drop(spill);
-        let comes_ms = state.index.newest_ms().saturating_sub(repeatable_ms);
+        let comes_ms = state.aged_ms().saturating_sub(repeatable_ms);
         while state.index.has_leavers() {
             state.index.leave(LEAVE_AT_ONCE, comes_ms);
         }

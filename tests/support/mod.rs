@@ -25,7 +25,7 @@ use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag};
 use switchyard_core::pack::Pack;
 
 /// Nothing here may take longer; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The shipped configuration with its data in `data`, and every port chosen by the system.
 pub fn settings(data: &Path) -> Settings {

@@ -80,6 +80,9 @@ pub struct Accounts {
     networks: Numbered,
     suppliers: Numbered,
     suspense: Numbered,
+    /// Stored-value accounts, and what all of them hold: there may be very many, and who looks at positions must not look at each.
+    wallets: FxHashMap<Text<30>, Balance>,
+    stored: i128,
     others: FxHashMap<Account, Balance>,
 }
 
@@ -121,6 +124,7 @@ impl Accounts {
             Account::Network(id) => self.networks.get(id.0),
             Account::Supplier(id) => self.suppliers.get(id.0),
             Account::Suspense(id) => self.suspense.get(id.0),
+            Account::Wallet(account) => self.wallets.get(&account),
             other => self.others.get(&other),
         }
     }
@@ -130,6 +134,7 @@ impl Accounts {
             Account::Network(id) => self.networks.get_or_add(id.0),
             Account::Supplier(id) => self.suppliers.get_or_add(id.0),
             Account::Suspense(id) => self.suspense.get_or_add(id.0),
+            Account::Wallet(account) => self.wallets.entry(account).or_default(),
             other => self.others.entry(other).or_default(),
         }
     }
@@ -156,6 +161,7 @@ impl Accounts {
         })?;
         let mut accounts = Self::default();
         for (account, balance) in balances {
+            accounts.stored += wallet_share(account, balance.posted);
             *accounts.get_or_add(account) = balance;
         }
         Ok(accounts)
@@ -171,6 +177,7 @@ impl Accounts {
         if from != to {
             self.get_or_add(from).posted = source;
             self.get_or_add(to).posted = target;
+            self.stored += wallet_share(to, amount) - wallet_share(from, amount);
         }
         Ok(())
     }
@@ -209,8 +216,19 @@ impl Accounts {
         self.iter().map(|(_, balance)| i128::from(balance.reserved.0)).sum()
     }
 
+    /// How many stored-value accounts there are, and what they hold together.
+    pub fn wallets(&self) -> (usize, i128) {
+        (self.wallets.len(), self.stored)
+    }
+
     /// Every account and what it holds, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (Account, Balance)> + '_ {
+        let wallets = self.wallets.iter().map(|(account, balance)| (Account::Wallet(*account), *balance));
+        self.positions().chain(wallets)
+    }
+
+    /// As `iter`, without stored-value accounts.
+    pub fn positions(&self) -> impl Iterator<Item = (Account, Balance)> + '_ {
         let networks = self.networks.iter().map(|(id, balance)| (Account::Network(NetworkId(id)), balance));
         let suppliers =
             self.suppliers.iter().map(|(id, balance)| (Account::Supplier(SupplierId(id)), balance));
@@ -220,9 +238,41 @@ impl Accounts {
     }
 }
 
+/// What a change of an account changes in what stored-value accounts hold together.
+fn wallet_share(account: Account, amount: Minor) -> i128 {
+    if matches!(account, Account::Wallet(_)) { i128::from(amount.0) } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stored_value_accounts_hold_together_is_known_without_looking_at_each() {
+        let mut accounts = Accounts::default();
+        let wallet = |number: &str| Account::Wallet(Text::new(number.as_bytes()).expect("fits"));
+        for (from, to, amount) in [
+            (Account::Contra, wallet("1"), 700),
+            (Account::Contra, wallet("2"), 50),
+            (wallet("1"), wallet("3"), 200),
+            (wallet("3"), wallet("3"), 9),
+            (wallet("2"), Account::Contra, 50),
+        ] {
+            accounts.transfer(from, to, Minor(amount)).expect("in range");
+        }
+        let mut packed = Vec::new();
+        accounts.pack(&mut packed);
+        let read = Accounts::unpack(&mut Unpack(&packed)).expect("reads back");
+        for accounts in [&accounts, &read] {
+            assert_eq!(accounts.wallets(), (3, 700));
+            assert_eq!(
+                accounts.positions().map(|(account, _)| account).collect::<Vec<_>>(),
+                [Account::Contra]
+            );
+            assert_eq!((accounts.iter().count(), accounts.sum()), (4, 0));
+        }
+        assert_eq!(accounts, read);
+    }
 
     #[test]
     fn money_is_moved_whole_or_not_at_all() {

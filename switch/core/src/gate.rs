@@ -165,6 +165,10 @@ pub struct Gate {
     room: bool,
     misfit: Option<Misfit>,
     alerts: Vec<Alert>,
+    /// Before that nobody is told again that too many reversals are open.
+    full_again_us: u64,
+    /// Whether somebody was told that the clock has leapt ahead.
+    clock_ahead: bool,
     /// What happened, counted.
     pub counters: GateCounters,
 }
@@ -216,6 +220,8 @@ impl Gate {
             room: true,
             misfit: None,
             alerts: Vec::new(),
+            full_again_us: 0,
+            clock_ahead: false,
             counters: GateCounters::default(),
         };
         gate.dialects = gate.name_all(NameKind::Dialect, dialects.iter().copied(), &mut write)?;

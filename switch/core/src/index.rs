@@ -2,7 +2,7 @@
 //!
 //! Owns: one entry of fixed size a request, in order of admission, and two tables from key to entry; and, for what does not fit in memory, what is known of the
 //! runs that hold the older entries.
-//! Invariants: an entry is found by both its keys for as long as it is there; entries leave in the order in which they came, only when they are over and older than
+//! Invariants: an entry is found by both its keys for as long as it is there, and by none of them afterwards; entries leave in the order in which they came, only when they are over and older than
 //! the window, or lie in a run; what memory says of a key is newer than what a run says; a full index refuses, it never evicts (S-3).
 //! Deliberately absent: frames and answers (the journal has them, at `intent_at` and `outcome_at`), and the files of runs.
 
@@ -28,7 +28,7 @@ use rustc_hash::FxHashMap;
 use spares::Spares;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use table::Table;
+use table::{SHARDS, Table};
 
 /// How a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +125,10 @@ pub struct Index {
     /// Oldest further keys that lie in a run, and those after them that are being written to one.
     leaving_seen: usize,
     handed_seen: usize,
+    /// Numbers in each table whose entries have left since the last sweep began.
+    stale: usize,
+    /// Shards of the tables that this sweep has not seen yet.
+    unswept: usize,
     /// Whether an entry ever took another's place.
     renewed: bool,
     runs: Runs,
@@ -153,9 +157,12 @@ impl Index {
         &self.runs
     }
 
-    /// The entry of that number.
+    /// The entry of that number; none once it has left.
     pub fn entry(&self, number: EntryNo) -> Option<&Entry> {
         let place = number.wrapping_sub(self.first) as usize;
+        if place < self.left {
+            return None;
+        }
         self.chunks.get(place / CHUNK_ENTRIES)?.get(place % CHUNK_ENTRIES)
     }
 
@@ -239,6 +246,7 @@ impl Index {
         own(chunk).push(entry);
         self.blocked += usize::from(entry.standing == Standing::Blocked);
         let Self { chunks, first, by_key, by_named, .. } = self;
+        // One that has left may still be found here: then its place is taken.
         let at = |number: EntryNo| {
             let place = number.wrapping_sub(*first) as usize;
             chunks.get(place / CHUNK_ENTRIES).and_then(|chunk| chunk.get(place % CHUNK_ENTRIES))
@@ -255,10 +263,11 @@ impl Index {
         }
         while let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() {
             if entry.admitted_ms >= before_ms || entry.standing == Standing::InFlight {
-                return;
+                break;
             }
             self.remove_oldest();
         }
+        self.sweep_some(1);
     }
 
     fn forget_oldest_seen(&mut self) {
@@ -268,12 +277,12 @@ impl Index {
         *count = count.saturating_sub(1);
     }
 
-    /// The oldest entry leaves.
+    /// The oldest entry leaves. Its number stays in the tables until they are swept, where it leads nowhere: to look for it there, all over the memory, costs far more
+    /// than a sweep does.
     fn remove_oldest(&mut self) {
-        let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied() else { return };
-        let number = self.first.wrapping_add(self.left as u32);
+        let Some(entry) = self.chunks.front().and_then(|chunk| chunk.get(self.left)) else { return };
         self.blocked -= usize::from(entry.standing == Standing::Blocked);
-        self.remove(number, &entry);
+        self.stale += 1;
         self.left += 1;
         if self.left == CHUNK_ENTRIES {
             if let Some(chunk) = self.chunks.pop_front() {
@@ -286,9 +295,24 @@ impl Index {
         }
     }
 
-    fn remove(&mut self, number: EntryNo, entry: &Entry) {
-        self.by_key.remove(entry.key, number);
-        self.by_named.remove(entry.named, number);
+    /// Begins a sweep where a quarter as many entries have left as are there, and sweeps up to `shards` of the tables.
+    fn sweep_some(&mut self, shards: usize) {
+        if self.unswept == 0 && self.stale > CHUNK_ENTRIES.max(self.len() / 4) {
+            self.begin_sweep();
+        }
+        let oldest = self.first.wrapping_add(self.left as u32);
+        let count = self.len();
+        for _ in 0..shards.min(self.unswept) {
+            self.unswept -= 1;
+            let table = if self.unswept < SHARDS { &mut self.by_key } else { &mut self.by_named };
+            table.keep(self.unswept % SHARDS, |number| (number.wrapping_sub(oldest) as usize) < count);
+        }
+    }
+
+    fn begin_sweep(&mut self) {
+        if self.stale > 0 {
+            (self.stale, self.unswept) = (0, 2 * SHARDS);
+        }
     }
 
     /// The entries, oldest first.
@@ -385,6 +409,27 @@ mod tests {
         assert!(snapshot.iter().eq(&before));
         assert_eq!((snapshot.first(), index.len()), (100, 1_501));
         assert_eq!(index.entry(changed).map(|entry| entry.outcome_at), Some(Lsn(77)));
+    }
+
+    #[test]
+    fn numbers_of_what_has_left_are_swept_out_of_the_tables() {
+        let mut index = Index::default();
+        let known = |index: &Index| [index.by_key.len(), index.by_named.len()];
+        for number in 0..20_000u128 {
+            index.add(entry(number, number as u64));
+            index.expire((number as u64).saturating_sub(5_000));
+            let bound = index.len() + index.len() / 2 + 2 * CHUNK_ENTRIES;
+            assert!(known(&index).into_iter().all(|count| count <= bound), "{:?} of {number}", known(&index));
+        }
+        assert!(index.by_key(entry(14_998, 0).key).is_none(), "it has left");
+        index.sweep_some(2 * SHARDS);
+        index.begin_sweep();
+        index.sweep_some(2 * SHARDS);
+        assert_eq!(known(&index), [index.len(); 2]);
+        let all_found = index
+            .iter()
+            .all(|entry| index.by_key(entry.key).is_some() && index.by_named(entry.named).is_some());
+        assert!(all_found && index.len() == 5_001);
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! Deliberately absent: deciding what is undone (`gate::reverse`), and what that changes (`State::apply`).
 
 use crate::adapter::{LinkNo, LocalEffect};
+use crate::fact::Fact;
 use crate::flight::{Attempt, Flight};
 use crate::ids::{FlightNo, NetworkId};
 use crate::index::{Entry, Standing};
 use crate::log::Lsn;
+use crate::money::Minor;
 use crate::pack::{Pack, Unpack, Unreadable};
 use crate::text::Text;
 
@@ -51,18 +53,20 @@ pub struct Original {
     pub flight: FlightNo,
     /// When it was admitted, Unix milliseconds.
     pub admitted_ms: u64,
+    /// Where its fact lies, which knows its amount; 0 where the fact that cancelled it does, and in what earlier releases wrote.
+    pub intent_at: Lsn,
 }
 
 impl Original {
     /// The original of an entry.
     pub fn of(entry: &Entry) -> Self {
-        let Entry { key, named, contents, flight, admitted_ms, .. } = *entry;
-        Self { key, named, contents, flight, admitted_ms }
+        let Entry { key, named, contents, flight, admitted_ms, intent_at, .. } = *entry;
+        Self { key, named, contents, flight, admitted_ms, intent_at }
     }
 
-    /// The entry that says it is cancelled.
+    /// The entry that says it is cancelled, by the fact at `at`.
     pub fn cancelled(&self, at: Lsn) -> Entry {
-        let Self { key, named, contents, flight, admitted_ms } = *self;
+        let Self { key, named, contents, flight, admitted_ms, intent_at } = *self;
         let standing = Standing::Cancelled;
         Entry {
             key,
@@ -70,7 +74,7 @@ impl Original {
             contents,
             flight,
             admitted_ms,
-            intent_at: at,
+            intent_at: if intent_at == Lsn(0) { at } else { intent_at },
             outcome_at: at,
             standing,
             secret: false,
@@ -80,8 +84,8 @@ impl Original {
 
 impl From<&Flight> for Original {
     fn from(flight: &Flight) -> Self {
-        let Flight { key, named, contents, admitted_ms, number, .. } = *flight;
-        Self { key, named, contents, flight: number, admitted_ms }
+        let Flight { key, named, contents, admitted_ms, number, intent_at, .. } = *flight;
+        Self { key, named, contents, flight: number, admitted_ms, intent_at }
     }
 }
 
@@ -135,13 +139,23 @@ impl Undone {
             Self::Sold { flight, .. } => Some(flight.number),
         }
     }
+
+    /// The original as far as it is known here.
+    fn item(&self) -> Flight {
+        match self {
+            Self::Sold { flight, .. } => **flight,
+            other => Flight { number: other.flight().unwrap_or_default(), ..Flight::default() },
+        }
+    }
 }
 
 /// What the journal says of a request that is to be reversed, as the keeper read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recalled {
-    /// The item, with its last attempt; of a reversal, which has neither item nor amount, its number.
+    /// The item, with its last attempt where it was approved.
     pub flight: Flight,
+    /// The reversal that was read, or by which the item was read.
+    pub reversal: Option<FlightNo>,
     /// The link its answer came on, where it was approved over one.
     pub link: LinkNo,
     /// What a local sale changed.
@@ -149,27 +163,31 @@ pub struct Recalled {
 }
 
 impl Recalled {
-    /// From the two facts of a request; for a local sale and for a reversal both are the same one.
-    pub fn of(intent: &crate::fact::Fact<'_>, outcome: &crate::fact::Fact<'_>) -> Option<Self> {
-        use crate::fact::Fact;
+    /// From the two facts of a request; for a local sale and for a reversal both are the same one. What was cancelled may be read by what cancelled it.
+    pub fn of(intent: &Fact<'_>, outcome: &Fact<'_>) -> Option<Self> {
+        let item = |flight: Flight| Self { flight, reversal: None, link: 0, effect: None };
         match (intent, outcome) {
             (Fact::Intent { flight, .. }, Fact::Outcome { link, moved, .. }) => {
                 let attempt: Attempt = moved.unwrap_or(flight.attempt);
-                Some(Self { flight: Flight { attempt, ..*flight }, link: *link, effect: None })
+                Some(Self { link: *link, ..item(Flight { attempt, ..*flight }) })
             }
-            // Its attempt may have been another one; what is asked of an unknown is its amount.
-            (Fact::Intent { flight, .. }, Fact::Doubt { .. }) => {
-                Some(Self { flight: *flight, link: 0, effect: None })
+            // Its attempt may have been another one; what is asked of an unknown, and of what was cancelled, is its amount.
+            (Fact::Intent { flight, .. }, _) => Some(item(*flight)),
+            (Fact::Sale { flight, effect, .. }, _) => Some(Self { effect: Some(*effect), ..item(*flight) }),
+            (Fact::Undo { reversal, undone, .. }, _) => {
+                Some(Self { reversal: Some(reversal.number), ..item(undone.item()) })
             }
-            (Fact::Undo { reversal, .. }, _) => {
-                let flight = Flight { number: reversal.number, ..Flight::default() };
-                Some(Self { flight, link: 0, effect: None })
-            }
-            (Fact::Sale { flight, effect, .. }, _) => {
-                Some(Self { flight: *flight, link: 0, effect: Some(*effect) })
-            }
+            (Fact::Recognised { undone, .. }, _) => Some(item(undone.item())),
             _ => None,
         }
+    }
+
+    /// The amount of what has that number; zero where it has none, or it is not known: a reversal, and what the journal of an earlier release says is cancelled. None: another
+    /// request was read.
+    pub fn amount_of(&self, number: FlightNo) -> Option<Minor> {
+        let is_item = self.flight.number == number;
+        let amount = if is_item { self.flight.amount } else { Minor::ZERO };
+        (is_item || self.reversal == Some(number)).then_some(amount)
     }
 }
 
@@ -211,14 +229,29 @@ impl Pack for Original {
     }
 }
 
-fn original(from: &mut Unpack<'_>) -> Result<Original, Unreadable> {
-    Ok(Original {
+/// Originals under either of two numbers: the first is without `intent_at`.
+fn pack_original(numbers: [u8; 2], original: &Original, out: &mut Vec<u8>) {
+    let is_placed = original.intent_at != Lsn(0);
+    out.push(numbers[usize::from(is_placed)]);
+    original.pack(out);
+    if is_placed {
+        original.intent_at.0.pack(out);
+    }
+}
+
+fn original(from: &mut Unpack<'_>, is_placed: bool) -> Result<Original, Unreadable> {
+    let original = Original {
         key: from.u128()?,
         named: from.u128()?,
         contents: from.u64()?,
         flight: from.flight()?,
         admitted_ms: from.u64()?,
-    })
+        intent_at: Lsn(0),
+    };
+    match is_placed.then(|| from.u64()).transpose()? {
+        Some(0) => Err(Unreadable),
+        intent_at => Ok(Original { intent_at: Lsn(intent_at.unwrap_or(0)), ..original }),
+    }
 }
 
 fn pack_key(key: Option<u128>, out: &mut Vec<u8>) {
@@ -240,14 +273,8 @@ impl Pack for Undone {
                 pack_key(*key, out);
                 pack_key(*named, out);
             }
-            Self::Open(original) => {
-                out.push(2);
-                original.pack(out);
-            }
-            Self::Nothing(original) => {
-                out.push(3);
-                original.pack(out);
-            }
+            Self::Open(original) => pack_original([2, 6], original, out),
+            Self::Nothing(original) => pack_original([3, 7], original, out),
             Self::Again => out.push(4),
             Self::Sold { flight, link, taken } => {
                 out.push(5);
@@ -275,8 +302,10 @@ impl Undone {
     pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
         Ok(match from.byte()? {
             1 => Self::Blocked(Named { key: unpack_key(from)?, named: unpack_key(from)? }),
-            2 => Self::Open(original(from)?),
-            3 => Self::Nothing(original(from)?),
+            2 => Self::Open(original(from, false)?),
+            3 => Self::Nothing(original(from, false)?),
+            6 => Self::Open(original(from, true)?),
+            7 => Self::Nothing(original(from, true)?),
             4 => Self::Again,
             5 => Self::Sold {
                 flight: Box::new(Flight::unpack(from)?),

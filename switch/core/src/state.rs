@@ -5,15 +5,18 @@
 //! is sold at most once; a fact that does not fit is an error that stops the process, never ignored.
 //! Deliberately absent: credits, health, waiting tickets, trays: what a restart may forget (the gate's).
 
+mod aging;
 mod checkpoint;
 mod controls;
 mod ended;
+mod undo;
 
+pub use aging::BELIEVED_MS;
 pub use checkpoint::{ImageFault, PIECE_BYTES_MAX, Piece, Restoring, Snapshot};
 pub use ended::Ended;
 
 use crate::account::{Account, Accounts, OutOfRange};
-use crate::adapter::{LinkNo, LocalEffect};
+use crate::adapter::LocalEffect;
 use crate::fact::{Cause, Fact, NameKind};
 use crate::flight::{Flight, Held, Phase};
 use crate::ids::{FlightNo, NetworkId, SupplierId};
@@ -22,15 +25,17 @@ use crate::log::Lsn;
 use crate::money::Minor;
 use crate::operate::Controls;
 use crate::outcome::{Outcome, Verdict};
-use crate::reversal::{Named, Original, Reversal, Taken, Undone};
 use crate::stock::Stock;
 use crate::text::Text;
 use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
+use aging::Aging;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
 /// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8), and what contradicts an operator is noticed: the longest late window that a supplier may have.
 pub const SETTLED_KEPT_MS: u64 = 600_000;
+/// Of how many that is remembered at most, the latest ones: for a late window of a minute, two thousand reversals a second.
+pub const SETTLED_KEPT_MAX: usize = 1 << 17;
 
 /// A business day of a network (S-16).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +98,7 @@ pub struct State {
     stans: FxHashMap<SupplierId, u32>,
     controls: Controls,
     last_flight: FlightNo,
+    aging: Aging,
     window_ms: u64,
 }
 
@@ -138,6 +144,11 @@ impl State {
         self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(&ended.flight)?)))
     }
 
+    /// Flights that are open. One that began again after its end is not counted for as long as that end is remembered; there are few of those.
+    pub fn open_flights(&self) -> usize {
+        self.flights.len().saturating_sub(self.settled.len())
+    }
+
     /// The balance of a stored-value account held here; none before its first load.
     pub fn wallet(&self, account: Text<30>) -> Option<Minor> {
         let account = Account::Wallet(account);
@@ -152,6 +163,16 @@ impl State {
     /// The highest flight number given.
     pub fn last_flight(&self) -> FlightNo {
         self.last_flight
+    }
+
+    /// The time by which requests age: what leaves the window is older by the window's length, Unix milliseconds. It does not follow a clock that leaps ahead.
+    pub fn aged_ms(&self) -> u64 {
+        self.aging.now_ms()
+    }
+
+    /// Whether the clock has leapt ahead of the requests before, so that for the time being nothing is forgotten.
+    pub fn is_clock_ahead(&self) -> bool {
+        self.aging.is_ahead()
     }
 
     /// The oldest requests, to be written to a run, when the index takes more than its share of `bytes_max` in memory; none where nothing is to be done. Requests
@@ -213,7 +234,7 @@ impl State {
                 Ok(())
             }
             Fact::Blocked { at_ms, key, named } => {
-                self.index.add(blocked(at, *at_ms, FlightNo::default(), *key, *named));
+                self.index.add(undo::blocked(at, *at_ms, FlightNo::default(), *key, *named));
                 Ok(())
             }
             Fact::Recognised { at_ms, day, undone } => {
@@ -260,9 +281,10 @@ impl State {
     }
 
     fn forget(&mut self, now_ms: u64) {
+        let now_ms = self.aging.pass(now_ms);
         self.index.expire(now_ms.saturating_sub(self.window_ms));
         while let Some(ended) = self.settled.front().copied() {
-            if ended.at_ms + SETTLED_KEPT_MS > now_ms {
+            if ended.at_ms + SETTLED_KEPT_MS > now_ms && self.settled.len() <= SETTLED_KEPT_MAX {
                 return;
             }
             self.settled.pop_front();
@@ -353,115 +375,6 @@ impl State {
         if stan != 0 {
             self.stans.insert(supplier, stan);
         }
-    }
-
-    /// A reversal: its own entry, then what it undid.
-    fn undo(
-        &mut self,
-        at: Lsn,
-        at_ms: u64,
-        reversal: &Reversal,
-        outcome: &Outcome<'_>,
-        undone: &Undone,
-    ) -> Result<(), Misfit> {
-        self.last_flight = self.last_flight.max(reversal.number);
-        self.index.add(Entry {
-            key: reversal.key,
-            named: reversal.named,
-            contents: reversal.contents,
-            flight: reversal.number,
-            admitted_ms: at_ms,
-            intent_at: at,
-            outcome_at: at,
-            standing: Standing::Answered,
-            secret: false,
-        });
-        match undone {
-            Undone::Blocked(named) => self.block(at, at_ms, reversal, *named),
-            undone => self.undone(at, at_ms, outcome.day, undone)?,
-        }
-        // Not before: what was decided on may be what is forgotten now.
-        self.forget(at_ms);
-        Ok(())
-    }
-
-    /// What became of an original that was there.
-    fn undone(&mut self, at: Lsn, at_ms: u64, day: [u8; 4], undone: &Undone) -> Result<(), Misfit> {
-        match undone {
-            Undone::Again | Undone::Blocked(_) => {}
-            Undone::Nothing(original) => self.index.cancel(&original.cancelled(at)),
-            Undone::Open(original) => {
-                self.index.cancel(&original.cancelled(at));
-                self.open(original.flight)?.cancelled = true;
-            }
-            Undone::Sold { flight, link, taken } => {
-                self.index.cancel(&Original::from(&**flight).cancelled(at));
-                self.take_back(at, at_ms, day, flight, *link, *taken)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// An original that was never seen gets an entry, so that it is found when it comes.
-    fn block(&mut self, at: Lsn, at_ms: u64, reversal: &Reversal, named: Named) {
-        // A key that the reversal does not give is one that nothing else has: not one of the reversal's own, which another reversal of the same STAN and local time shares.
-        let given = named.key.or(named.named).unwrap_or_default();
-        let (key, named) = (named.key.unwrap_or(!given), named.named.unwrap_or(!given));
-        self.index.add(blocked(at, at_ms, reversal.number, key, named));
-    }
-
-    /// Takes an approved sale back (S-10, S-15).
-    fn take_back(
-        &mut self,
-        at: Lsn,
-        at_ms: u64,
-        day: [u8; 4],
-        flight: &Flight,
-        link: LinkNo,
-        taken: Taken,
-    ) -> Result<(), Misfit> {
-        let supplier = flight.attempt.supplier;
-        let cancelled = Flight { cancelled: true, intent_at: at, ..*flight };
-        match taken {
-            Taken::Asked { stan } => {
-                self.accounts.transfer(
-                    Account::Supplier(supplier),
-                    Account::Suspense(supplier),
-                    flight.amount,
-                )?;
-                self.stans.insert(supplier, stan);
-                self.flights.insert(
-                    flight.number,
-                    Flight {
-                        phase: Phase::Doubt,
-                        held: Held::Suspense,
-                        performed: true,
-                        link: Some(link),
-                        reversal_stan: stan,
-                        ..cancelled
-                    },
-                );
-            }
-            Taken::Withdrawn { credited } => {
-                self.withdraw(at_ms, flight, true);
-                if credited {
-                    self.pay_back(flight, Account::Supplier(supplier))?;
-                    self.withdrawn.credit(flight.terminal, day);
-                } else {
-                    let (owed, suspense) = (Account::Supplier(supplier), Account::Suspense(supplier));
-                    self.accounts.transfer(owed, suspense, flight.amount)?;
-                    let parked = Flight { phase: Phase::Parked, held: Held::Suspense, ..cancelled };
-                    self.flights.insert(flight.number, parked);
-                }
-            }
-            Taken::Unloaded => {
-                self.pay_back(flight, Account::Wallet(flight.account))?;
-            }
-            Taken::Spent => {
-                self.flights.insert(flight.number, Flight { phase: Phase::Parked, ..cancelled });
-            }
-        }
-        Ok(())
     }
 
     fn sale(
@@ -557,21 +470,6 @@ impl State {
 fn payers(flight: &Flight) -> impl Iterator<Item = Account> {
     let merchant = flight.merchant_pays.then_some(Account::Merchant(flight.merchant));
     std::iter::once(Account::Network(flight.network)).chain(merchant)
-}
-
-/// An entry that blocks what comes under its keys.
-fn blocked(at: Lsn, at_ms: u64, by: FlightNo, key: u128, named: u128) -> Entry {
-    Entry {
-        key,
-        named,
-        contents: 0,
-        flight: by,
-        admitted_ms: at_ms,
-        intent_at: at,
-        outcome_at: at,
-        standing: Standing::Blocked,
-        secret: false,
-    }
 }
 
 fn standing(verdict: Verdict) -> Standing {

@@ -1,7 +1,9 @@
 //! `switchyard bench`: what a transaction costs on this machine.
 //!
-//! Owns: a switch, suppliers that answer at once, and a load, each a process of its own on loopback; and the table of what was measured.
+//! Owns: a switch, a bare relay in its place (the floor), suppliers that answer at once, and a load, each a process of its own on loopback; and the table of what was
+//! measured.
 //! Invariants: it ends by itself, and ends what it started; its data lie in a temporary folder that goes with it; CPU time is the switch process's alone.
+//! The floor and the switch take turns, so what the machine is at the moment concerns both.
 //! Deliberately absent: verdicts. Figures of one machine compare with each other, by ratios, in one run.
 
 mod restart;
@@ -14,10 +16,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use switchyard_core::iso8583::{Dialect, Framing};
+use switchyard_loadtest::floor;
 use switchyard_loadtest::load::{self, Length, Load, Pace};
 use switchyard_loadtest::profile::Profile;
-use switchyard_loadtest::report::{LiveCounters, Report};
+use switchyard_loadtest::report::{LiveCounters, ProcessFigures, Report};
 use switchyard_loadtest::supplier::{self, Mode, SupplierHost};
+use tokio::net::TcpListener as TokioListener;
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// How long a process may take to listen; a switch over a long journal without checkpoints takes its time.
@@ -58,6 +63,9 @@ pub struct BenchArgs {
     /// Only the part of the suppliers; the bench starts it itself.
     #[arg(long, hide = true, num_args = 2, value_names = ["A", "B"])]
     suppliers: Vec<SocketAddr>,
+    /// Only the part of the floor, between this address and a supplier's; the bench starts it itself.
+    #[arg(long, hide = true, num_args = 2, value_names = ["LISTEN", "SUPPLIER"])]
+    floor: Vec<SocketAddr>,
 }
 
 /// Other measurements.
@@ -109,34 +117,62 @@ pub fn run(args: &BenchArgs) -> Result<Exit, String> {
     if let [a, b] = args.suppliers[..] {
         return serve_suppliers(a, b).map(|()| Exit::Done);
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    if let [listen, supplier] = args.floor[..] {
+        return serve_floor(listen, supplier).map(|()| Exit::Done);
+    }
+    let runtime = runtime()?;
     if !args.json {
         println!("{HEAD}");
     }
-    for relaxed in durabilities(args.durability) {
-        let mut rows: Vec<Pacing> = args.shapes.iter().map(|(c, w)| Pacing::closed(*c, *w)).collect();
-        if args.rate > 0.0 {
-            rows.push(Pacing::open(args.rate));
-        }
-        for row in rows {
-            let mut reports = Vec::new();
-            for _ in 0..args.runs {
-                // A switch of its own for each run: none pays for what another left in the window.
-                let bed = Bed::start(relaxed)?;
+    let subjects = subjects(args.durability);
+    let mut rows: Vec<Pacing> = args.shapes.iter().map(|(c, w)| Pacing::closed(*c, *w)).collect();
+    if args.rate > 0.0 {
+        rows.push(Pacing::open(args.rate));
+    }
+    for row in rows {
+        let mut reports = vec![Vec::new(); subjects.len()];
+        for _ in 0..args.runs {
+            for (subject, reports) in subjects.iter().zip(&mut reports) {
+                // A process of its own for each run: none pays for what another left in the window.
+                let bed = Bed::start(*subject)?;
                 reports.push(runtime.block_on(measure(&bed, &row, args))?);
             }
-            print(&row, relaxed, &reports, args.json)?;
         }
+        print(&row, &subjects, &reports, args.json)?;
     }
     Ok(Exit::Done)
 }
 
-fn durabilities(asked: Durabilities) -> Vec<bool> {
+fn runtime() -> Result<Runtime, String> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+}
+
+/// What is between the load and the suppliers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// A bare relay.
+    Floor,
+    /// The switch, with answers that leave after the write.
+    Relaxed,
+    /// The switch, with answers that leave after the sync.
+    Strict,
+}
+
+impl Subject {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Relaxed => "relaxed",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+fn subjects(asked: Durabilities) -> Vec<Subject> {
     match asked {
-        Durabilities::Relaxed => vec![true],
-        Durabilities::Strict => vec![false],
-        Durabilities::Both => vec![true, false],
+        Durabilities::Relaxed => vec![Subject::Floor, Subject::Relaxed],
+        Durabilities::Strict => vec![Subject::Floor, Subject::Strict],
+        Durabilities::Both => vec![Subject::Floor, Subject::Relaxed, Subject::Strict],
     }
 }
 
@@ -157,48 +193,67 @@ impl Pacing {
     }
 }
 
-const HEAD: &str = "load      durability    tx/s  CPU µs/tx   p50 µs   p99 µs p99.9 µs  RSS MiB  not 00";
+const HEAD: &str =
+    "load      durability    tx/s  CPU µs/tx  x floor   p50 µs   p99 µs p99.9 µs  RSS MiB  not 00";
 
-fn print(row: &Pacing, relaxed: bool, reports: &[Report], json: bool) -> Result<(), String> {
-    let durability = if relaxed { "relaxed" } else { "strict" };
-    let median = |of: &dyn Fn(&Report) -> f64| {
-        let mut values: Vec<f64> = reports.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let process = |report: &Report| {
-        report
-            .process
-            .as_ref()
-            .map_or((0.0, 0.0), |p| (p.cpu_us_per_transaction, p.rss_max_kib as f64 / 1_024.0))
-    };
-    let refused = |report: &Report| {
-        let total: u64 = report.outcomes.values().sum();
-        let approved = report.outcomes.get("00").copied().unwrap_or(0);
-        let errors = &report.errors;
-        (total - approved + errors.lost + errors.unanswered + errors.unmatched + errors.unreadable) as f64
-    };
-    let figures = [
-        median(&|r| r.throughput),
-        median(&|r| process(r).0),
-        median(&|r| r.latency_us.p50),
-        median(&|r| r.latency_us.p99),
-        median(&|r| r.latency_us.p999),
-        median(&|r| process(r).1),
-        median(&refused),
-    ];
-    let [rate, cpu, p50, p99, p999, rss, refused] = figures;
-    if json {
-        let line = serde_json::json!({
-            "load": row.name, "durability": durability, "runs": reports.len(), "per_second": rate, "cpu_us_per_tx": cpu,
-            "p50_us": p50, "p99_us": p99, "p999_us": p999, "rss_mib": rss, "not_approved": refused,
-        });
-        println!("{line}");
-    } else {
-        println!(
-            "{:<9} {durability:<9} {rate:>9.0} {cpu:>10.2} {p50:>8.0} {p99:>8.0} {p999:>8.0} {rss:>8.0} {refused:>7.0}",
-            row.name
-        );
+/// The medians of a line's runs.
+struct Figures {
+    per_second: f64,
+    cpu_us: f64,
+    p50_us: f64,
+    p99_us: f64,
+    p999_us: f64,
+    rss_mib: f64,
+    not_approved: f64,
+}
+
+impl Figures {
+    fn of(reports: &[Report]) -> Self {
+        let median = |of: &dyn Fn(&Report) -> f64| {
+            let mut values: Vec<f64> = reports.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let process =
+            |of: fn(&ProcessFigures) -> f64| median(&|report| report.process.as_ref().map_or(0.0, of));
+        Self {
+            per_second: median(&|report| report.throughput),
+            cpu_us: process(|process| process.cpu_us_per_transaction),
+            p50_us: median(&|report| report.latency_us.p50),
+            p99_us: median(&|report| report.latency_us.p99),
+            p999_us: median(&|report| report.latency_us.p999),
+            rss_mib: process(|process| process.rss_max_kib as f64 / 1_024.0),
+            not_approved: median(&not_approved),
+        }
+    }
+}
+
+fn not_approved(report: &Report) -> f64 {
+    let total: u64 = report.outcomes.values().sum();
+    let approved = report.outcomes.get("00").copied().unwrap_or(0);
+    let errors = &report.errors;
+    (total - approved + errors.lost + errors.unanswered + errors.unmatched + errors.unreadable) as f64
+}
+
+fn print(row: &Pacing, subjects: &[Subject], reports: &[Vec<Report>], json: bool) -> Result<(), String> {
+    let figures: Vec<Figures> = reports.iter().map(|reports| Figures::of(reports)).collect();
+    let floor_us = figures.first().map_or(0.0, |floor| floor.cpu_us);
+    for ((subject, of), reports) in subjects.iter().zip(&figures).zip(reports) {
+        let Figures { per_second, cpu_us, p50_us, p99_us, p999_us, rss_mib, not_approved } = of;
+        let (name, floors) = (subject.name(), cpu_us / floor_us);
+        if json {
+            let line = serde_json::json!({
+                "load": row.name, "durability": name, "runs": reports.len(), "per_second": per_second, "cpu_us_per_tx": cpu_us,
+                "cpu_floors": floors, "p50_us": p50_us, "p99_us": p99_us, "p999_us": p999_us, "rss_mib": rss_mib,
+                "not_approved": not_approved,
+            });
+            println!("{line}");
+        } else {
+            println!(
+                "{:<9} {name:<9} {per_second:>9.0} {cpu_us:>10.2} {floors:>8.2} {p50_us:>8.0} {p99_us:>8.0} {p999_us:>8.0} {rss_mib:>8.0} {not_approved:>7.0}",
+                row.name
+            );
+        }
     }
     Ok(())
 }
@@ -220,7 +275,7 @@ async fn measure(bed: &Bed, row: &Pacing, args: &BenchArgs) -> Result<Report, St
         drain_ms: DRAIN_MS,
         in_flight_max: load::IN_FLIGHT_MAX,
         patience_ms: load::PATIENCE_MS,
-        watch: Some(bed.switch.0.id()),
+        watch: Some(bed.subject.0.id()),
     };
     load::run(load, CancellationToken::new(), Arc::new(LiveCounters::default()))
         .await
@@ -247,32 +302,36 @@ impl Drop for Folder {
     }
 }
 
-/// The switch under test and its suppliers. Dropped in this order: processes, then their folder.
+/// What is measured and its suppliers. Dropped in this order: processes, then their folder.
 struct Bed {
-    switch: Owned,
+    subject: Owned,
     _suppliers: Owned,
     _folder: Folder,
     conduit: SocketAddr,
 }
 
 impl Bed {
-    fn start(relaxed: bool) -> Result<Self, String> {
+    fn start(subject: Subject) -> Result<Self, String> {
         let folder = std::env::temp_dir().join(format!("switchyard-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let folder = Folder(folder);
         let [conduit, a, b] = [free_port()?, free_port()?, free_port()?];
-        configure(&folder.0, relaxed, conduit, a, b)?;
-        let own = std::env::current_exe().map_err(|error| error.to_string())?;
         let suppliers = Self::suppliers(a, b)?;
-        let log = std::fs::File::create(folder.0.join("switch.log")).map_err(|error| error.to_string())?;
+        let own = std::env::current_exe().map_err(|error| error.to_string())?;
+        let log = std::fs::File::create(folder.0.join("subject.log")).map_err(|error| error.to_string())?;
         let mut command = Command::new(&own);
-        command.arg("run").arg("--config").arg(folder.0.join("switchyard.toml"));
-        let mut switch = spawn(command.stdout(Stdio::null()).stderr(log))?;
-        if let Err(error) = wait_until_listening(conduit, &mut switch) {
-            let log = std::fs::read_to_string(folder.0.join("switch.log")).unwrap_or_default();
+        if subject == Subject::Floor {
+            command.args(["bench", "--floor", &conduit.to_string(), &a.to_string()]);
+        } else {
+            configure(&folder.0, subject == Subject::Relaxed, conduit, a, b)?;
+            command.arg("run").arg("--config").arg(folder.0.join("switchyard.toml"));
+        }
+        let mut process = spawn(command.stdout(Stdio::null()).stderr(log))?;
+        if let Err(error) = wait_until_listening(conduit, &mut process) {
+            let log = std::fs::read_to_string(folder.0.join("subject.log")).unwrap_or_default();
             return Err(format!("{error}\n{log}"));
         }
-        Ok(Self { switch, _suppliers: suppliers, _folder: folder, conduit })
+        Ok(Self { subject: process, _suppliers: suppliers, _folder: folder, conduit })
     }
 
     /// The suppliers' process, listening.
@@ -368,9 +427,13 @@ fn serve_suppliers(a: SocketAddr, b: SocketAddr) -> Result<(), String> {
         })
     };
     let hosts = vec![host("telco-a", a, "prepaid87")?, host("telco-b", b, "prepaid87-bcd")?];
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime
+    runtime()?
         .block_on(supplier::serve(hosts, CancellationToken::new(), |_, _| {}))
         .map_err(|error| error.to_string())
+}
+
+/// The floor's process.
+fn serve_floor(listen: SocketAddr, supplier: SocketAddr) -> Result<(), String> {
+    let relaying = async { floor::relay(TokioListener::bind(listen).await?, supplier).await };
+    runtime()?.block_on(relaying).map_err(|error| error.to_string())
 }

@@ -56,7 +56,7 @@ pub struct ShowArgs {
 /// Options of `keys rotate`.
 #[derive(Clone, Debug, Args)]
 pub struct RotateArgs {
-    /// Why: 1 to 120 printable ASCII characters, kept in the audit trail for ever.
+    /// Why: 1 to 120 printable ASCII characters, kept in the audit trail.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// The old key is in this file; the new one is where the configuration says.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Why, where, and how the answer is to look: of every command that changes something.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct ActArgs {
-    /// Why: 1 to 120 printable ASCII characters, kept in the audit trail for ever.
+    /// Why: 1 to 120 printable ASCII characters, kept in the audit trail.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// Print JSON.

@@ -90,7 +90,7 @@ impl Desk {
     /// A turn begins.
     pub(super) fn begin_turn(&mut self, instant: Instant) {
         self.refused = 0;
-        self.restraint.begin_turn(self.shared.pressure.borrow_mut().is_full(instant));
+        self.restraint.begin_turn(self.shared.pressure.is_full(instant));
         self.follow_reload();
     }
 

@@ -16,6 +16,7 @@ mod shared;
 
 pub use budget::{OutputBudget, TicketBudget};
 pub use counters::{Closed, ConduitCounters, Counter};
+pub use pressure::Pressure;
 pub use shared::GateRings;
 
 pub(crate) use connection::CONNECTION_BYTES;
@@ -30,7 +31,6 @@ use crate::ring::{Ring, Turn};
 use crate::settings::ConduitSettings;
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use connection::Connection;
-use pressure::Pressure;
 use shared::{Outbox, Pool, Shared, Snapshot};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -45,7 +45,6 @@ use switchyard_core::seal::Keyring;
 use switchyard_core::secret::Secret;
 use switchyard_core::ticket::{Place, Ticket};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tracing::debug;
 
 /// Answers handed to connections in a turn; then the others on the thread have theirs.
@@ -78,6 +77,8 @@ pub struct ConduitParts {
     pub tickets: Arc<TicketBudget>,
     /// The process's bound on output that waits.
     pub output: Arc<OutputBudget>,
+    /// The pressure on the thread, looked at once for all of its conduits.
+    pub pressure: Rc<Pressure>,
     /// What it counts.
     pub counters: Arc<ConduitCounters>,
     /// The process's clock.
@@ -125,7 +126,7 @@ impl Conduit {
             counters: parts.counters,
             clock: parts.clock,
             pool: RefCell::new(Pool::new(parts.tickets)),
-            pressure: RefCell::new(Pressure::new(Instant::now())),
+            pressure: parts.pressure,
             spares: RefCell::default(),
             snapshot: RefCell::new(snapshot),
             secret: RefCell::new(Secret::new()),

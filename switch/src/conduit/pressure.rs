@@ -1,8 +1,10 @@
 //! Whether the yard has more to do than it can.
 //!
-//! Owns: `Pressure`, what the runtime says of its own busy time, looked at now and then. Invariants: idle time takes it away, whoever asked last.
+//! Owns: `Pressure`, what the runtime says of its own busy time, looked at now and then; one for all conduits of a thread. Invariants: idle time takes it away,
+//! whoever asked last.
 //! Deliberately absent: what is done about it (`restraint`). A processor that others use counts as busy: then there is more to do than can be done, too.
 
+use std::cell::Cell;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -14,31 +16,31 @@ const IDLE_MIN: u32 = 4;
 
 /// The pressure on the yard that this is used on.
 #[derive(Debug)]
-pub(super) struct Pressure {
-    looked: Instant,
+pub struct Pressure {
+    looked: Cell<Instant>,
     /// Busy time until then.
-    busy: Duration,
-    is_full: bool,
+    busy: Cell<Duration>,
+    is_full: Cell<bool>,
 }
 
 impl Pressure {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { looked: now, busy: Duration::ZERO, is_full: false }
+    /// None so far.
+    pub fn new(now: Instant) -> Self {
+        Self { looked: Cell::new(now), busy: Cell::default(), is_full: Cell::default() }
     }
 
     /// Whether there was hardly any idle time lately.
-    pub(super) fn is_full(&mut self, now: Instant) -> bool {
-        if now.saturating_duration_since(self.looked) >= LOOK {
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.looked.get()) >= LOOK {
             self.look(now, busy_time());
         }
-        self.is_full
+        self.is_full.get()
     }
 
-    fn look(&mut self, now: Instant, busy: Duration) {
-        let passed = now.saturating_duration_since(self.looked);
-        let idle = passed.saturating_sub(busy.saturating_sub(self.busy));
-        self.is_full = idle * IDLE_MIN < passed;
-        (self.looked, self.busy) = (now, busy);
+    fn look(&self, now: Instant, busy: Duration) {
+        let passed = now.saturating_duration_since(self.looked.replace(now));
+        let idle = passed.saturating_sub(busy.saturating_sub(self.busy.replace(busy)));
+        self.is_full.set(idle * IDLE_MIN < passed);
     }
 }
 
@@ -55,14 +57,14 @@ mod tests {
     fn hardly_any_idle_time_is_pressure_and_some_is_none() {
         let began = Instant::now();
         let ms = Duration::from_millis;
-        let mut pressure = Pressure::new(began);
+        let pressure = Pressure::new(began);
         pressure.look(began + ms(20), ms(18));
-        assert!(pressure.is_full);
+        assert!(pressure.is_full.get());
         pressure.look(began + ms(40), ms(32));
-        assert!(!pressure.is_full, "more than a quarter of it was idle");
+        assert!(!pressure.is_full.get(), "more than a quarter of it was idle");
         pressure.look(began + ms(1_040), ms(1_030));
-        assert!(pressure.is_full);
+        assert!(pressure.is_full.get());
         pressure.look(began + ms(9_040), ms(1_050));
-        assert!(!pressure.is_full);
+        assert!(!pressure.is_full.get());
     }
 }

@@ -200,8 +200,8 @@ pub(super) struct Shared {
     pub(super) counters: Arc<ConduitCounters>,
     pub(super) clock: Clock,
     pub(super) pool: RefCell<Pool>,
-    /// On the thread that all connections share.
-    pub(super) pressure: RefCell<Pressure>,
+    /// On the thread that all conduits share.
+    pub(super) pressure: Rc<Pressure>,
     pub(super) spares: RefCell<Spares>,
     pub(super) snapshot: RefCell<Rc<Snapshot>>,
     /// Where a PIN lies while its response is written; empty between responses.

@@ -9,7 +9,7 @@ use super::operate::{
 };
 use crate::cli::operators::{AmountArgs, PositionCommand};
 use crate::gate::{MerchantPosition, NetworkPositions, PositionNow, Sight};
-use crate::history;
+use crate::history::{self, phrases};
 use serde_json::json;
 use std::fmt::Write as _;
 use switchyard_core::catalogue::{Funding, Merchant, Network};
@@ -49,13 +49,13 @@ pub async fn position(command: &PositionCommand, by: Operator, actors: &Actors) 
         true => Instruction::Credit { network, merchant, amount },
         false => Instruction::Debit { network, merchant, amount },
     };
-    instruct(instruction, act, by, &sight, actors).await?;
+    let done = instruct(instruction, act, by, &sight, actors).await?;
     let position = holder.position(actors).await.flatten().ok_or_else(done_and_stopping)?;
-    let (verb, sum) =
-        (if credit { "credited with" } else { "debited by" }, sight.names.money(network, amount));
     let text = format!(
-        "{} {verb} {sum}: posted {}, free {}",
+        "{} {} with {}: posted {}, free {}",
         holder.code(),
+        phrases::act(&done),
+        sight.names.money(network, amount),
         sight.names.money(network, position.posted),
         holder.free(&sight, &position)
     );

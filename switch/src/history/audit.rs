@@ -89,10 +89,7 @@ fn entry(source: &Source<'_>, at: Lsn, at_ms: u64, fact: &Fact<'_>) -> Option<En
     };
     match fact {
         Fact::Operated(action) => {
-            let who = match action.by.name.as_str() {
-                "" => format!("uid {}", action.by.uid),
-                name => name.to_owned(),
-            };
+            let who = phrases::operator(&action.by);
             let what = words::act(&action.act, source.names);
             Some(entry(Some(action.by.uid), who, what, action.reason.as_str()))
         }
@@ -108,8 +105,7 @@ fn entry(source: &Source<'_>, at: Lsn, at_ms: u64, fact: &Fact<'_>) -> Option<En
             Some(entry(None, "configuration".to_owned(), what, reason.as_str()))
         }
         Fact::CutOver { network, date, .. } => {
-            let what =
-                format!("day of {} closed; {} began", source.names.network(*network), words::date(*date));
+            let what = words::day_closed(*network, *date, source.names);
             Some(entry(None, "network".to_owned(), what, "message 201"))
         }
         Fact::Replayed { flight, .. } => {

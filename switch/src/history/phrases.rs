@@ -1,4 +1,4 @@
-//! The words for what facts are made of: accounts, causes, proofs, ends.
+//! The words for what facts are made of: accounts, causes, proofs, ends, operators and their acts.
 //!
 //! Owns: each of them, once, for sentences (`words`), for fields (`cli::journal::facts`) and for pages (`control`).
 //! Invariants: an account number shows its last four characters at most.
@@ -6,7 +6,7 @@
 
 use switchyard_core::account::Account;
 use switchyard_core::fact::{Cause, NameKind, Proof, Settlement};
-use switchyard_core::operate::Party;
+use switchyard_core::operate::{Act, Operator, Party};
 use switchyard_core::outcome::Verdict;
 use switchyard_core::reversal::Taken;
 
@@ -81,6 +81,31 @@ pub fn taken(taken: &Taken) -> &'static str {
         Taken::Withdrawn { credited: false } => "voucher withdrawn, amount in suspense for an operator",
         Taken::Unloaded => "the value was taken back",
         Taken::Spent => "the value is spent, an operator settles it",
+    }
+}
+
+/// Who did something.
+pub fn operator(operator: &Operator) -> String {
+    match operator.name.as_str() {
+        "" => format!("uid {}", operator.uid),
+        name => name.to_owned(),
+    }
+}
+
+/// What an operator did, without to what.
+pub fn act(act: &Act) -> &'static str {
+    match act {
+        Act::Credited { .. } => "credited",
+        Act::Debited { .. } => "debited",
+        Act::Terminal { blocked: true, .. } => "blocked",
+        Act::Terminal { blocked: false, .. } => "unblocked",
+        Act::Supplier { drained: true, .. } => "drained",
+        Act::Supplier { drained: false, .. } => "resumed",
+        Act::DayClosed { .. } => "closed",
+        Act::Loaded { .. } => "loaded",
+        Act::Retried { .. } => "sent again",
+        Act::Settled { .. } => "settled",
+        Act::KeysRotated { .. } => "rotated",
     }
 }
 

@@ -23,36 +23,30 @@ fn holder(network: NetworkId, merchant: Option<Text<15>>, names: &Names) -> Stri
     merchant.map_or_else(|| network.to_owned(), |merchant| format!("merchant {merchant} of {network}"))
 }
 
+/// A business day is over, whoever closed it; `begun` is the next one, YYYYMMDD.
+pub(super) fn day_closed(network: NetworkId, begun: u32, names: &Names) -> String {
+    format!("day of {} closed; {} began", names.network(network), date(begun))
+}
+
 /// What an operator did.
 pub(crate) fn act(act: &Act, names: &Names) -> String {
+    let done = phrases::act(act);
     match act {
-        Act::Credited { network, merchant, amount } => {
+        Act::Credited { network, merchant, amount } | Act::Debited { network, merchant, amount } => {
             let whose = holder(*network, *merchant, names);
-            format!("position of {whose} credited with {}", names.money(*network, *amount))
-        }
-        Act::Debited { network, merchant, amount } => {
-            let whose = holder(*network, *merchant, names);
-            format!("position of {whose} debited by {}", names.money(*network, *amount))
+            format!("position of {whose} {done} with {}", names.money(*network, *amount))
         }
         Act::KeysRotated { old, new, since_ms, retired } => {
             let ([old, new], since) = ([old, new].map(hex::encode), super::time(*since_ms));
-            format!("key-encryption key {old} followed by {new} at {since}; it opens {retired} retired ones")
+            format!("keys {done} at {since}: {old} followed by {new}, which opens {retired} retired ones")
         }
-        Act::Terminal { terminal, blocked: true } => format!("terminal {terminal} blocked"),
-        Act::Terminal { terminal, blocked: false } => format!("terminal {terminal} unblocked"),
-        Act::Supplier { supplier, drained: true } => {
-            format!("supplier {} drained", names.supplier(*supplier))
-        }
-        Act::Supplier { supplier, drained: false } => {
-            format!("supplier {} resumed", names.supplier(*supplier))
-        }
-        Act::DayClosed { network, date: begun, .. } => {
-            format!("day of {} closed; {} began", names.network(*network), date(*begun))
-        }
+        Act::Terminal { terminal, .. } => format!("terminal {terminal} {done}"),
+        Act::Supplier { supplier, .. } => format!("supplier {} {done}", names.supplier(*supplier)),
+        Act::DayClosed { network, date, .. } => day_closed(*network, *date, names),
         Act::Loaded { product, batch, count } => {
-            format!("batch {batch} loaded: {count} vouchers of {}", names.product(*product))
+            format!("batch {batch} {done}: {count} vouchers of {}", names.product(*product))
         }
-        Act::Retried { flight, stan } => format!("reversal of flight {flight} sent again, as STAN {stan:06}"),
+        Act::Retried { flight, stan } => format!("reversal of flight {flight} {done}, as STAN {stan:06}"),
         Act::Settled { flight, payer, to } => {
             let whom = phrases::party(*to);
             let from = match payer {
@@ -60,7 +54,7 @@ pub(crate) fn act(act: &Act, names: &Names) -> String {
                 Payer::Network => "from the network's position",
                 Payer::Suspense => "from suspense",
             };
-            format!("reversal of flight {flight} settled by an operator: amount to the {whom}, {from}")
+            format!("reversal of flight {flight} {done} by an operator: amount to the {whom}, {from}")
         }
     }
 }

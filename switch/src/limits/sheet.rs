@@ -25,7 +25,7 @@ use switchyard_core::index::{
 };
 use switchyard_core::log::BATCH_BYTES_MAX;
 use switchyard_core::session::Report;
-use switchyard_core::state::SETTLED_KEPT_MS;
+use switchyard_core::state::SETTLED_KEPT_MAX;
 use switchyard_core::ticket::Ticket;
 
 /// Code and libraries in memory, and what they allocate for themselves (measured: 12 MiB).
@@ -280,12 +280,12 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     let waiting = 2 * reversals * footprint::BACKLOG_BYTES;
     let busy = "reversals of approved sales get 96 and come again";
     table("reversals that wait for a supplier", reversals, waiting, "gate.reversals_max", busy);
-    let flights: usize = open + reversals + wired().map(settled_max).sum::<usize>();
+    let flights = open + reversals + SETTLED_KEPT_MAX;
     table(
         "open flights, and those settled lately",
         flights,
         table_bytes(flights, footprint::FLIGHT_BYTES),
-        "gate.reversals_max, windows, advices, supplier.timeout_ms",
+        "gate.reversals_max, windows, advices, SETTLED_KEPT_MAX",
         "sales go to another supplier, or get 91",
     );
     for supplier in wired() {
@@ -337,12 +337,6 @@ fn duplicates(settings: &Settings, lines: &mut Lines) {
 /// Attempts and reversals that may be open at a supplier.
 fn open_max(supplier: &Supplier) -> usize {
     supplier.window_requests_max as usize + supplier.advices_max as usize
-}
-
-/// Doubts that may end while a settled flight is remembered: each had a place in the window for the whole time-out.
-fn settled_max(supplier: &Supplier) -> usize {
-    let rounds = SETTLED_KEPT_MS / u64::from(supplier.timeout_ms.max(1)) + 1;
-    supplier.window_requests_max as usize * rounds as usize
 }
 
 /// What one supplier's session may hold: entries, bytes.

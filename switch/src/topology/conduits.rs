@@ -2,12 +2,13 @@
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::conduit::{self, Conduit, ConduitParts, OutputBudget, TicketBudget};
+use crate::conduit::{self, Conduit, ConduitParts, OutputBudget, Pressure, TicketBudget};
 use crate::door::Door;
 use crate::gate::GateRings;
 use crate::settings::{ConduitSettings, Settings};
 use actix::{Actor, Addr};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use switchyard_core::catalogue::Catalogue;
@@ -16,6 +17,7 @@ use switchyard_core::ids::FlightNo;
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::seal::Keyring;
+use tokio::time::Instant;
 
 /// Those that listen, and where.
 pub(super) fn addresses(settings: &Settings, door: &Door) -> Vec<(String, SocketAddr)> {
@@ -47,6 +49,7 @@ struct Common {
     dialects: Arc<[Arc<Dialect>]>,
     tickets: Arc<TicketBudget>,
     output: Arc<OutputBudget>,
+    pressure: Rc<Pressure>,
     refusals: Arc<AtomicU64>,
 }
 
@@ -57,6 +60,7 @@ pub(super) fn start(plan: &Plan<'_>) -> Vec<Addr<Conduit>> {
         dialects: plan.settings.dialects.clone().into(),
         tickets: Arc::new(TicketBudget::new(gate.tickets_max)),
         output: Arc::new(OutputBudget::new(gate.output_bytes_max)),
+        pressure: Rc::new(Pressure::new(Instant::now())),
         // Refusals at a conduit are numbered from the middle of the epoch on, flights from its beginning: no RRN is given twice.
         refusals: Arc::new(AtomicU64::new(plan.first_refusal.0)),
     };
@@ -86,6 +90,7 @@ fn start_one(
         answers: Arc::clone(&plan.rings.answers[at]),
         tickets: Arc::clone(&common.tickets),
         output: Arc::clone(&common.output),
+        pressure: Rc::clone(&common.pressure),
         counters: Arc::clone(&plan.board.conduits[at].1),
         clock: plan.clock,
         refusals: Arc::clone(&common.refusals),

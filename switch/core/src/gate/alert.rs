@@ -55,6 +55,8 @@ pub enum Alert {
     },
     /// The table of open reversals is full: reversals of approved sales get 96 until suppliers answer.
     ReversalsFull,
+    /// From one request to the next the clock went ahead by more than a day.
+    ClockAhead,
 }
 
 impl fmt::Display for Alert {
@@ -94,6 +96,9 @@ impl fmt::Display for Alert {
             Self::Contradicted { flight, stands: false } => write!(
                 f,
                 "{flight}: an operator settled it to its network, and now the supplier says that it performed it; have it reversed there, or debit the network by `position debit` where it is right"
+            ),
+            Self::ClockAhead => f.write_str(
+                "the clock is more than a day ahead of the requests before; if it is wrong, put it right within a day: until then nothing is forgotten, after that it is believed",
             ),
             Self::ReversalsFull => f.write_str(
                 "too many reversals are open; reversals of approved sales get 96 until suppliers answer",

@@ -6,7 +6,7 @@
 //! new sale (S-3).
 //! Deliberately absent: files, and what a run looks like (`index::run`).
 
-use super::Gate;
+use super::{Alert, Gate};
 use crate::code::Code;
 use crate::ids::Now;
 use crate::index::{Entry, Run, Spill, Standing};
@@ -16,7 +16,7 @@ use crate::seek::Seek;
 use crate::ticket::{Errand, Ticket};
 
 /// Entries that leave memory for each request that comes, once they lie in a run: faster than new ones come.
-const LEAVE_PER_REQUEST: usize = 2;
+const LEAVE_PER_REQUEST: usize = 8;
 /// Entries that leave memory in a second in which few requests come.
 const LEAVE_PER_PULSE: usize = 8_192;
 
@@ -134,20 +134,29 @@ impl Gate {
     }
 
     fn leave(&mut self, count: usize) {
-        let index = &mut self.state.index;
-        if index.has_leavers() {
-            let comes_ms = index.newest_ms().saturating_sub(self.options.repeatable_ms);
-            index.leave(count, comes_ms);
+        if self.state.index.has_leavers() {
+            let comes_ms = self.state.aged_ms().saturating_sub(self.options.repeatable_ms);
+            self.state.index.leave(count, comes_ms);
         }
+    }
+
+    /// Somebody is told when the clock has leapt ahead.
+    fn watch_clock(&mut self) {
+        let ahead = self.state.is_clock_ahead();
+        if ahead && !self.clock_ahead {
+            self.alert(Alert::ClockAhead);
+        }
+        self.clock_ahead = ahead;
     }
 
     /// Once a second: what lies in a run leaves memory though nobody asks anything, and what is too old goes. The number of a run whose file is to be removed.
     ///
-    /// Age is counted from the newest request, not from the clock: a clock that jumps makes nobody forget.
+    /// Age is counted by the time of requests, and not at once where that leaps ahead: a clock that jumps makes nobody forget.
     pub fn age(&mut self) -> Option<u32> {
         self.leave(LEAVE_PER_PULSE);
-        let newest_ms = self.state.index.newest_ms();
-        let repeatable_ms = newest_ms.saturating_sub(self.options.repeatable_ms);
-        self.state.index.age(repeatable_ms, newest_ms.saturating_sub(self.options.reversible_ms))
+        self.watch_clock();
+        let now_ms = self.state.aged_ms();
+        let repeatable_ms = now_ms.saturating_sub(self.options.repeatable_ms);
+        self.state.index.age(repeatable_ms, now_ms.saturating_sub(self.options.reversible_ms))
     }
 }

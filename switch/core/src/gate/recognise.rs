@@ -43,12 +43,12 @@ impl Gate {
         let Some(recalled) = recalled else {
             return self.recall(entry.outcome_at, ticket, entry, Errand::Original);
         };
-        let Recalled { flight, link, effect } = *recalled;
+        let Recalled { flight, link, effect, .. } = *recalled;
         // What it adds to a full index is an entry, where its own has left memory.
         let room = self.in_memory(entry.key).is_some() || !self.is_reserve_full();
         let taken = if room { self.taken(now, &ticket, &flight, effect) } else { None };
         let Some(taken) = taken else {
-            self.alert(Alert::ReversalsFull);
+            self.reversals_full(now);
             return self.not_recognised(now, ticket);
         };
         let at = self.recognised(now, &ticket, Undone::Sold { flight: Box::new(flight), link, taken });

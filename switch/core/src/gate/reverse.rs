@@ -13,7 +13,7 @@ use crate::adapter::LocalEffect;
 use crate::code::Code;
 use crate::fact::Fact;
 use crate::flight::{Flight, Phase};
-use crate::ids::Now;
+use crate::ids::{FlightNo, Now};
 use crate::index::{Entry, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
@@ -21,6 +21,9 @@ use crate::outcome::{Outcome, Verdict};
 use crate::request::Kind;
 use crate::reversal::{Named, Original, Recalled, Reversal, Taken, Undone};
 use crate::ticket::{Errand, Ticket};
+
+/// How often it is told that too many reversals are open, microseconds.
+const FULL_TOLD_US: u64 = 60_000_000;
 
 impl Gate {
     /// A reversal: its own repeat gets its stored answer, anything else undoes what it names.
@@ -84,28 +87,30 @@ impl Gate {
         let open = self.state.flight(entry.flight).copied();
         match (entry.standing, open) {
             (Standing::Cancelled | Standing::Blocked, _) => {
-                self.accept(now, ticket, Undone::Again);
+                self.undo_nothing(now, ticket, &entry, Undone::Again);
             }
             (_, Some(flight)) => self.cancel(now, ticket, &flight),
             (Standing::Approved, None) => self.take_back(now, ticket, &entry),
-            (Standing::Answered | Standing::InFlight, None) => self.undo_nothing(now, ticket, &entry),
+            (Standing::Answered | Standing::InFlight, None) => {
+                self.undo_nothing(now, ticket, &entry, Undone::Nothing(Original::of(&entry)));
+            }
         }
     }
 
-    /// Nothing of the original stands: declined, or unknown and over. A reversal that names an amount is compared with it all the same: who reverses a part believes that the rest
-    /// stands, and must not be told that it does (S-6). The amount is in the journal only.
-    fn undo_nothing(&mut self, now: Now, mut ticket: Box<Ticket>, entry: &Entry) {
+    /// Nothing of the original stands: declined, unknown and over, or reversed before. A reversal that names an amount is compared with it all the same: who reverses a part
+    /// believes that the rest stands, and must not be told that it does (S-6). Where it is not open any more its amount is in the journal only.
+    fn undo_nothing(&mut self, now: Now, mut ticket: Box<Ticket>, entry: &Entry, undone: Undone) {
         if ticket.request.amount != Minor::ZERO {
-            let recalled = ticket.recalled.take().filter(|recalled| recalled.flight.number == entry.flight);
-            let Some(recalled) = recalled else {
+            let recalled = ticket.recalled.take().and_then(|recalled| recalled.amount_of(entry.flight));
+            let open = self.state.flight(entry.flight).map(|flight| flight.amount);
+            let Some(amount) = open.or(recalled) else {
                 return self.recall(entry.outcome_at, ticket, entry, Errand::Original);
             };
-            let amount = recalled.flight.amount;
             if amount != Minor::ZERO && !whole(&ticket, amount) {
-                return self.refuse_partial(now, ticket, &recalled.flight);
+                return self.refuse_partial(now, ticket, entry.flight);
             }
         }
-        self.accept(now, ticket, Undone::Nothing(Original::of(entry)));
+        self.accept(now, ticket, undone);
     }
 
     /// Nothing is there: whatever comes by one of these keys is blocked, also where an earlier reversal gave only the other one.
@@ -127,7 +132,7 @@ impl Gate {
     /// The original, or its doubt, is open: it is cancelled. What was not sent yet is not sent at all.
     fn cancel(&mut self, now: Now, ticket: Box<Ticket>, flight: &Flight) {
         if !whole(&ticket, flight.amount) {
-            return self.refuse_partial(now, ticket, flight);
+            return self.refuse_partial(now, ticket, flight.number);
         }
         self.accept(now, ticket, Undone::Open(Original::from(flight)));
         self.unsend(now, flight);
@@ -150,12 +155,12 @@ impl Gate {
         let Some(recalled) = recalled else {
             return self.recall(entry.outcome_at, ticket, entry, Errand::Original);
         };
-        let Recalled { flight, link, effect } = *recalled;
+        let Recalled { flight, link, effect, .. } = *recalled;
         if !whole(&ticket, flight.amount) {
-            return self.refuse_partial(now, ticket, &flight);
+            return self.refuse_partial(now, ticket, flight.number);
         }
         let Some(taken) = self.taken(now, &ticket, &flight, effect) else {
-            self.alert(Alert::ReversalsFull);
+            self.reversals_full(now);
             return self.refuse(now, ticket, Code::FAULT);
         };
         let at = self.accept(now, ticket, Undone::Sold { flight: Box::new(flight), link, taken });
@@ -188,7 +193,7 @@ impl Gate {
         match effect {
             None => {
                 let supplier = flight.attempt.supplier;
-                if self.state.flights().len() >= self.options.reversals_max {
+                if self.state.open_flights() >= self.options.reversals_max {
                     return None;
                 }
                 let stan = self.undo_stan(now, supplier)?;
@@ -206,10 +211,18 @@ impl Gate {
         }
     }
 
+    /// Too many reversals are open: somebody is told once a minute, and not with each that is refused.
+    pub(super) fn reversals_full(&mut self, now: Now) {
+        if now.mono_us >= self.full_again_us {
+            self.full_again_us = now.mono_us + FULL_TOLD_US;
+            self.alert(Alert::ReversalsFull);
+        }
+    }
+
     /// Another amount than the original's: refused, and nothing is reversed (S-6).
-    fn refuse_partial(&mut self, now: Now, ticket: Box<Ticket>, flight: &Flight) {
+    fn refuse_partial(&mut self, now: Now, ticket: Box<Ticket>, flight: FlightNo) {
         self.counters.partial += 1;
-        self.alert(Alert::Partial { flight: flight.number });
+        self.alert(Alert::Partial { flight });
         self.refuse(now, ticket, Code::AMOUNT);
     }
 

@@ -15,6 +15,9 @@ pub const ENTRY_MEMORY_BYTES: usize = size_of::<Entry>() + 42;
 /// What a further second key takes: a place in a table, which is as full as those, and one in the order in which they came; and what it takes on its way to a run.
 const SEEN_MEMORY_BYTES: usize = 128 + size_of::<(u128, u128)>() + NAME_WRITING_BYTES;
 
+/// A shard of a table is swept in the time in which so many entries leave.
+const LEAVERS_PER_SHARD: usize = 64;
+
 /// Most chunks that one run gets: about a million entries.
 pub(super) const SPILL_CHUNKS_MAX: usize = 1_024;
 
@@ -131,29 +134,34 @@ impl Index {
         (self.handed, self.handed_seen) = (0, 0);
     }
 
-    /// Whether something in memory lies in a run.
+    /// Whether something in memory lies in a run, or the tables still name what has left.
     pub fn has_leavers(&self) -> bool {
-        self.leaving + self.leaving_seen > 0
+        self.leaving + self.leaving_seen + self.unswept > 0
     }
 
     /// Lets up to `count` entries leave memory that lie in a run. Little by little, so that it stops nobody for long. What blocks an original that may still come,
     /// admitted since `comes_ms`, stays: an original is new, so nobody would look for it in a run by its second key.
     pub fn leave(&mut self, count: usize, comes_ms: u64) {
         for _ in 0..count {
-            if !self.has_leavers() {
-                return;
-            }
             if self.leaving_seen > 0 {
                 self.forget_oldest_seen();
             }
-            if self.leaving == 0 {
-                continue;
+            if self.leaving > 0 {
+                self.let_oldest_leave(comes_ms);
             }
-            let oldest = self.chunks.front().and_then(|chunk| chunk.get(self.left)).copied();
-            if let Some(entry) = oldest.filter(|entry| self.still_blocks(entry, comes_ms)) {
-                self.add(entry);
-            }
-            self.remove_oldest();
+        }
+        self.sweep_some(count / LEAVERS_PER_SHARD + 1);
+    }
+
+    fn let_oldest_leave(&mut self, comes_ms: u64) {
+        let oldest = self.chunks.front().and_then(|chunk| chunk.get(self.left));
+        let blocking = oldest.filter(|entry| self.still_blocks(entry, comes_ms)).copied();
+        if let Some(entry) = blocking {
+            self.add(entry);
+        }
+        self.remove_oldest();
+        if self.leaving == 0 {
+            self.begin_sweep();
         }
     }
 

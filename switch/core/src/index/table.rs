@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 /// Tables a key is spread over.
-const SHARDS: usize = 256;
+pub(super) const SHARDS: usize = 256;
 
 /// A number, and the bits of its key that it lies by.
 #[derive(Clone, Copy, Debug)]
@@ -64,11 +64,9 @@ impl Table {
         put(&mut self.0[shard(key)], Slot { bits: bits(key), number }, has);
     }
 
-    /// Takes a number out, if it is under that key.
-    pub(super) fn remove(&mut self, key: u128, number: EntryNo) {
-        if let Ok(found) = self.0[shard(key)].find_entry(hash(bits(key)), |slot| slot.number == number) {
-            found.remove();
-        }
+    /// Keeps the numbers of that shard that are still of use. It goes through the shard as it lies in memory.
+    pub(super) fn keep(&mut self, shard: usize, is_of_use: impl Fn(EntryNo) -> bool) {
+        self.0[shard].retain(|slot| is_of_use(slot.number));
     }
 
     /// A table of many numbers, oldest first; `same` says whether two have the same key: of those the newest is found.

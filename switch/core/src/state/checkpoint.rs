@@ -12,7 +12,7 @@
 //! end      length of the head 8
 //! ```
 
-use super::{Day, Ended, State};
+use super::{Aging, Day, Ended, State};
 use crate::account::Accounts;
 use crate::fact::NameKind;
 use crate::flight::Flight;
@@ -27,7 +27,7 @@ use rustc_hash::FxHashMap;
 
 /// Version of the image. To be raised whenever its form changes, or `State::apply` gives the same facts another meaning: an image of another version is not
 /// read, and the log is folded again.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Longest piece of an image, in bytes.
 pub const PIECE_BYTES_MAX: usize = 65_520;
@@ -92,6 +92,7 @@ impl State {
             stans: self.stans.clone(),
             controls: self.controls.clone(),
             last_flight: self.last_flight,
+            aging: self.aging,
             window_ms: self.window_ms,
         };
         Snapshot { small, index: self.index.snapshot() }
@@ -122,10 +123,12 @@ impl State {
             stans,
             controls,
             last_flight,
+            aging,
             window_ms: _,
         } = self;
         last.0.pack(out);
         last_flight.pack(out);
+        aging.pack(out);
         accounts.pack(out);
         stock.pack(out);
         withdrawn.pack(out);
@@ -149,6 +152,7 @@ impl State {
 
     fn unpack_small(from: &mut Unpack<'_>, window_ms: u64) -> Result<Self, Unreadable> {
         let (last, last_flight) = (Lsn(from.u64()?), from.flight()?);
+        let aging = Aging::unpack(from)?;
         let (accounts, stock) = (Accounts::unpack(from)?, Stock::unpack(from)?);
         let withdrawn = WithdrawnVouchers::unpack(from)?;
         let names = from.list(|from| from.list(Unpack::text))?;
@@ -172,6 +176,7 @@ impl State {
             stans: stans.into_iter().collect(),
             controls,
             last_flight,
+            aging,
             window_ms,
         })
     }
@@ -192,7 +197,7 @@ impl Snapshot {
     /// The oldest position that a request of the window or an open flight still names: what lies below is read by nothing that is known here.
     pub fn needs_from(&self) -> Lsn {
         let flights = self.small.flights.values().map(|flight| flight.intent_at);
-        // All of them: what a reversal cancelled names the reversal, so the oldest entry need not name the oldest position.
+        // All of them: a sale that a reversal took back names the reversal, so the oldest entry need not name the oldest position.
         let oldest = self.index.iter().map(|entry| entry.intent_at.min(entry.outcome_at)).min();
         let positions = flights.chain(oldest).chain(self.index.runs_need_from());
         positions.min().unwrap_or(self.small.last).min(self.small.last)

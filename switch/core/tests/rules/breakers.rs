@@ -2,7 +2,7 @@
 
 use crate::support::bench::Bench;
 use crate::support::books::{ALPHA, BETA};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use switchyard_core::adapter::{Ask, Order};
 use switchyard_core::breaker::{PROBES, Position};
 use switchyard_core::catalogue::ReversalMeaning;
@@ -13,10 +13,6 @@ use switchyard_core::session::Report;
 /// Beta alone provides it.
 fn gift(stan: u32) -> Sale {
     Sale { stan, pan: "6006491234567890".into(), ..Sale::of("GIFT", 28) }
-}
-
-fn topup(stan: u32) -> Sale {
-    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
 }
 
 fn position(bench: &Bench, supplier: SupplierId) -> Position {
@@ -35,10 +31,9 @@ fn silent(bench: &mut Bench, count: u32, from: u32) {
         let supplier = order.supplier;
         bench.heard(supplier, Report::TimedOut(order));
         assert_eq!(bench.answer().code, "68");
-        let mut reversal = bench.order();
+        let reversal = bench.order();
         assert_eq!(reversal.ask, Ask::Reversal { repeat: false }, "a breaker stops no reversal");
-        reversal.answer.reversal = Some(ReversalMeaning::Reversed);
-        bench.heard(supplier, Report::Undone(reversal));
+        bench.undone(reversal, Some(ReversalMeaning::Reversed));
     }
 }
 

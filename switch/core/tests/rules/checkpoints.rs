@@ -20,15 +20,11 @@ fn story() -> Bench {
         bench.ask(0, &topup(stan));
         let order = bench.order();
         bench.answered(order, code);
+        assert_eq!(bench.answer().code, code);
     }
     for (stan, meaning) in [(3, ReversalMeaning::Reversed), (4, ReversalMeaning::Refused)] {
-        bench.ask(0, &topup(stan));
-        let order = bench.order();
-        let supplier = order.supplier;
-        bench.heard(supplier, Report::TimedOut(order));
-        let mut reversal = bench.order();
-        reversal.answer.reversal = Some(meaning);
-        bench.heard(supplier, Report::Undone(reversal));
+        let reversal = bench.timed_out(&topup(stan));
+        bench.undone(reversal, Some(meaning));
     }
     bench.ask(0, &topup(5));
     let unknown = bench.order();
@@ -76,7 +72,7 @@ fn a_reversal_of_the_oldest_request_gives_no_other_ones_answer_away() {
     for stan in [1, 2] {
         bench.ask(0, &topup(stan));
         let order = bench.order();
-        bench.answered(order, "05");
+        bench.answered(order, "00");
         bench.answers.clear();
     }
     let oldest = |bench: &Bench| bench.gate.state().snapshot().needs_from();

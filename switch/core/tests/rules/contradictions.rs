@@ -2,7 +2,7 @@
 
 use crate::support::bench::Bench;
 use crate::support::books::{ALPHA, BETA, GAMMA, catalogue, text};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Answer, Ask, Order};
 use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning};
@@ -15,10 +15,6 @@ use switchyard_core::session::Report;
 use switchyard_core::state::SETTLED_KEPT_MS;
 
 const PIN: &[u8] = b"4711471147114711";
-
-fn topup(stan: u32) -> Sale {
-    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
-}
 
 fn approval(pin: bool) -> Box<Answer> {
     let mut answer = Answer { code: text("00"), sale: Some(Meaning::Approved), ..Answer::default() };
@@ -118,12 +114,8 @@ fn a_decline_after_an_approval_is_recorded_and_changes_nothing() {
 fn a_pin_that_comes_too_late_is_withdrawn_and_lies_sealed() {
     let mut bench = Bench::new();
     let alpha = bench.supplier(ALPHA).0;
-    bench.ask(0, &Sale { stan: 1, ..Sale::of("JIT", 0) });
-    let order = bench.order();
-    let flight = order.flight;
-    bench.heard(alpha, Report::TimedOut(order));
-    assert_eq!(bench.answer().code, "68");
-    let reversal = bench.order();
+    let reversal = bench.timed_out(&Sale { stan: 1, ..Sale::of("JIT", 0) });
+    let flight = reversal.flight;
     bench.heard(alpha, Report::Late { flight, attempt: 1, answer: approval(true) });
     undo(&mut bench, reversal);
     // The same of a sale that was declined first.
@@ -147,12 +139,8 @@ fn what_was_in_doubt_before_a_restart_is_watched_through_its_late_window() {
     let mut bench = Bench::new();
     let alpha = bench.supplier(ALPHA).0;
     let doubt = |bench: &mut Bench, stan: u32| {
-        bench.ask(0, &topup(stan));
-        let order = bench.order();
-        let (flight, stan) = (order.flight, order.stan);
-        bench.heard(alpha, Report::TimedOut(order));
-        bench.answers.clear();
-        (flight, stan, bench.order())
+        let order = bench.timed_out(&topup(stan));
+        (order.flight, order.original_stan, order)
     };
     let (long_ago, _, order) = doubt(&mut bench, 1);
     undo(&mut bench, order);
@@ -184,13 +172,9 @@ fn what_was_in_doubt_before_a_restart_is_watched_through_its_late_window() {
 fn a_stan_that_is_watched_is_given_to_nobody() {
     let mut bench = Bench::new();
     let alpha = bench.supplier(ALPHA).0;
-    bench.ask(0, &topup(1));
-    let order = bench.order();
-    let stan = order.stan;
-    bench.heard(alpha, Report::TimedOut(order));
-    let order = bench.order();
+    let order = bench.timed_out(&topup(1));
+    let stan = order.original_stan;
     undo(&mut bench, order);
-    bench.answers.clear();
     bench.restart(catalogue());
     assert_eq!(bench.gate.supply(alpha).map(|supply| supply.late()), Some(1));
     bench.pass(u64::from(bench.supplier(ALPHA).1.late_window_ms));
@@ -205,12 +189,8 @@ fn a_stan_that_is_watched_is_given_to_nobody() {
 fn a_doubt_that_the_supplier_says_was_not_performed_is_settled_without_a_reversal() {
     let mut bench = Bench::new();
     let alpha = bench.supplier(ALPHA).0;
-    bench.ask(0, &topup(1));
-    let order = bench.order();
+    let mut order = bench.timed_out(&topup(1));
     let flight = order.flight;
-    bench.heard(alpha, Report::TimedOut(order));
-    assert_eq!(bench.answer().code, "68");
-    let mut order = bench.order();
     order.answer.status = Some(StatusMeaning::NotPerformed);
     bench.heard(alpha, Report::Undone(order));
     assert_eq!(bench.gate.state().flight(flight).map(|flight| flight.phase), Some(Phase::Settled));
@@ -228,11 +208,9 @@ fn what_is_approved_after_all_while_every_stan_is_in_use_is_parked_and_can_be_se
     let (flight, undone) = (order.flight, kept(&order));
     bench.answered(order, "05");
     // Two doubts have both STANs.
+    bench.answers.clear();
     for stan in 2..=3 {
-        bench.ask(stan, &energy(stan));
-        let order = bench.order();
-        bench.heard(gamma, Report::TimedOut(order));
-        bench.orders.clear();
+        bench.timed_out(&energy(stan));
     }
     bench.heard(gamma, Report::Contradicted { flight, attempt: 1, answer: approval(false), undo: undone });
     assert!(bench.orders.is_empty());
@@ -270,11 +248,8 @@ fn after_a_restart_nothing_is_watched_under_a_stan_that_a_parked_contradiction_n
 fn a_reversal_that_began_again_is_remembered_from_its_last_end_on() {
     let mut bench = Bench::new();
     let alpha = bench.supplier(ALPHA).0;
-    bench.ask(0, &topup(1));
-    let order = bench.order();
+    let order = bench.timed_out(&topup(1));
     let flight = order.flight;
-    bench.heard(alpha, Report::TimedOut(order));
-    let order = bench.order();
     undo(&mut bench, order);
     bench.heard(alpha, Report::Late { flight, attempt: 1, answer: approval(false) });
     let again = bench.order();

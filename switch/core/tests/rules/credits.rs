@@ -104,9 +104,8 @@ fn every_credit_comes_back() {
     let order = bench.order();
     bench.heard(alpha, Report::TimedOut(order));
     assert_eq!(held(&bench)[0], (0, 1));
-    let mut reversal = bench.order();
-    reversal.answer.reversal = Some(switchyard_core::catalogue::ReversalMeaning::Reversed);
-    bench.heard(alpha, Report::Undone(reversal));
+    let reversal = bench.order();
+    bench.undone(reversal, Some(switchyard_core::catalogue::ReversalMeaning::Reversed));
     assert_eq!(held(&bench)[0], (0, 0));
     assert_eq!(bench.gate.state().accounts.reserved(), 0);
 }
@@ -133,13 +132,9 @@ fn a_doubt_that_is_there_again_has_a_stan_of_its_own_and_no_sale_gets_it() {
     small.suppliers[GAMMA].late_window_ms = 1_000;
     let mut bench = Bench::over(small);
     let gamma = bench.supplier(GAMMA).0;
-    bench.ask(0, &energy(1));
-    let order = bench.order();
-    let (flight, stan) = (order.flight, order.stan);
-    bench.heard(gamma, Report::TimedOut(order));
-    let mut reversal = bench.order();
-    reversal.answer.reversal = Some(switchyard_core::catalogue::ReversalMeaning::Reversed);
-    bench.heard(gamma, Report::Undone(reversal));
+    let reversal = bench.timed_out(&energy(1));
+    let (flight, stan) = (reversal.flight, reversal.original_stan);
+    bench.undone(reversal, Some(switchyard_core::catalogue::ReversalMeaning::Reversed));
     bench.heard(gamma, crate::support::bench::late(flight, true));
     let again = bench.order();
     assert_eq!((again.flight, again.original_stan), (flight, stan));

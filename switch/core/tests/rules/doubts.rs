@@ -2,7 +2,7 @@
 
 use crate::support::bench::{Bench, late};
 use crate::support::books::{ALPHA, catalogue, supplier};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Ask, LocalEffect};
 use switchyard_core::catalogue::ReversalMeaning;
@@ -13,10 +13,6 @@ use switchyard_core::money::Minor;
 use switchyard_core::outcome::{Outcome, Verdict};
 use switchyard_core::pack::Pack;
 use switchyard_core::session::Report;
-
-fn topup(stan: u32) -> Sale {
-    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
-}
 
 #[test]
 fn unknown_is_said_at_once_and_is_final() {
@@ -32,9 +28,7 @@ fn unknown_is_said_at_once_and_is_final() {
         let reversal = bench.order();
         assert_eq!((reversal.ask, reversal.rrn, reversal.stan), (Ask::Reversal { repeat: false }, rrn, stan));
         assert_eq!(bench.asked(&topup(1)), answer, "a repeat before the reversal is answered");
-        let mut reversal = reversal;
-        reversal.answer.reversal = Some(ReversalMeaning::Reversed);
-        bench.heard(alpha, Report::Undone(reversal));
+        bench.undone(reversal, Some(ReversalMeaning::Reversed));
         assert_eq!(bench.asked(&topup(1)), answer, "a repeat after it");
         assert!(bench.orders.is_empty(), "no other supplier is asked");
         assert_eq!(bench.gate.state().accounts.reserved(), 0);
@@ -190,12 +184,8 @@ fn more_doubts_than_a_batch_holds_are_recovered() {
 fn a_parked_reversal_moves_its_amount_into_suspense() {
     let mut bench = Bench::new();
     let alpha = bench.supplier(ALPHA).0;
-    bench.ask(0, &topup(1));
-    let order = bench.order();
-    bench.heard(alpha, Report::TimedOut(order));
-    let mut reversal = bench.order();
-    reversal.answer.reversal = Some(ReversalMeaning::Refused);
-    bench.heard(alpha, Report::Undone(reversal));
+    let reversal = bench.timed_out(&topup(1));
+    bench.undone(reversal, Some(ReversalMeaning::Refused));
     let accounts = &bench.gate.state().accounts;
     assert_eq!(accounts.balance(Account::Suspense(alpha)).posted, Minor(1_000));
     assert_eq!((accounts.reserved(), accounts.sum()), (0, 0));
@@ -205,24 +195,18 @@ fn a_parked_reversal_moves_its_amount_into_suspense() {
 fn a_late_approval_after_an_answered_reversal_starts_a_new_one() {
     let mut bench = Bench::new();
     let alpha = bench.supplier(ALPHA).0;
-    bench.ask(0, &topup(1));
-    let order = bench.order();
-    let flight = order.flight;
-    bench.heard(alpha, Report::TimedOut(order));
-    let undo = |bench: &mut Bench| {
-        let mut reversal = bench.order();
-        reversal.answer.reversal = Some(ReversalMeaning::Reversed);
-        bench.heard(alpha, Report::Undone(reversal));
-    };
+    let reversal = bench.timed_out(&topup(1));
+    let flight = reversal.flight;
     let late = |approved| late(flight, approved);
     bench.heard(alpha, late(true));
-    assert_eq!(bench.orders.len(), 1, "one reversal is on its way already");
-    undo(&mut bench);
+    assert!(bench.orders.is_empty(), "one reversal is on its way already");
+    bench.undone(reversal, Some(ReversalMeaning::Reversed));
     bench.heard(alpha, late(false));
     assert!(bench.orders.is_empty(), "a late refusal needs none");
     bench.heard(alpha, late(true));
     bench.heard(alpha, late(true));
-    undo(&mut bench);
+    let reversal = bench.order();
+    bench.undone(reversal, Some(ReversalMeaning::Reversed));
     assert_eq!(bench.gate.supply(alpha).map(|supply| supply.advices()), Some(0));
     assert_eq!(bench.gate.state().accounts.reserved(), 0, "the reservation was given back once");
 }

@@ -204,7 +204,7 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
     all
 }
 
-fn undone(drawn: &Drawn) -> [Undone; 8] {
+fn undone(drawn: &Drawn) -> [Undone; 10] {
     let [a, b, c, d, e, _] = drawn.numbers;
     let original = Original {
         key: u128::from(a),
@@ -212,12 +212,16 @@ fn undone(drawn: &Drawn) -> [Undone; 8] {
         contents: c,
         flight: FlightNo(d),
         admitted_ms: e,
+        intent_at: Lsn(0),
     };
+    let placed = Original { intent_at: Lsn(e.max(1)), ..original };
     let sold = |taken| Undone::Sold { flight: Box::new(flight(drawn)), link: a as u8, taken };
     [
         Undone::Blocked(Named { key: Some(u128::from(a)), named: None }),
         Undone::Open(original),
         Undone::Nothing(original),
+        Undone::Open(placed),
+        Undone::Nothing(placed),
         Undone::Again,
         sold(Taken::Asked { stan: b as u32 }),
         sold(Taken::Withdrawn { credited: c % 2 == 0 }),

@@ -3,7 +3,7 @@
 
 use crate::support::bench::{Bench, INDEX_MAX};
 use crate::support::books::{ALPHA, catalogue};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use switchyard_core::iso8583::{Build, Mti, Role};
 use switchyard_core::session::Report;
 
@@ -11,10 +11,6 @@ use switchyard_core::session::Report;
 type Row = (&'static str, fn(&mut Sale), &'static str);
 
 /// A sale that passes up to the position.
-fn topup(stan: u32) -> Sale {
-    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
-}
-
 /// Breaks everything from the `from`-th check on.
 fn broken_from(from: usize, stan: u32) -> Sale {
     let mut sale = topup(stan);
@@ -208,7 +204,7 @@ fn a_key_is_known_for_as_long_as_its_date_is_allowed() {
     let first = bench.asked(&sale);
     assert_eq!(first.code, "00");
     // 100 h later its local time is 86 h old: the last moment at which it would be admitted.
-    bench.pass(100 * 3_600_000);
+    bench.pass_by_days(100 * 3_600_000);
     bench.asked(&Sale { stan: 2, local: "1600001125".into(), ..Sale::of("VOUCHER10", 0) });
     assert_eq!(bench.asked(&sale), first);
     bench.pass(1_000);

@@ -3,7 +3,7 @@
 use crate::support::bench::{Bench, late};
 use crate::support::books::{ALPHA, GAMMA, catalogue, text};
 use crate::support::locals::{batch, stock_key};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Answer, Ask, Order};
 use switchyard_core::catalogue::{Meaning, ReversalMeaning};
@@ -21,18 +21,8 @@ fn operate(bench: &mut Bench, instruction: Instruction) -> Result<Act, NotDone> 
     done
 }
 
-fn topup(stan: u32) -> Sale {
-    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
-}
-
 fn approval() -> Box<Answer> {
     Box::new(Answer { code: text("00"), sale: Some(Meaning::Approved), ..Answer::default() })
-}
-
-fn undone(bench: &mut Bench, mut order: Box<Order>, meaning: Option<ReversalMeaning>) {
-    order.answer.reversal = meaning;
-    let supplier = order.supplier;
-    bench.heard(supplier, Report::Undone(order));
 }
 
 /// What the network, the supplier and its suspense have.
@@ -49,13 +39,8 @@ fn parked(bench: &Bench) -> Option<FlightNo> {
 /// A sale that timed out, whose reversal the supplier refused.
 fn with_parked() -> (Bench, FlightNo) {
     let mut bench = Bench::new();
-    bench.ask(0, &topup(1));
-    let order = bench.order();
-    let supplier = order.supplier;
-    bench.heard(supplier, Report::TimedOut(order));
-    assert_eq!(bench.answer().code, "68");
-    let reversal = bench.order();
-    undone(&mut bench, reversal, Some(ReversalMeaning::Refused));
+    let reversal = bench.timed_out(&topup(1));
+    bench.undone(reversal, Some(ReversalMeaning::Refused));
     let flight = parked(&bench).expect("it is parked");
     assert_eq!(money(&bench), [499_000, 0, 1_000]);
     (bench, flight)
@@ -75,7 +60,7 @@ fn a_parked_reversal_is_sent_again_under_a_stan_of_its_own() {
     let order = bench.order();
     assert_eq!(order.stan, stan);
     assert_eq!(money(&bench), [499_000, 0, 1_000]);
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!(money(&bench), [500_000, 0, 0]);
     assert_eq!(parked(&bench), None);
 }
@@ -85,7 +70,7 @@ fn a_retry_that_is_refused_again_is_parked_again() {
     let (mut bench, flight) = with_parked();
     assert!(operate(&mut bench, Instruction::Retry { flight }).is_ok());
     let order = bench.order();
-    undone(&mut bench, order, None);
+    bench.undone(order, None);
     assert_eq!((parked(&bench), money(&bench)), (Some(flight), [499_000, 0, 1_000]));
 }
 
@@ -130,16 +115,12 @@ fn what_was_reversed_and_performed_late_all_the_same_is_paid_by_the_network_or_n
         (Party::Supplier, Payer::Network, [499_000, 1_000, 0]),
     ] {
         let mut bench = Bench::new();
-        bench.ask(0, &topup(1));
-        let order = bench.order();
-        let (supplier, flight) = (order.supplier, order.flight);
-        bench.heard(supplier, Report::TimedOut(order));
-        assert_eq!(bench.answer().code, "68");
-        let reversal = bench.order();
-        undone(&mut bench, reversal, Some(ReversalMeaning::Reversed));
+        let reversal = bench.timed_out(&topup(1));
+        let (supplier, flight) = (reversal.supplier, reversal.flight);
+        bench.undone(reversal, Some(ReversalMeaning::Reversed));
         bench.heard(supplier, Report::Late { flight, attempt: 1, answer: approval() });
         let reversal = bench.order();
-        undone(&mut bench, reversal, Some(ReversalMeaning::Refused));
+        bench.undone(reversal, Some(ReversalMeaning::Refused));
         assert_eq!(money(&bench), [500_000, 0, 0]);
         let done = operate(&mut bench, Instruction::Settle { flight, to });
         assert_eq!((done, money(&bench)), (Ok(Act::Settled { flight, payer, to }), expected));
@@ -182,7 +163,7 @@ fn not_found_is_no_confirmation_of_what_the_supplier_approved() {
         // One that went out before the late answer is known to the session by that.
         assert!(reversal.performed || how == 2 && !restart, "no need to ask for its status");
         let flight = reversal.flight;
-        undone(&mut bench, reversal, Some(ReversalMeaning::NotFound));
+        bench.undone(reversal, Some(ReversalMeaning::NotFound));
         assert_eq!(
             (parked(&bench), money(&bench)),
             (Some(flight), [499_000, 0, 1_000]),
@@ -198,7 +179,7 @@ fn not_found_is_no_confirmation_of_what_the_supplier_approved() {
     let mut bench = Bench::new();
     let reversal = approved_and_reversed(&mut bench, 2);
     bench.heard(reversal.supplier, late(reversal.flight, false));
-    undone(&mut bench, reversal, Some(ReversalMeaning::NotFound));
+    bench.undone(reversal, Some(ReversalMeaning::NotFound));
     assert_eq!((parked(&bench), money(&bench)), (None, [500_000, 0, 0]));
 }
 
@@ -244,7 +225,7 @@ fn what_a_supplier_owed_that_was_taken_out_of_the_configuration_is_parked() {
     assert!(matches!(operate(&mut bench, Instruction::Retry { flight }), Ok(Act::Retried { .. })));
     let order = bench.order();
     assert_eq!((order.flight, order.supplier), (flight, supplier));
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!((parked(&bench), bench.gate.state().accounts.reserved()), (None, 0));
     assert_eq!(money(&bench), [500_000, 0, 0]);
 }

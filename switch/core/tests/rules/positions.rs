@@ -1,24 +1,19 @@
 //! Merchants with a position of their own pay beside their network, and get back what it gets back (R-37, S-15).
 
 use crate::support::bench::Bench;
-use crate::support::books::{ALPHA, catalogue, text};
-use crate::support::message::Sale;
+use crate::support::books::{catalogue, text};
+use crate::support::message::{Sale, topup};
 use switchyard_core::account::{Account, Balance};
 use switchyard_core::catalogue::{Catalogue, Funding, Merchant, Product, ReversalMeaning};
 use switchyard_core::gate::NotDone;
 use switchyard_core::money::Minor;
 use switchyard_core::operate::{Instruction, Operator, reason};
-use switchyard_core::session::Report;
 
 fn tight() -> Catalogue {
     let mut catalogue = catalogue();
     catalogue.merchants[0].funding = Some(Funding::Prefunded { opening: Minor(2_500) });
     catalogue.merchants[1].funding = Some(Funding::Credit { line: Minor(1_500) });
     catalogue
-}
-
-fn topup(stan: u32) -> Sale {
-    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
 }
 
 fn merchant(bench: &Bench, at: usize) -> Balance {
@@ -112,7 +107,6 @@ fn a_first_start_with_more_names_and_merchants_than_a_batch_holds_writes_several
 #[test]
 fn what_is_declined_reversed_or_taken_back_returns_to_the_merchant_too() {
     let mut bench = Bench::over(tight());
-    let alpha = bench.supplier(ALPHA).0;
     bench.ask(0, &topup(1));
     let order = bench.order();
     bench.answered(order, "05");
@@ -125,9 +119,8 @@ fn what_is_declined_reversed_or_taken_back_returns_to_the_merchant_too() {
     bench.answers.clear();
     assert_eq!(bench.reversed(&topup(2).reversal(10)).code, "00");
     assert_eq!(merchant(&bench, 0).posted, Minor(1_500), "not before the supplier confirms");
-    let mut order = bench.order();
-    order.answer.reversal = Some(ReversalMeaning::Reversed);
-    bench.heard(alpha, Report::Undone(order));
+    let order = bench.order();
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!(merchant(&bench, 0).posted, Minor(2_500));
 
     assert_eq!(bench.asked(&Sale { stan: 3, ..Sale::of("VOUCHER10", 0) }).code, "00");
@@ -135,13 +128,8 @@ fn what_is_declined_reversed_or_taken_back_returns_to_the_merchant_too() {
     assert_eq!(bench.reversed(&voucher.reversal(11)).code, "00");
     assert_eq!(merchant(&bench, 0).posted, Minor(2_500), "a voucher's credit");
 
-    bench.ask(0, &topup(4));
-    let order = bench.order();
-    bench.heard(alpha, Report::TimedOut(order));
-    bench.answers.clear();
+    let order = bench.timed_out(&topup(4));
     assert_eq!(merchant(&bench, 0).reserved, Minor(1_000), "an unknown keeps its reservation");
-    let mut order = bench.order();
-    order.answer.reversal = Some(ReversalMeaning::Refused);
-    bench.heard(alpha, Report::Undone(order));
+    bench.undone(order, Some(ReversalMeaning::Refused));
     assert_eq!(merchant(&bench, 0), Balance { posted: Minor(1_500), reserved: Minor::ZERO }, "parked");
 }

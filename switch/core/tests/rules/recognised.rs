@@ -1,10 +1,10 @@
 //! A reversal that names its original by a transmission time that never arrived, while the sale came by a repeat with another one (S-4, S-5): when the message with that
 //! time comes after all, nothing stands.
 
-use crate::reversals::{accepted, approved, topup, undone, voucher};
+use crate::reversals::{accepted, approved, voucher};
 use crate::support::bench::Bench;
 use crate::support::books::{ALPHA, catalogue, text};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use proptest::prelude::*;
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Ask, Order};
@@ -12,6 +12,7 @@ use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::Alert;
 use switchyard_core::session::Report;
+use switchyard_core::state::SETTLED_KEPT_MS;
 
 /// The same request with another transmission time.
 fn at(sale: &Sale, transmission: &str) -> Sale {
@@ -48,8 +49,9 @@ fn a_sale_that_stands_after_its_reversal_was_answered_is_undone_when_it_can_be_k
         assert_eq!(bench.asked(&sale).code, "17", "never the stored approval (S-4)");
         assert_eq!(bench.asked(&lost).code, "17");
         accepted(&bench.reversed(&sale.reversal(3)), 410);
+        assert_eq!(bench.reversed(&Sale { amount: 400, ..sale.reversal(4) }).code, "13", "a part (S-6)");
         assert!(bench.orders.is_empty(), "one original is one reversal (S-7)");
-        undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+        bench.undone(order, Some(ReversalMeaning::Reversed));
         assert_eq!(network(&bench), before);
     }
 }
@@ -66,8 +68,11 @@ fn a_sale_in_flight_is_cancelled_when_it_is_known_to_be_reversed() {
     bench.answered(order, "00");
     assert_eq!(bench.answer().code, "17", "its 0210 is 17 (S-7)");
     let order = bench.order();
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!(bench.gate.state().accounts.reserved(), 0);
+    bench.pass(SETTLED_KEPT_MS + 1);
+    assert_eq!(bench.reversed(&Sale { amount: 400, ..sale.reversal(3) }).code, "13", "a part (S-6)");
+    accepted(&bench.reversed(&sale.reversal(4)), 410);
 }
 
 #[test]
@@ -160,7 +165,7 @@ fn answer(bench: &mut Bench, thing: Thing, order: Box<Order>) {
         (Ask::Sale, Thing::Silent) => bench.heard(order.supplier, Report::TimedOut(order)),
         (Ask::Sale, Thing::Declined) => bench.answered(order, "05"),
         (Ask::Sale, _) => bench.answered(order, "00"),
-        _ => undone(bench, order, Some(ReversalMeaning::Reversed)),
+        _ => bench.undone(order, Some(ReversalMeaning::Reversed)),
     }
 }
 

@@ -1,12 +1,11 @@
 //! Reversals that meet something on its way: the sync, the keeper, a power cut, a name that nobody knows yet (S-4, S-5, S-17). The simulator found each of these.
 
-use crate::reversals::{accepted, approved, topup, undone, voucher};
+use crate::reversals::{accepted, approved, voucher};
 use crate::support::bench::Bench;
 use crate::support::books::{ALPHA, catalogue};
-use crate::support::message::Sale;
+use crate::support::message::{Sale, topup};
 use switchyard_core::account::Account;
 use switchyard_core::catalogue::ReversalMeaning;
-use switchyard_core::session::Report;
 use switchyard_core::state::SETTLED_KEPT_MS;
 
 /// The answers so far, by the connection's slot.
@@ -62,12 +61,8 @@ fn a_name_is_durable_before_its_message_is_answered() {
 fn a_doubt_that_ended_long_ago_can_be_reversed() {
     let mut bench = Bench::new();
     let sale = topup(1);
-    bench.ask(0, &sale);
-    let order = bench.order();
-    bench.heard(order.supplier, Report::TimedOut(order));
-    assert_eq!(bench.answer().code, "68");
-    let order = bench.order();
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    let order = bench.timed_out(&sale);
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     // Nothing was folded since that would have forgotten it: the reversal itself does.
     bench.pass(SETTLED_KEPT_MS + 1);
     accepted(&bench.reversed(&sale.reversal(2)), 410);

@@ -3,19 +3,15 @@
 use crate::support::bench::Bench;
 use crate::support::books::{ALPHA, BETA, catalogue, text};
 use crate::support::locals::{batch, stock_key};
-use crate::support::message::{Answer, Sale};
+use crate::support::message::{Answer, Sale, topup};
 use switchyard_core::account::Account;
-use switchyard_core::adapter::{Ask, Order};
+use switchyard_core::adapter::Ask;
 use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::Alert;
 use switchyard_core::ids::SupplierId;
 use switchyard_core::session::Report;
 use switchyard_core::state::SETTLED_KEPT_MS;
-
-pub(crate) fn topup(stan: u32) -> Sale {
-    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
-}
 
 pub(crate) fn voucher(stan: u32) -> Sale {
     Sale { stan, transmission: format!("11211200{stan:02}"), ..Sale::of("VOUCHER10", 0) }
@@ -28,12 +24,6 @@ pub(crate) fn approved(bench: &mut Bench, sale: &Sale) -> Answer {
     order.link = Some(1);
     bench.answered(order, "00");
     bench.answer()
-}
-
-pub(crate) fn undone(bench: &mut Bench, mut order: Box<Order>, meaning: Option<ReversalMeaning>) {
-    order.answer.reversal = meaning;
-    let supplier = order.supplier;
-    bench.heard(supplier, Report::Undone(order));
 }
 
 fn posted(bench: &Bench, account: Account) -> i64 {
@@ -70,7 +60,7 @@ fn an_approved_sale_is_reversed_at_its_supplier_and_the_money_comes_back_when_th
     assert_eq!(order.link, Some(1), "on the original's link (S-8)");
     assert_ne!(order.stan, order.original_stan, "the original's STAN may be another's by now");
     assert_eq!(bench.asked(&sale).code, "17", "never the stored approval (S-4)");
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!((suspense(&bench, ALPHA).1, network(&bench)), (0, before));
     assert_eq!(bench.asked(&sale).code, "17");
     bench.restart(catalogue());
@@ -112,7 +102,7 @@ fn a_reversal_during_the_original_makes_it_17_and_undoes_what_the_supplier_did()
         if reversed {
             let order = bench.order();
             assert!(matches!(order.ask, Ask::Reversal { .. }));
-            undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+            bench.undone(order, Some(ReversalMeaning::Reversed));
         }
         assert_eq!((network(&bench), bench.gate.state().accounts.reserved()), (before, 0), "{code}");
         assert_eq!(bench.asked(&sale).code, "17");
@@ -131,7 +121,7 @@ fn a_reversal_of_what_times_out_is_one_reversal() {
     let order = bench.order();
     accepted(&bench.reversed(&sale.reversal(3)), 410);
     assert!(bench.orders.is_empty());
-    undone(&mut bench, order, Some(ReversalMeaning::NotFound));
+    bench.undone(order, Some(ReversalMeaning::NotFound));
     assert_eq!(bench.gate.state().accounts.reserved(), 0);
 
     let unknown = topup(5);
@@ -143,7 +133,7 @@ fn a_reversal_of_what_times_out_is_one_reversal() {
     accepted(&bench.reversed(&unknown.reversal(6)), 410);
     assert!(bench.orders.is_empty(), "the switch's own and the terminal's are one (S-7)");
     assert_eq!(bench.asked(&unknown).code, "17");
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     accepted(&bench.reversed(&unknown.reversal(7)), 410);
     assert!(bench.orders.is_empty());
 }
@@ -238,12 +228,9 @@ fn a_part_of_what_does_not_stand_is_not_reversed_either() {
     bench.ask(0, &declined);
     let order = bench.order();
     bench.answered(order, "05");
-    bench.ask(0, &unknown);
-    let order = bench.order();
-    bench.heard(order.supplier, Report::TimedOut(order));
-    let order = bench.order();
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
-    bench.answers.clear();
+    assert_eq!(bench.answer().code, "05");
+    let order = bench.timed_out(&unknown);
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     bench.pass(SETTLED_KEPT_MS + 1);
     for (sale, code) in [(declined, "05"), (unknown, "68")] {
         let part = Sale { amount: 400, ..sale.reversal(sale.stan + 10) };
@@ -259,12 +246,51 @@ fn a_part_of_what_does_not_stand_is_not_reversed_either() {
 }
 
 #[test]
+fn a_part_of_what_was_reversed_is_not_reversed_either() {
+    let mut bench = Bench::new();
+    let sales: Vec<Sale> = (1..=4).map(topup).chain([voucher(5), topup(6)]).collect();
+    // Approved; declined; unknown and over; unknown and open; from stock; and one that nobody has seen.
+    approved(&mut bench, &sales[0]);
+    bench.ask(0, &sales[1]);
+    let order = bench.order();
+    bench.answered(order, "05");
+    assert_eq!(bench.answer().code, "05");
+    let order = bench.timed_out(&sales[2]);
+    bench.undone(order, Some(ReversalMeaning::Reversed));
+    bench.timed_out(&sales[3]);
+    assert_eq!(bench.asked(&sales[4]).code, "00");
+    for sale in &sales {
+        accepted(&bench.reversed(&sale.reversal(sale.stan + 10)), 410);
+    }
+    for round in 2..5 {
+        for sale in &sales[..5] {
+            let again = sale.reversal(sale.stan + 10 * round);
+            assert_eq!(bench.reversed(&Sale { amount: 400, ..again.clone() }).code, "13", "{}", sale.stan);
+            assert!(bench.gate.alerts().any(|alert| matches!(alert, Alert::Partial { .. })));
+            accepted(&bench.reversed(&again), 410);
+            accepted(&bench.reversed(&Sale { amount: 0, ..sale.reversal(sale.stan + 10 * round + 5) }), 410);
+        }
+        let unseen = Sale { amount: 400, ..sales[5].reversal(6 + 10 * round) };
+        accepted(&bench.reversed(&unseen), 410);
+        assert!(sales.iter().all(|sale| bench.asked(sale).code == "17"));
+        bench.restart(catalogue());
+        bench.pass(SETTLED_KEPT_MS + 1);
+    }
+}
+
+#[test]
 fn a_reversal_of_a_reversal_undoes_nothing() {
     let mut bench = Bench::new();
     let reversal = topup(1).reversal(2);
     accepted(&bench.reversed(&reversal), 410);
     accepted(&bench.reversed(&reversal.reversal(3)), 410);
     assert_eq!(bench.asked(&topup(1)).code, "17", "the first one stands");
+    // Of one that undid a sale too, whatever amount it names: a reversal has none.
+    let sold = topup(4);
+    approved(&mut bench, &sold);
+    let reversal = sold.reversal(5);
+    accepted(&bench.reversed(&reversal), 410);
+    accepted(&bench.reversed(&Sale { amount: 400, ..reversal.reversal(6) }), 410);
 }
 
 #[test]
@@ -363,7 +389,7 @@ fn a_failed_over_sale_is_reversed_where_it_was_performed() {
     let order = bench.order();
     assert_eq!((order.supplier, order.rrn), (beta, rrn));
     assert_eq!(suspense(&bench, BETA).1, 1_000);
-    undone(&mut bench, order, None);
+    bench.undone(order, None);
     assert_eq!(suspense(&bench, BETA).1, 1_000, "what expired waits in suspense (S-9)");
     assert!(bench.gate.alerts().any(|alert| matches!(alert, Alert::Parked { .. })));
 }
@@ -383,9 +409,9 @@ fn open_reversals_survive_a_restart_in_every_order() {
     assert_eq!(bench.orders.len(), 2, "both go out again");
     let again = bench.orders.remove(0);
     assert_eq!((again.rrn, again.stan, again.original_stan), (first.rrn, first.stan, first.original_stan));
-    undone(&mut bench, again, Some(ReversalMeaning::Reversed));
+    bench.undone(again, Some(ReversalMeaning::Reversed));
     let other = bench.order();
-    undone(&mut bench, other, Some(ReversalMeaning::Reversed));
+    bench.undone(other, Some(ReversalMeaning::Reversed));
     assert_eq!((network(&bench), bench.gate.state().accounts.reserved()), (before, 0));
     for sale in [sold, asked] {
         assert_eq!(bench.asked(&sale).code, "17");
@@ -409,7 +435,7 @@ fn advices_beyond_the_credits_wait_by_number_and_none_is_lost() {
     assert_eq!(bench.orders.len(), 12, "as many as gamma has advice credits");
     let mut done = 0;
     while let Some(order) = bench.orders.pop() {
-        undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+        bench.undone(order, Some(ReversalMeaning::Reversed));
         done += 1;
     }
     assert_eq!(done, 20);
@@ -438,7 +464,7 @@ fn an_inquiry_says_how_it_stands_and_never_shows_a_pin() {
     assert_eq!(codes, [(110, "68".into()), (210, "68".into())]);
     assert_eq!(bench.asked(&open.inquiry(35)).code, "68");
     let order = bench.order();
-    undone(&mut bench, order, Some(ReversalMeaning::Reversed));
+    bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!(bench.asked(&open.inquiry(36)).code, "17", "what became of it (S-13)");
     bench.restart(catalogue());
     bench.pass(3_600_000);

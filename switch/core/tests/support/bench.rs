@@ -7,7 +7,7 @@ use super::message::{Answer, DIALECTS, Sale, dialects};
 use std::sync::Arc;
 use switchyard_core::adapter::{Local, Order};
 use switchyard_core::answer::{answer, refuse};
-use switchyard_core::catalogue::{Catalogue, Meaning, Supplier};
+use switchyard_core::catalogue::{Catalogue, Meaning, ReversalMeaning, Supplier};
 use switchyard_core::code::Code;
 use switchyard_core::gate::{Gate, GateOptions, Released, STAN_MAX};
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
@@ -20,6 +20,7 @@ use switchyard_core::request::{Read, Rules, read};
 use switchyard_core::seal::{DataKey, KeyId, Keyring};
 use switchyard_core::secret::Secret;
 use switchyard_core::session::{Report, Watch};
+use switchyard_core::state::BELIEVED_MS;
 use switchyard_core::text::Text;
 use switchyard_core::ticket::{Errand, Place, Ticket};
 
@@ -39,6 +40,9 @@ pub(crate) fn late(flight: FlightNo, approved: bool) -> Report {
 
 /// Requests that the window holds here.
 pub(crate) const INDEX_MAX: usize = 60;
+
+/// Reversals that may be open at a time here.
+pub(crate) const REVERSALS_MAX: usize = 24;
 
 /// The bench.
 pub(crate) struct Bench {
@@ -87,7 +91,7 @@ fn gate(
         duplicate_bytes_max: INDEX_MAX * ENTRY_MEMORY_BYTES,
         repeatable_ms: WINDOW_MS,
         reversible_ms: WINDOW_MS,
-        reversals_max: 1_000,
+        reversals_max: REVERSALS_MAX,
         voucher_credits_max: 3,
         stan_max,
         key,
@@ -181,6 +185,18 @@ impl Bench {
         self.now.wall_ms += by_ms;
     }
 
+    /// Time goes by with a message a day, a reversal of nothing, so that the clock does not seem to leap.
+    pub(crate) fn pass_by_days(&mut self, by_ms: u64) {
+        let mut left_ms = by_ms;
+        while left_ms > 0 {
+            let step_ms = left_ms.min(BELIEVED_MS);
+            self.pass(step_ms);
+            left_ms -= step_ms;
+            let stan = 500_000 + (self.now.wall_ms / 1_000 % 400_000) as u32;
+            assert_eq!(self.reversed(&Sale { stan, ..Sale::of("TOPUP", 21) }.reversal(stan)).code, "00");
+        }
+    }
+
     /// A supplier, by its place in the catalogue.
     pub(crate) fn supplier(&self, at: usize) -> (SupplierId, Supplier) {
         let supplier = &self.gate.catalogue().suppliers[at];
@@ -268,6 +284,21 @@ impl Bench {
         order.sent_us = self.now.mono_us;
         let id = order.supplier;
         self.heard(id, Report::Answered(order));
+    }
+
+    /// A sale that its supplier lets time out: 68 at once. Its reversal, on its way to the supplier.
+    pub(crate) fn timed_out(&mut self, sale: &Sale) -> Box<Order> {
+        self.ask(0, sale);
+        let order = self.order();
+        self.heard(order.supplier, Report::TimedOut(order));
+        assert_eq!(self.answer().code, "68");
+        self.order()
+    }
+
+    /// A reversal's session reports what its supplier says of it; nothing: it has expired.
+    pub(crate) fn undone(&mut self, mut order: Box<Order>, meaning: Option<ReversalMeaning>) {
+        order.answer.reversal = meaning;
+        self.heard(order.supplier, Report::Undone(order));
     }
 
     /// The gate hears a report.

@@ -40,6 +40,11 @@ pub(crate) struct Sale {
     pub(crate) tags: Vec<([u8; 2], String)>,
 }
 
+/// A recharge of an account at its supplier, 10.00, by its STAN.
+pub(crate) fn topup(stan: u32) -> Sale {
+    Sale { stan, account: "0600000001".into(), ..Sale::of("TOPUP", 21) }
+}
+
 impl Sale {
     /// A sale of a product, 10.00, at the first terminal.
     pub(crate) fn of(product: &str, processing: u32) -> Self {

@@ -4,7 +4,7 @@
 //! ids are shown by the names that the journal gave them.
 //! Deliberately absent: the layout (`show`), and what a fact changes.
 
-use crate::history::phrases;
+use crate::history::{phrases, time};
 use serde_json::Value as Json;
 use switchyard_core::adapter::LocalEffect;
 use switchyard_core::details::{self, Detail};
@@ -133,50 +133,31 @@ impl Shown {
     }
 
     fn action(self, action: &Action, names: Names<'_>) -> Self {
-        let by =
-            if action.by.name.is_empty() { action.by.uid.to_string() } else { action.by.name.to_string() };
-        let shown = self.with("by", by).text("reason", action.reason);
+        let shown = self.with("by", phrases::operator(&action.by)).text("reason", action.reason);
+        let shown = shown.with("act", phrases::act(&action.act));
         let network = |id: NetworkId| names(NameKind::Network, id.0);
         match &action.act {
-            Act::Credited { network: id, merchant, amount } => shown
-                .with("act", "credited")
-                .with("network", network(*id))
-                .text("merchant", merchant.unwrap_or_default())
-                .with("amount_minor", amount.0),
-            Act::Debited { network: id, merchant, amount } => shown
-                .with("act", "debited")
+            Act::Credited { network: id, merchant, amount }
+            | Act::Debited { network: id, merchant, amount } => shown
                 .with("network", network(*id))
                 .text("merchant", merchant.unwrap_or_default())
                 .with("amount_minor", amount.0),
             Act::KeysRotated { old, new, since_ms, retired } => shown
-                .with("act", "keys rotated")
                 .with("old_key", hex::encode(old))
                 .with("new_key", hex::encode(new))
                 .with("since", time(*since_ms))
                 .with("retired", *retired),
-            Act::Terminal { terminal, blocked } => {
-                let shown = Self { terminal: Some(*terminal), ..shown };
-                shown.with("act", if *blocked { "blocked" } else { "unblocked" })
+            Act::Terminal { terminal, .. } => Self { terminal: Some(*terminal), ..shown },
+            Act::Supplier { supplier, .. } => shown.with("supplier", names(NameKind::Supplier, supplier.0)),
+            Act::DayClosed { network: id, date, until_ms } => {
+                shown.with("network", network(*id)).with("date", *date).with("until", time(*until_ms))
             }
-            Act::Supplier { supplier, drained } => shown
-                .with("act", if *drained { "drained" } else { "resumed" })
-                .with("supplier", names(NameKind::Supplier, supplier.0)),
-            Act::DayClosed { network: id, date, until_ms } => shown
-                .with("act", "day closed")
-                .with("network", network(*id))
-                .with("date", *date)
-                .with("until", time(*until_ms)),
             Act::Loaded { product, batch, count } => shown
-                .with("act", "loaded")
                 .with("product", names(NameKind::Product, product.0))
                 .text("batch", *batch)
                 .with("vouchers", *count),
-            Act::Retried { flight, stan } => {
-                shown.with("act", "retried").of(*flight).with("supplier_stan", format!("{stan:06}"))
-            }
-            Act::Settled { flight, to, .. } => {
-                shown.with("act", "settled").of(*flight).with("to", phrases::party(*to))
-            }
+            Act::Retried { flight, stan } => shown.of(*flight).with("supplier_stan", format!("{stan:06}")),
+            Act::Settled { flight, to, .. } => shown.of(*flight).with("to", phrases::party(*to)),
         }
     }
 
@@ -268,12 +249,6 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
             .with("until", time(*until_ms))
             .with("stan", format!("{stan:06}")),
     }
-}
-
-/// A moment as people write it, UTC.
-pub fn time(at_ms: u64) -> String {
-    let at = i64::try_from(at_ms).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
-    at.map_or_else(|| at_ms.to_string(), |at| format!("{at:.3}"))
 }
 
 fn ascii(bytes: &[u8]) -> String {

@@ -2,10 +2,11 @@
 //!
 //! Owns: which facts are shown, and the layout. Deliberately absent: what a fact says (`facts`).
 
-use super::facts::{KINDS, Shown, shown, time};
+use super::facts::{KINDS, Shown, shown};
 use super::{WhichArgs, failure};
 use crate::cli::Io;
 use crate::cli::exit::{Exit, Failure, nearest};
+use crate::history::time;
 use crate::journal::Inspection;
 use clap::Args;
 use serde_json::{Map, Value as Json};

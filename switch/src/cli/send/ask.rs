@@ -117,7 +117,7 @@ pub(super) fn ask(
             ask.mti = Mti::new(args.mti.unwrap_or(800));
             ask.put(dialect, Role::ManagementCode, code);
         }
-        None if about => about_original(&mut ask, args, dialect),
+        None if about => about_original(&mut ask, args, dialect)?,
         None => sale(&mut ask, args, catalogue, dialect, now)?,
     }
     if let Some(version) = dialect.version().digit().checked_mul(1_000).filter(|_| args.mti.is_none()) {
@@ -133,7 +133,7 @@ pub(super) fn ask(
 }
 
 /// A reversal of an earlier request, or an inquiry about it. DE90 names it by its STAN; its transmission time is left open, and its local time says which one it is.
-fn about_original(ask: &mut Ask, args: &SendArgs, dialect: &Dialect) {
+fn about_original(ask: &mut Ask, args: &SendArgs, dialect: &Dialect) -> Result<(), Failure> {
     let mti = match (args.reverse, args.repeat) {
         (true, false) => 400,
         (true, true) => 401,
@@ -141,6 +141,10 @@ fn about_original(ask: &mut Ask, args: &SendArgs, dialect: &Dialect) {
     };
     ask.mti = Mti::new(args.mti.unwrap_or(mti));
     if args.reverse {
+        // Without an amount it is of the whole, as one with the original's is (S-6).
+        if args.amount.is_some() {
+            ask.put(dialect, Role::Amount, format!("{:012}", amount(args, None)?));
+        }
         ask.put(dialect, Role::ResponseCode, REASON);
     } else {
         ask.put(dialect, Role::ProcessingCode, "300000");
@@ -153,6 +157,7 @@ fn about_original(ask: &mut Ask, args: &SendArgs, dialect: &Dialect) {
     }
     let stan = args.stan.unwrap_or_default();
     ask.put(dialect, Role::Original, format!("0200{stan:06}{:010}{:0>11}{:011}", 0, args.network, 0));
+    Ok(())
 }
 
 fn sale(
@@ -438,6 +443,9 @@ mod tests {
         for wanted in ["0400", "11=000042", "12=230059", "13=1121", "39=17", original] {
             assert!(reversal.iter().any(|sent| sent == wanted), "{wanted} is not in {reversal:?}");
         }
+        assert!(!reversal.iter().any(|sent| sent.starts_with("4=")), "it is of the whole: {reversal:?}");
+        let part = asked(&[&["--reverse", "--amount", "5.00"][..], &named].concat()).expect("a reversal");
+        assert!(part.iter().any(|sent| sent == "4=000000000500"), "what is asked is not left out: {part:?}");
         for wanted in ["0100", "3=300000", original] {
             assert!(inquiry.iter().any(|sent| sent == wanted), "{wanted} is not in {inquiry:?}");
         }

@@ -207,6 +207,12 @@ fn handshake(
 }
 
 fn tls_refused(target: &str, error: &io::Error) -> Failure {
-    let failure = Failure::new(Exit::Unreachable, format!("TLS with {target} failed: {error}"));
+    let what = match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            "no answer to the handshake in time".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    let failure = Failure::new(Exit::Unreachable, format!("TLS with {target} failed: {what}"));
     failure.help("is it a TLS conduit (the demonstration's is port 8584), and are --ca, --cert and --key of its authority?")
 }

@@ -40,7 +40,7 @@ pub struct SendArgs {
     /// or any other: it is sent as asked.
     #[arg(conflicts_with_all = ["reverse", "inquire", "echo", "sign_on", "sign_off", "raw"])]
     pub product: Option<String>,
-    /// The amount, such as 10.00; without it, one that the product allows.
+    /// The amount, such as 10.00; without it, one that the product allows. Of a reversal: what it says to reverse, which must be the whole.
     #[arg(short, long, value_name = "AMOUNT", help_heading = "Request")]
     pub amount: Option<String>,
     /// The account: phone number, meter, contract. The demonstration's suppliers answer by its last two digits.

@@ -140,6 +140,7 @@ impl Rig {
             gate: GateRings { requests: Arc::clone(&requests), first: Arc::clone(&requests) },
             answers: Arc::clone(&answers),
             tickets: Arc::new(TicketBudget::new(tickets_max)),
+            pressure: Rc::new(Pressure::new(tokio::time::Instant::now())),
             output: Arc::clone(&output),
             counters: Arc::clone(&counters),
             clock: Clock::start(),

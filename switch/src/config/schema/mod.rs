@@ -4,6 +4,7 @@
 //! shipped files come from here and from nowhere else.
 
 mod catalogue;
+mod connection;
 mod process;
 mod supplier;
 mod wire;

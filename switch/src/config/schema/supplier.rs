@@ -1,5 +1,6 @@
 //! Keys of suppliers.
 
+use super::connection::{connect_ms, frame_bytes_max, reconnect_first_ms, reconnect_max_ms};
 use super::forms;
 use super::wire::{CLIENT_TLS, FRAMING, LISTEN_TLS};
 use crate::settings::WINDOW_REQUESTS_MIN;
@@ -83,25 +84,18 @@ pub(super) const SUPPLIER: &[Key] = &[
         "Whether the supplier refuses an original that arrives after its reversal. Only then does the answer not-found end a reversal before its late window is over (S-8). Of a sale that the supplier had approved not-found confirms nothing: the reversal is parked.",
     )
     .default("false"),
-    Key::integer(
-        "frame_bytes_max",
-        "bytes",
-        64,
-        65_535,
+    frame_bytes_max(
         "Longest message, with its header and without its length; a longer one closes the link.",
-    )
-    .default("8_192"),
-    Key::integer("connect_ms", "ms", 100, 60_000, "Longest wait for a connection, TLS included; for a supplier that dials in, its longest handshake.")
-        .default("3_000"),
-    Key::integer(
-        "reconnect_first_ms",
-        "ms",
-        10,
-        60_000,
+    ),
+    connect_ms(
+        "Longest wait for a connection, TLS included; for a supplier that dials in, its longest handshake.",
+    ),
+    reconnect_first_ms(
         "Wait before the first new attempt after a link was lost; doubles, with jitter.",
-    )
-    .default("50"),
-    Key::integer("reconnect_max_ms", "ms", 10, 600_000, "Longest wait between attempts.").default("5_000"),
+    ),
+    reconnect_max_ms(
+        "Longest wait between attempts.",
+    ),
     Key::integer("write_ms", "ms", 100, 60_000, "A link that takes no bytes for so long is closed.")
         .default("3_000"),
     Key::new(

@@ -1,5 +1,6 @@
 //! Keys of conduits, framings, and both sides of TLS.
 
+use super::connection::{connect_ms, frame_bytes_max, reconnect_first_ms, reconnect_max_ms};
 use super::forms;
 use crate::settings::WINDOW_REQUESTS_MIN;
 use switchyard_core::schema::{Key, Kind};
@@ -24,24 +25,15 @@ pub(super) const CONDUIT: &[Key] = &[
         "With dial: connections that are kept open to the host.",
     )
     .default("1"),
-    Key::integer("connect_ms", "ms", 100, 60_000, "With dial: longest wait for a connection, TLS included.")
-        .default("3_000"),
-    Key::integer(
-        "reconnect_first_ms",
-        "ms",
-        10,
-        60_000,
+    connect_ms(
+        "With dial: longest wait for a connection, TLS included.",
+    ),
+    reconnect_first_ms(
         "With dial: wait before the first new attempt after a connection was lost; doubles, with jitter.",
-    )
-    .default("50"),
-    Key::integer(
-        "reconnect_max_ms",
-        "ms",
-        10,
-        600_000,
+    ),
+    reconnect_max_ms(
         "With dial: longest wait between attempts.",
-    )
-    .default("5_000"),
+    ),
     Key::new("dialect", Kind::Dialect, "The dialect spoken on it.").required().example("\"prepaid87\""),
     Key::new(
         "durability",
@@ -86,14 +78,9 @@ pub(super) const CONDUIT: &[Key] = &[
         "Requests that one connection may have open (R-41); beyond it the connection is not read. An eighth is kept for reversals, half of the rest may be one supplier's (S-19).",
     )
     .default("128"),
-    Key::integer(
-        "frame_bytes_max",
-        "bytes",
-        64,
-        65_535,
+    frame_bytes_max(
         "Longest message, with its header and without its length; a longer one closes the connection (S-20).",
-    )
-    .default("8_192"),
+    ),
     Key::integer("handshake_ms", "ms", 100, 60_000, "With listen: longest TLS handshake.").default("5_000"),
     Key::integer(
         "first_byte_ms",
