@@ -112,6 +112,7 @@ impl Index {
             return None;
         }
         self.handed = count;
+        self.spares.bound(count);
         let chunks: Vec<Chunk> = self.chunks.iter().take(count).cloned().collect();
         // They are in order of time; what was seen while these entries came goes with them.
         let upto_ms = chunks.last().and_then(|chunk| chunk.last()).map_or(0, |entry| entry.admitted_ms);
