@@ -78,17 +78,32 @@ impl Switch {
 
     /// Memory that is its own, in bytes: neither code nor files.
     pub fn own_bytes(&self) -> u64 {
+        self.status_bytes("RssAnon:")
+    }
+
+    /// All of it that lies in memory, in bytes, as the system tells those who run it.
+    pub fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its state");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("its memory");
         let kib: u64 = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number");
         kib * 1_024
+    }
+
+    /// What filters take of requests that lie in files, in bytes.
+    pub fn filter_bytes(&self) -> u64 {
+        let requests = self.metric("switchyard_gate_window_requests") as usize;
+        let said = self.metric("switchyard_gate_window_bytes") as usize;
+        said.saturating_sub(requests * ENTRY_MEMORY_BYTES) as u64
     }
 
     /// The same beside the duplicate window, which grows with what is sold up to a bound of its own: entries, and filters of what lies in files.
     pub fn memory(&self) -> u64 {
         let requests = self.metric("switchyard_gate_window_requests") as usize;
-        let said = self.metric("switchyard_gate_window_bytes") as usize;
-        let filters = said.saturating_sub(requests * ENTRY_MEMORY_BYTES);
+        let filters = self.filter_bytes() as usize;
         // Entries that went to a file have left their room to those that come.
         let spilled = self.metric("switchyard_gate_runs") > 0;
         let room = if spilled { WINDOW_BYTES / 8 / ENTRY_MEMORY_BYTES } else { requests };
