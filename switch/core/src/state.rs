@@ -352,13 +352,13 @@ impl State {
         &mut self,
         at_ms: u64,
         number: FlightNo,
-        approved: bool,
+        approved: Option<bool>,
         pin: bool,
         stan: u32,
     ) -> Result<(), Misfit> {
         let flight = self.open(number)?;
-        flight.performed = approved;
-        if approved && flight.phase == Phase::Settled {
+        flight.performed = approved.unwrap_or(flight.performed);
+        if approved == Some(true) && flight.phase == Phase::Settled {
             flight.phase = Phase::Doubt;
             if stan != 0 {
                 flight.reversal_stan = stan;

@@ -284,13 +284,14 @@ impl Gate {
     pub(super) fn late(&mut self, now: Now, number: FlightNo, answer: &Answer) {
         self.counters.late += 1;
         let (at_ms, code) = (now.wall_ms, answer.code);
-        let approved = answer.sale == Some(Meaning::Approved);
+        let approved = answer.sale.and_then(Meaning::performed);
         let Some(flight) = self.state.flight(number).copied() else { return };
         let mut sealed = std::mem::take(&mut self.sealed);
         // A PIN that comes late is kept, sealed, as withdrawn (S-10).
         self.seal_answer(answer, number, &mut sealed);
         let details: &[u8] = if sealed.is_empty() { &[] } else { &answer.details.0 };
-        let (supplier, again) = (flight.attempt.supplier, approved && flight.phase == Phase::Settled);
+        let (supplier, again) =
+            (flight.attempt.supplier, approved == Some(true) && flight.phase == Phase::Settled);
         let stan = if again { self.undo_stan(now, supplier).unwrap_or(0) } else { 0 };
         let late = Fact::Late { at_ms, flight: number, code, approved, details, sealed: &sealed, stan };
         let at = self.record(&late);
