@@ -9,6 +9,7 @@ mod aging;
 mod checkpoint;
 mod controls;
 mod ended;
+mod parked;
 mod undo;
 
 pub use aging::BELIEVED_MS;
@@ -29,6 +30,7 @@ use crate::stock::Stock;
 use crate::text::Text;
 use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
 use aging::Aging;
+use parked::Parked;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -95,6 +97,8 @@ pub struct State {
     days: FxHashMap<NetworkId, Day>,
     flights: FxHashMap<FlightNo, Flight>,
     settled: VecDeque<Ended>,
+    /// Follows from `flights`.
+    parked: Parked,
     stans: FxHashMap<SupplierId, u32>,
     controls: Controls,
     last_flight: FlightNo,
@@ -144,9 +148,14 @@ impl State {
         self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(&ended.flight)?)))
     }
 
-    /// Flights that are open. One that began again after its end is not counted for as long as that end is remembered; there are few of those.
+    /// Parked reversals of a supplier: they wait for an operator.
+    pub fn parked(&self, supplier: SupplierId) -> usize {
+        self.parked.at(supplier)
+    }
+
+    /// Flights that are open, and wait for a supplier. One that began again after its end is not counted for as long as that end is remembered; there are few of those.
     pub fn open_flights(&self) -> usize {
-        self.flights.len().saturating_sub(self.settled.len())
+        self.flights.len().saturating_sub(self.settled.len() + self.parked.all())
     }
 
     /// The balance of a stored-value account held here; none before its first load.
@@ -416,6 +425,7 @@ impl State {
             Held::Reserved | Held::Suspense => Held::Suspense,
         };
         let before = self.end_doubt(number, Phase::Parked, held)?;
+        self.parked.add(before.attempt.supplier);
         if before.held == Held::Reserved {
             self.release(&before)?;
             self.pay(&before, Account::Suspense(before.attempt.supplier))?;

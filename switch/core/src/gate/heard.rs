@@ -249,13 +249,13 @@ impl Gate {
         let (at_ms, flight) = (now.wall_ms, order.flight);
         match order.answer.reversal {
             Some(ReversalMeaning::Reversed) => self.settle(at_ms, flight, Settlement::Reversed),
-            Some(ReversalMeaning::NotFound) if performed => self.denied(at_ms, &order),
+            Some(ReversalMeaning::NotFound) if performed => self.denied(now, &order),
             Some(ReversalMeaning::NotFound) => self.settle(at_ms, flight, Settlement::NotFound),
             None if order.answer.status == Some(StatusMeaning::NotPerformed) => {
                 self.settle(at_ms, flight, Settlement::NotPerformed);
             }
             _ => {
-                self.park(at_ms, flight, order.answer.code);
+                self.park(now, flight, order.answer.code);
             }
         }
         let supplier = order.supplier;
@@ -265,14 +265,17 @@ impl Gate {
         self.hand_advices(supplier);
     }
 
-    pub(super) fn park(&mut self, at_ms: u64, flight: FlightNo, code: Text<4>) {
-        self.park_with(at_ms, flight, code, Alert::Parked { flight });
+    pub(super) fn park(&mut self, now: Now, flight: FlightNo, code: Text<4>) {
+        self.park_with(now, flight, code, Alert::Parked { flight });
     }
 
-    pub(super) fn park_with(&mut self, at_ms: u64, flight: FlightNo, code: Text<4>, alert: Alert) {
-        self.record(&Fact::Parked { at_ms, flight, code });
+    pub(super) fn park_with(&mut self, now: Now, flight: FlightNo, code: Text<4>, alert: Alert) {
+        self.record(&Fact::Parked { at_ms: now.wall_ms, flight, code });
         self.counters.parked += 1;
         self.alert(alert);
+        if let Some(supplier) = self.state.flight(flight).map(|flight| flight.attempt.supplier) {
+            self.count_parked(now, supplier);
+        }
     }
 
     fn settle(&mut self, at_ms: u64, flight: FlightNo, settlement: Settlement) {
@@ -312,7 +315,7 @@ impl Gate {
     /// free STAN (0) an operator sends it later (S-9).
     pub(super) fn undo_late(&mut self, now: Now, at: Lsn, supplier: SupplierId, flight: FlightNo, stan: u32) {
         match stan {
-            0 => self.park(now.wall_ms, flight, Text::EMPTY),
+            0 => self.park(now, flight, Text::EMPTY),
             _ => self.advise(at, supplier, flight),
         }
     }

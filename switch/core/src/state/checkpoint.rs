@@ -12,7 +12,7 @@
 //! end      length of the head 8
 //! ```
 
-use super::{Aging, Day, Ended, State};
+use super::{Aging, Day, Ended, Parked, State};
 use crate::account::Accounts;
 use crate::fact::NameKind;
 use crate::flight::Flight;
@@ -89,6 +89,7 @@ impl State {
             days: self.days.clone(),
             flights: self.flights.clone(),
             settled: self.settled.clone(),
+            parked: self.parked.clone(),
             stans: self.stans.clone(),
             controls: self.controls.clone(),
             last_flight: self.last_flight,
@@ -120,6 +121,7 @@ impl State {
             days,
             flights,
             settled,
+            parked: _,
             stans,
             controls,
             last_flight,
@@ -171,6 +173,7 @@ impl State {
             last,
             names: kinds.zip(names).filter(|(_, names)| !names.is_empty()).collect(),
             days: days.into_iter().collect(),
+            parked: Parked::of(flights.iter()),
             flights: flights.into_iter().map(|flight| (flight.number, flight)).collect(),
             settled: settled.into(),
             stans: stans.into_iter().collect(),

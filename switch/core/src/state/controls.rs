@@ -45,6 +45,7 @@ impl State {
         (flight.phase, flight.reversal_stan) = (Phase::Doubt, stan);
         let supplier = flight.attempt.supplier;
         self.stans.insert(supplier, stan);
+        self.parked.remove(supplier);
         Ok(())
     }
 
@@ -62,6 +63,7 @@ impl State {
         let flight = self.end_doubt(number, phase, Held::Nothing)?;
         self.settled.push_back(Ended { at_ms, flight: number, stan: 0 });
         let supplier = flight.attempt.supplier;
+        self.parked.remove(supplier);
         let (suspense, supplier) = (Account::Suspense(supplier), Account::Supplier(supplier));
         match (payer, to) {
             (Payer::Nobody, _) | (Payer::Network, Party::Network) => Ok(()),

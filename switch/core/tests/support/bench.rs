@@ -44,6 +44,9 @@ pub(crate) const INDEX_MAX: usize = 60;
 /// Reversals that may be open at a time here.
 pub(crate) const REVERSALS_MAX: usize = 24;
 
+/// Reversals of one supplier that may be parked at a time here.
+pub(crate) const PARKED_MAX: usize = 4;
+
 /// The bench.
 pub(crate) struct Bench {
     pub(crate) gate: Gate,
@@ -92,6 +95,7 @@ fn gate(
         repeatable_ms: WINDOW_MS,
         reversible_ms: WINDOW_MS,
         reversals_max: REVERSALS_MAX,
+        parked_max: PARKED_MAX,
         voucher_credits_max: 3,
         stan_max,
         key,
