@@ -25,6 +25,9 @@ impl Gate {
     pub fn heard(&mut self, now: Now, supplier: SupplierId, report: Report) {
         match report {
             Report::Ready(ready) => self.supplies[usize::from(supplier.0)].link_ready(ready),
+            Report::Late { flight, attempt, answer } if self.state.flight(flight).is_none() => {
+                self.forgotten(now, supplier, flight.rrn(attempt), &answer);
+            }
             Report::Late { flight, answer, .. } => self.late(now, flight, &answer),
             Report::Contradicted { flight, answer, undo, .. } => {
                 self.contradicted(now, flight, &answer, undo)

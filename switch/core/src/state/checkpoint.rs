@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! image    head · head · … · entries · entries · … · end
-//! head     version 4 · window 8 · count of entries 8 · number of the first 4 · accounts, stock, names, days, flights, …
+//! head     version 5 · window 8 · count of entries 8 · number of the first 4 · accounts, stock, names, days, flights, …
 //! entries  entries of the index, each `ENTRY_BYTES` long, whole ones only
 //! end      length of the head 8
 //! ```
@@ -27,7 +27,7 @@ use rustc_hash::FxHashMap;
 
 /// Version of the image. To be raised whenever its form changes, or `State::apply` gives the same facts another meaning: an image of another version is not
 /// read, and the log is folded again.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Longest piece of an image, in bytes.
 pub const PIECE_BYTES_MAX: usize = 65_520;
