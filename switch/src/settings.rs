@@ -242,6 +242,8 @@ pub struct GateSettings {
     pub reversal_window_days: u32,
     /// Most reversals open at suppliers at a time.
     pub reversals_max: u32,
+    /// Most parked reversals of one supplier.
+    pub parked_max: u32,
     /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
     pub voucher_credits_max: u16,
     /// Most messages open at a time, over all conduits.

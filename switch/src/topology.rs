@@ -105,6 +105,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         repeatable_ms: settings.gate.repeatable_ms(),
         reversible_ms: settings.gate.reversible_ms(),
         reversals_max: settings.gate.reversals_max as usize,
+        parked_max: settings.gate.parked_max as usize,
         voucher_credits_max: settings.gate.voucher_credits_max,
         stan_max: STAN_MAX,
         key: books.keyring.key(epoch).ok_or(StartError::OwnKey)?,

@@ -338,6 +338,17 @@ pub enum Meaning {
     Unknown,
 }
 
+impl Meaning {
+    /// Whether the sale was performed; none where that is not known.
+    pub fn performed(self) -> Option<bool> {
+        match self {
+            Self::Approved => Some(true),
+            Self::Declined(_) | Self::NotPerformed(_) => Some(false),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// What a supplier's answer to a reversal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReversalMeaning {

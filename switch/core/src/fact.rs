@@ -186,8 +186,8 @@ pub enum Fact<'a> {
         flight: FlightNo,
         /// The supplier's code.
         code: Text<4>,
-        /// Whether it is an approval: it must be reversed (again).
-        approved: bool,
+        /// Whether it is an approval: it must be reversed (again). None where the code is not in the supplier's table: what it said before stands (S-11).
+        approved: Option<bool>,
         /// What it brought beside its code, in the form of `details`.
         details: &'a [u8],
         /// The secret part of that, sealed; a PIN that comes late is withdrawn (S-10).

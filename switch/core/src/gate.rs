@@ -18,6 +18,7 @@ mod explain;
 mod heard;
 mod inquire;
 mod operate;
+mod parked;
 mod recognise;
 mod recover;
 mod release;
@@ -65,6 +66,8 @@ pub struct GateOptions {
     pub reversible_ms: u64,
     /// Reversals that may be open at a time, over all suppliers; beyond it those of approved sales get 96 and come again.
     pub reversals_max: usize,
+    /// Parked reversals that a supplier may have; beyond it no sale is asked of it, and what would add to them gets 96.
+    pub parked_max: usize,
     /// Vouchers taken back that a terminal is credited for by itself on a business day (S-10).
     pub voucher_credits_max: u16,
     /// STANs that a supplier's requests have: 1 to this, then 1 again, each when nothing open has it (S-14). [`STAN_MAX`], but where it is tested that they come round.

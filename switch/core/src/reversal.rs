@@ -108,6 +108,13 @@ pub enum Taken {
     Spent,
 }
 
+impl Taken {
+    /// Whether an operator settles it, from the start.
+    pub fn is_parked(self) -> bool {
+        matches!(self, Self::Withdrawn { credited: false } | Self::Spent)
+    }
+}
+
 /// What a reversal undid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undone {

@@ -63,8 +63,10 @@ struct Open {
     asked: Option<Box<Order>>,
     /// Until when late answers are matched; 0 while it is asked.
     late_until_us: u64,
-    /// What the last late answer said: approved or not.
+    /// What the last late answer said whose code is in the table: approved or not.
     said: Option<bool>,
+    /// Whether one came whose code is not.
+    unmapped: bool,
     /// The reversal while it is under way.
     reversal: Option<Reversal>,
 }
@@ -213,6 +215,7 @@ impl Session {
             asked: None,
             late_until_us: watch.until_us,
             said: None,
+            unmapped: false,
             reversal: None,
         });
         open.late_until_us = open.late_until_us.max(watch.until_us);
@@ -375,6 +378,7 @@ impl Session {
                 asked: Some(order),
                 late_until_us: 0,
                 said: None,
+                unmapped: false,
                 reversal: None,
             },
         );

@@ -9,6 +9,7 @@ mod aging;
 mod checkpoint;
 mod controls;
 mod ended;
+mod parked;
 mod undo;
 
 pub use aging::BELIEVED_MS;
@@ -28,12 +29,14 @@ use crate::outcome::{Outcome, Verdict};
 use crate::stock::Stock;
 use crate::text::Text;
 use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
-use aging::Aging;
+use aging::{Aging, STEP_MS};
+use parked::Parked;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
-/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8), and what contradicts an operator is noticed: the longest late window that a supplier may have.
-pub const SETTLED_KEPT_MS: u64 = 600_000;
+/// How long a settled flight is remembered, so that a late approval after its reversal starts a new one (S-8), and what contradicts an operator is noticed: the longest late window that a supplier may have, and
+/// a minute, which is as far as a leap of the clock counts.
+pub const SETTLED_KEPT_MS: u64 = 600_000 + STEP_MS;
 /// Of how many that is remembered at most, the latest ones: for a late window of a minute, two thousand reversals a second.
 pub const SETTLED_KEPT_MAX: usize = 1 << 17;
 
@@ -95,6 +98,8 @@ pub struct State {
     days: FxHashMap<NetworkId, Day>,
     flights: FxHashMap<FlightNo, Flight>,
     settled: VecDeque<Ended>,
+    /// Follows from `flights`.
+    parked: Parked,
     stans: FxHashMap<SupplierId, u32>,
     controls: Controls,
     last_flight: FlightNo,
@@ -144,9 +149,14 @@ impl State {
         self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(&ended.flight)?)))
     }
 
-    /// Flights that are open. One that began again after its end is not counted for as long as that end is remembered; there are few of those.
+    /// Parked reversals of a supplier: they wait for an operator.
+    pub fn parked(&self, supplier: SupplierId) -> usize {
+        self.parked.at(supplier)
+    }
+
+    /// Flights that are open, and wait for a supplier. One that began again after its end is not counted for as long as that end is remembered; there are few of those.
     pub fn open_flights(&self) -> usize {
-        self.flights.len().saturating_sub(self.settled.len())
+        self.flights.len().saturating_sub(self.settled.len() + self.parked.all())
     }
 
     /// The balance of a stored-value account held here; none before its first load.
@@ -284,7 +294,8 @@ impl State {
         let now_ms = self.aging.pass(now_ms);
         self.index.expire(now_ms.saturating_sub(self.window_ms));
         while let Some(ended) = self.settled.front().copied() {
-            if ended.at_ms + SETTLED_KEPT_MS > now_ms && self.settled.len() <= SETTLED_KEPT_MAX {
+            let passed_ms = self.aging.passed_ms() - ended.passed_ms;
+            if passed_ms < SETTLED_KEPT_MS && self.settled.len() <= SETTLED_KEPT_MAX {
                 return;
             }
             self.settled.pop_front();
@@ -352,13 +363,13 @@ impl State {
         &mut self,
         at_ms: u64,
         number: FlightNo,
-        approved: bool,
+        approved: Option<bool>,
         pin: bool,
         stan: u32,
     ) -> Result<(), Misfit> {
         let flight = self.open(number)?;
-        flight.performed = approved;
-        if approved && flight.phase == Phase::Settled {
+        flight.performed = approved.unwrap_or(flight.performed);
+        if approved == Some(true) && flight.phase == Phase::Settled {
             flight.phase = Phase::Doubt;
             if stan != 0 {
                 flight.reversal_stan = stan;
@@ -405,8 +416,13 @@ impl State {
             Held::Reserved => self.release(&before)?,
             Held::Suspense => self.pay_back(&before, Account::Suspense(before.attempt.supplier))?,
         }
-        self.settled.push_back(Ended { at_ms, flight: number, stan: before.undo_stan() });
+        self.ended(at_ms, number, before.undo_stan());
         Ok(())
+    }
+
+    /// A reversal has ended: its flight is remembered for a while.
+    fn ended(&mut self, at_ms: u64, flight: FlightNo, stan: u32) {
+        self.settled.push_back(Ended { at_ms, passed_ms: self.aging.passed_ms(), flight, stan });
     }
 
     /// What was held waits in suspense until an operator settles it (S-9).
@@ -416,6 +432,7 @@ impl State {
             Held::Reserved | Held::Suspense => Held::Suspense,
         };
         let before = self.end_doubt(number, Phase::Parked, held)?;
+        self.parked.add(before.attempt.supplier);
         if before.held == Held::Reserved {
             self.release(&before)?;
             self.pay(&before, Account::Suspense(before.attempt.supplier))?;

@@ -50,6 +50,7 @@ impl OfflineBooks {
             repeatable_ms: settings.gate.repeatable_ms(),
             reversible_ms: settings.gate.reversible_ms(),
             reversals_max: usize::MAX,
+            parked_max: usize::MAX,
             voucher_credits_max: 0,
             stan_max: STAN_MAX,
             key,

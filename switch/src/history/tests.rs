@@ -83,7 +83,7 @@ fn with_journal(check: impl FnOnce(Source<'_>, &[Arc<Dialect>])) {
         at_ms: 9_000_000,
         flight: FlightNo(1),
         code: text("00"),
-        approved: false,
+        approved: Some(false),
         details: &[],
         sealed: &[],
         stan: 0,

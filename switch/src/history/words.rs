@@ -81,8 +81,11 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
         Fact::Settled { settlement, .. } => phrases::settlement(*settlement).to_owned(),
         Fact::Parked { code, .. } if code.is_empty() => "reversal expired: parked for an operator".to_owned(),
         Fact::Parked { code, .. } => format!("reversal answered with {code}: parked for an operator"),
-        Fact::Late { code, approved: true, .. } => {
+        Fact::Late { code, approved: Some(true), .. } => {
             format!("late answer {code}, an approval: to be reversed")
+        }
+        Fact::Late { code, approved: None, .. } => {
+            format!("late answer {code}, which is not in the supplier's table: what it said before stands")
         }
         Fact::Late { code, .. } => format!("late answer {code}"),
         Fact::Contradicted { code, undo: Some(_), .. } => {

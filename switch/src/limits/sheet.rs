@@ -280,12 +280,13 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     let waiting = 2 * reversals * footprint::BACKLOG_BYTES;
     let busy = "reversals of approved sales get 96 and come again";
     table("reversals that wait for a supplier", reversals, waiting, "gate.reversals_max", busy);
-    let flights = open + reversals + SETTLED_KEPT_MAX;
+    let parked = settings.catalogue.suppliers.len() * settings.gate.parked_max as usize;
+    let flights = open + reversals + parked + SETTLED_KEPT_MAX;
     table(
-        "open flights, and those settled lately",
+        "open flights, parked ones, and those settled lately",
         flights,
         table_bytes(flights, footprint::FLIGHT_BYTES),
-        "gate.reversals_max, windows, advices, SETTLED_KEPT_MAX",
+        "gate.reversals_max, gate.parked_max, windows, advices, SETTLED_KEPT_MAX",
         "sales go to another supplier, or get 91",
     );
     for supplier in wired() {

@@ -137,7 +137,7 @@ impl Pack for Fact<'_> {
                 at_ms.pack(out);
                 flight.pack(out);
                 code.pack(out);
-                out.push(u8::from(*approved));
+                out.push(approved.map_or(2, u8::from));
                 details.pack(out);
                 sealed.pack(out);
                 pack_stan(*stan, out);
@@ -264,7 +264,7 @@ impl<'a> Fact<'a> {
                 at_ms: from.u64()?,
                 flight: from.flight()?,
                 code: from.text()?,
-                approved: from.byte()? != 0,
+                approved: said(from.byte()?)?,
                 details: from.bytes()?,
                 sealed: from.bytes()?,
                 stan: stan(from, number == 36)?,
@@ -310,6 +310,14 @@ impl<'a> Fact<'a> {
             act if Act::is_number(act) => Self::Operated(Action::unpack(act, from)?),
             _ => return Err(Unreadable),
         })
+    }
+}
+
+fn said(number: u8) -> Result<Option<bool>, Unreadable> {
+    match number {
+        0 | 1 => Ok(Some(number == 1)),
+        2 => Ok(None),
+        _ => Err(Unreadable),
     }
 }
 

@@ -43,7 +43,7 @@ impl Gate {
         for merchant in &catalogue.merchants {
             self.open_account(Account::Merchant(merchant.code), merchant.funding, now, &mut write)?;
         }
-        self.place_suppliers(&catalogue);
+        self.place_suppliers(now, &catalogue);
         self.catalogue = Arc::new(catalogue);
         Ok(Arc::clone(&self.catalogue))
     }
@@ -115,7 +115,7 @@ impl Gate {
     }
 
     /// Suppliers that are no longer configured have a place too: the journal may hold doubts about them.
-    fn place_suppliers(&mut self, catalogue: &Catalogue) {
+    fn place_suppliers(&mut self, now: Now, catalogue: &Catalogue) {
         let places = usize::from(self.state.names(NameKind::Supplier));
         let stan_max = self.options.stan_max;
         self.supplies.resize_with(self.supplies.len().max(places), || Supply::new(stan_max));
@@ -123,6 +123,7 @@ impl Gate {
             let supply = &mut self.supplies[usize::from(supplier.id.0)];
             supply.configure(supplier);
             supply.drain(self.state.controls().is_drained(supplier.id));
+            self.count_parked(now, supplier.id);
         }
     }
 }

@@ -63,6 +63,15 @@ pub enum Alert {
     },
     /// The table of open reversals is full: reversals of approved sales get 96 until suppliers answer.
     ReversalsFull,
+    /// A supplier has nearly as many parked reversals as it may, or as many.
+    ManyParked {
+        /// Its name.
+        supplier: Text<30>,
+        /// How many.
+        parked: usize,
+        /// How many it may have.
+        parked_max: usize,
+    },
     /// From one request to the next the clock went ahead by more than a day.
     ClockAhead,
 }
@@ -108,6 +117,10 @@ impl fmt::Display for Alert {
             Self::Stray { supplier, stray } => tell_stray(f, supplier, stray),
             Self::ClockAhead => f.write_str(
                 "the clock is more than a day ahead of the requests before; if it is wrong, put it right within a day: until then nothing is forgotten, after that it is believed",
+            ),
+            Self::ManyParked { supplier, parked, parked_max } => write!(
+                f,
+                "supplier {supplier} has {parked} parked reversals; settle them (`advices list`): at {parked_max} it gets no sale, and reversals of what it sold get 96"
             ),
             Self::ReversalsFull => f.write_str(
                 "too many reversals are open; reversals of approved sales get 96 until suppliers answer",

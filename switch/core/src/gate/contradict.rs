@@ -38,10 +38,10 @@ impl Gate {
 
     /// A supplier does not know what it said it performed. Not found ends a reversal (S-8), but confirms none: the network gets its money when the supplier says that it undid the sale
     /// (S-15), or when an operator does (S-9).
-    pub(super) fn denied(&mut self, at_ms: u64, order: &Order) {
+    pub(super) fn denied(&mut self, now: Now, order: &Order) {
         self.counters.denied += 1;
         let (flight, tries) = (order.flight, order.tries);
-        self.park_with(at_ms, flight, order.answer.code, Alert::Denied { flight, tries });
+        self.park_with(now, flight, order.answer.code, Alert::Denied { flight, tries });
     }
 
     /// A late answer to what an operator has settled: it changes nothing, but where it says otherwise somebody is told (S-9, R-34).

@@ -25,6 +25,9 @@ impl Gate {
     pub fn heard(&mut self, now: Now, supplier: SupplierId, report: Report) {
         match report {
             Report::Ready(ready) => self.supplies[usize::from(supplier.0)].link_ready(ready),
+            Report::Late { flight, attempt, answer } if self.state.flight(flight).is_none() => {
+                self.forgotten(now, supplier, flight.rrn(attempt), &answer);
+            }
             Report::Late { flight, answer, .. } => self.late(now, flight, &answer),
             Report::Contradicted { flight, answer, undo, .. } => {
                 self.contradicted(now, flight, &answer, undo)
@@ -249,13 +252,13 @@ impl Gate {
         let (at_ms, flight) = (now.wall_ms, order.flight);
         match order.answer.reversal {
             Some(ReversalMeaning::Reversed) => self.settle(at_ms, flight, Settlement::Reversed),
-            Some(ReversalMeaning::NotFound) if performed => self.denied(at_ms, &order),
+            Some(ReversalMeaning::NotFound) if performed => self.denied(now, &order),
             Some(ReversalMeaning::NotFound) => self.settle(at_ms, flight, Settlement::NotFound),
             None if order.answer.status == Some(StatusMeaning::NotPerformed) => {
                 self.settle(at_ms, flight, Settlement::NotPerformed);
             }
             _ => {
-                self.park(at_ms, flight, order.answer.code);
+                self.park(now, flight, order.answer.code);
             }
         }
         let supplier = order.supplier;
@@ -265,14 +268,17 @@ impl Gate {
         self.hand_advices(supplier);
     }
 
-    pub(super) fn park(&mut self, at_ms: u64, flight: FlightNo, code: Text<4>) {
-        self.park_with(at_ms, flight, code, Alert::Parked { flight });
+    pub(super) fn park(&mut self, now: Now, flight: FlightNo, code: Text<4>) {
+        self.park_with(now, flight, code, Alert::Parked { flight });
     }
 
-    pub(super) fn park_with(&mut self, at_ms: u64, flight: FlightNo, code: Text<4>, alert: Alert) {
-        self.record(&Fact::Parked { at_ms, flight, code });
+    pub(super) fn park_with(&mut self, now: Now, flight: FlightNo, code: Text<4>, alert: Alert) {
+        self.record(&Fact::Parked { at_ms: now.wall_ms, flight, code });
         self.counters.parked += 1;
         self.alert(alert);
+        if let Some(supplier) = self.state.flight(flight).map(|flight| flight.attempt.supplier) {
+            self.count_parked(now, supplier);
+        }
     }
 
     fn settle(&mut self, at_ms: u64, flight: FlightNo, settlement: Settlement) {
@@ -284,13 +290,14 @@ impl Gate {
     pub(super) fn late(&mut self, now: Now, number: FlightNo, answer: &Answer) {
         self.counters.late += 1;
         let (at_ms, code) = (now.wall_ms, answer.code);
-        let approved = answer.sale == Some(Meaning::Approved);
+        let approved = answer.sale.and_then(Meaning::performed);
         let Some(flight) = self.state.flight(number).copied() else { return };
         let mut sealed = std::mem::take(&mut self.sealed);
         // A PIN that comes late is kept, sealed, as withdrawn (S-10).
         self.seal_answer(answer, number, &mut sealed);
         let details: &[u8] = if sealed.is_empty() { &[] } else { &answer.details.0 };
-        let (supplier, again) = (flight.attempt.supplier, approved && flight.phase == Phase::Settled);
+        let (supplier, again) =
+            (flight.attempt.supplier, approved == Some(true) && flight.phase == Phase::Settled);
         let stan = if again { self.undo_stan(now, supplier).unwrap_or(0) } else { 0 };
         let late = Fact::Late { at_ms, flight: number, code, approved, details, sealed: &sealed, stan };
         let at = self.record(&late);
@@ -311,7 +318,7 @@ impl Gate {
     /// free STAN (0) an operator sends it later (S-9).
     pub(super) fn undo_late(&mut self, now: Now, at: Lsn, supplier: SupplierId, flight: FlightNo, stan: u32) {
         match stan {
-            0 => self.park(now.wall_ms, flight, Text::EMPTY),
+            0 => self.park(now, flight, Text::EMPTY),
             _ => self.advise(at, supplier, flight),
         }
     }

@@ -76,9 +76,12 @@ impl Gate {
             Act::Supplier { supplier, drained } => {
                 self.supplies[usize::from(supplier.0)].drain(drained);
             }
-            Act::Retried { flight, .. } => {
+            Act::Retried { flight, .. } | Act::Settled { flight, .. } => {
                 let supplier = self.state.flight(flight).map(|flight| flight.attempt.supplier);
                 if let Some(supplier) = supplier {
+                    self.count_parked(now, supplier);
+                }
+                if let (Act::Retried { .. }, Some(supplier)) = (act, supplier) {
                     self.advise(at, supplier, flight);
                 }
             }

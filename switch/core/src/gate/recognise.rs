@@ -48,11 +48,11 @@ impl Gate {
         let room = self.in_memory(entry.key).is_some() || !self.is_reserve_full();
         let taken = if room { self.taken(now, &ticket, &flight, effect) } else { None };
         let Some(taken) = taken else {
-            self.reversals_full(now);
+            self.reversals_full(now, flight.attempt.supplier);
             return self.not_recognised(now, ticket);
         };
         let at = self.recognised(now, &ticket, Undone::Sold { flight: Box::new(flight), link, taken });
-        self.follow(at, &flight, taken);
+        self.follow(now, at, &flight, taken);
         self.tell(now, ticket, Code::CANCELLED);
     }
 

@@ -54,7 +54,7 @@ impl Gate {
             let supplier = flight.attempt.supplier;
             // Nobody is there who could send it: an operator settles it, or has it sent again when the supplier is back (S-9).
             if self.catalogue.supplier_of(supplier).is_none() {
-                self.park(now.wall_ms, flight.number, Text::EMPTY);
+                self.park(now, flight.number, Text::EMPTY);
                 continue;
             }
             self.supplies[usize::from(supplier.0)].reopened(flight.undo_stan());

@@ -13,7 +13,7 @@ use crate::adapter::LocalEffect;
 use crate::code::Code;
 use crate::fact::Fact;
 use crate::flight::{Flight, Phase};
-use crate::ids::{FlightNo, Now};
+use crate::ids::{FlightNo, Now, SupplierId};
 use crate::index::{Entry, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
@@ -160,15 +160,18 @@ impl Gate {
             return self.refuse_partial(now, ticket, flight.number);
         }
         let Some(taken) = self.taken(now, &ticket, &flight, effect) else {
-            self.reversals_full(now);
+            self.reversals_full(now, flight.attempt.supplier);
             return self.refuse(now, ticket, Code::FAULT);
         };
         let at = self.accept(now, ticket, Undone::Sold { flight: Box::new(flight), link, taken });
-        self.follow(at, &flight, taken);
+        self.follow(now, at, &flight, taken);
     }
 
     /// What follows from a sale that was taken back at `at`.
-    pub(super) fn follow(&mut self, at: Lsn, flight: &Flight, taken: Taken) {
+    pub(super) fn follow(&mut self, now: Now, at: Lsn, flight: &Flight, taken: Taken) {
+        if taken.is_parked() {
+            self.count_parked(now, flight.attempt.supplier);
+        }
         match taken {
             Taken::Asked { .. } => self.advise(at, flight.attempt.supplier, flight.number),
             Taken::Withdrawn { credited } => {
@@ -182,7 +185,7 @@ impl Gate {
         }
     }
 
-    /// How an approved sale is taken back; none while too many reversals are open.
+    /// How an approved sale is taken back; none while too many reversals are open, or too many of its supplier's are parked.
     pub(super) fn taken(
         &mut self,
         now: Now,
@@ -190,29 +193,32 @@ impl Gate {
         flight: &Flight,
         effect: Option<LocalEffect>,
     ) -> Option<Taken> {
-        match effect {
+        let (supplier, full) = (flight.attempt.supplier, self.is_parked_full(flight.attempt.supplier));
+        let taken = match effect {
             None => {
-                let supplier = flight.attempt.supplier;
-                if self.state.open_flights() >= self.options.reversals_max {
+                if full || self.state.open_flights() >= self.options.reversals_max {
                     return None;
                 }
-                let stan = self.undo_stan(now, supplier)?;
-                Some(Taken::Asked { stan })
+                Taken::Asked { stan: self.undo_stan(now, supplier)? }
             }
             Some(LocalEffect::Voucher { .. }) => {
                 let day = self.day_digits(now, ticket);
                 let credits = self.state.withdrawn.credits(flight.terminal, day);
-                Some(Taken::Withdrawn { credited: credits < self.options.voucher_credits_max })
+                Taken::Withdrawn { credited: credits < self.options.voucher_credits_max }
             }
             Some(LocalEffect::Load { account, amount }) => {
                 let left = self.state.accounts.balance(Account::Wallet(account)).posted;
-                Some(if left >= amount { Taken::Unloaded } else { Taken::Spent })
+                if left >= amount { Taken::Unloaded } else { Taken::Spent }
             }
-        }
+        };
+        (!(full && taken.is_parked())).then_some(taken)
     }
 
-    /// Too many reversals are open: somebody is told once a minute, and not with each that is refused.
-    pub(super) fn reversals_full(&mut self, now: Now) {
+    /// Too many reversals are open, or parked at that supplier: somebody is told once a minute, and not with each that is refused.
+    pub(super) fn reversals_full(&mut self, now: Now, supplier: SupplierId) {
+        if self.is_parked_full(supplier) {
+            return self.count_parked(now, supplier);
+        }
         if now.mono_us >= self.full_again_us {
             self.full_again_us = now.mono_us + FULL_TOLD_US;
             self.alert(Alert::ReversalsFull);

@@ -5,11 +5,21 @@
 //! Deliberately absent: that comparison. It needs the sale's records, which may be weeks back; `transaction find` reads them.
 
 use super::{Alert, Gate};
+use crate::adapter::Answer;
+use crate::catalogue::Meaning;
 use crate::fact::Fact;
 use crate::ids::{FlightNo, Now, SupplierId};
 use crate::session::Stray;
+use crate::text::Text;
 
 impl Gate {
+    /// A late answer to a sale that its session still knows, and the state no more: so many ended meanwhile, or the clock leapt again and again.
+    pub(super) fn forgotten(&mut self, now: Now, supplier: SupplierId, rrn: Text<12>, answer: &Answer) {
+        self.counters.late += 1;
+        let approved = answer.sale == Some(Meaning::Approved);
+        self.stray(now, supplier, Stray { rrn, code: answer.code, approved, ..Stray::default() });
+    }
+
     pub(super) fn stray(&mut self, now: Now, supplier: SupplierId, stray: Stray) {
         let Some(code) = self.catalogue.supplier_of(supplier).map(|(_, known)| known.code) else { return };
         let ours = |flight: &FlightNo| (1..=self.state.last_flight().0).contains(&flight.0);

@@ -42,6 +42,10 @@ pub struct Supply {
     pub(super) backlog: VecDeque<(Lsn, FlightNo)>,
     /// Reversals at the session.
     advising: u32,
+    /// Whether no more of its reversals may be parked.
+    pub(super) parked_full: bool,
+    /// Before that nobody is told again that many are.
+    pub(super) parked_told_us: u64,
     stan_max: u32,
 }
 
@@ -61,6 +65,8 @@ impl Default for Supply {
             quarantine: VecDeque::new(),
             backlog: VecDeque::new(),
             advising: 0,
+            parked_full: false,
+            parked_told_us: 0,
             stan_max: STAN_MAX,
         }
     }
@@ -139,6 +145,7 @@ impl Supply {
             && self.late() < self.late_max
             && share < (window / 2).max(1)
             && stan_free
+            && !self.parked_full
             && self.health.ready
             && !self.health.drained
             && self.breaker.lets(now)

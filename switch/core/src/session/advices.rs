@@ -79,6 +79,7 @@ impl Session {
             asked: None,
             late_until_us,
             said: None,
+            unmapped: false,
             reversal: None,
         });
         let wait_us = u64::from(self.supplier.advice_retry_ms).max(1) * 1_000;
@@ -230,12 +231,12 @@ impl Session {
         self.placed -= usize::from(reversal.placed);
         // What comes after this end is news, even where it says what was said before: an approval begins a new reversal (S-8), for as long as the gate gives the STAN to
         // nobody else.
-        (open.said, open.late_until_us) = (None, late_until_us);
+        (open.said, open.unmapped, open.late_until_us) = (None, false, late_until_us);
         self.wheel.put(late_until_us, Due::Forget(stan, open.flight));
         // Answers to the sale come under its own STAN, where the reversal has another one.
         let (sale_stan, rrn) = (reversal.order.original_stan, reversal.order.rrn);
         if let Some(sale) = self.open.get_mut(&sale_stan).filter(|sale| sale.rrn == rrn) {
-            sale.said = None;
+            (sale.said, sale.unmapped) = (None, false);
         }
         self.counters.undone += 1;
         self.reports.push_back(Report::Undone(reversal.order));

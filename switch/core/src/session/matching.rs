@@ -51,16 +51,23 @@ impl Session {
     /// An answer after the outcome was unknown.
     fn late_reply(&mut self, reply: &Reply, meaning: Meaning) {
         let Some(open) = self.open.get_mut(&reply.stan) else { return };
-        let approved = meaning == Meaning::Approved;
-        let before = open.said.replace(approved);
-        if before == Some(approved) {
+        let said = meaning.performed();
+        // What nobody understands takes nothing back that was said before (S-11).
+        let (same, contradicts) = match said {
+            None => (std::mem::replace(&mut open.unmapped, true), false),
+            Some(approved) => {
+                let before = open.said.replace(approved);
+                (before == Some(approved), before == Some(!approved))
+            }
+        };
+        if same {
             self.counters.duplicate += 1;
             return;
         }
         self.counters.late += 1;
-        self.counters.contradictory += u64::from(before.is_some());
+        self.counters.contradictory += u64::from(contradicts);
         // What the supplier says it performed need not be asked for.
-        if let Some(reversal) = open.reversal.as_mut().filter(|_| approved) {
+        if let Some(reversal) = open.reversal.as_mut().filter(|_| said == Some(true)) {
             reversal.asks_status = false;
         }
         let (flight, attempt) = (open.flight, open.attempt);

@@ -1,13 +1,17 @@
 //! The time by which requests age, and are forgotten (S-3).
 //!
 //! Owns: that time. Invariants: it follows the clock of the facts, but not at once where that goes ahead by more than a day from one fact to the next: a wrong clock that
-//! is put right within a day has made nobody forget anything. Where the clock goes back, it goes back too: nothing is forgotten early then either.
+//! is put right within a day has made nobody forget anything. Where the clock goes back, it goes back too: nothing is forgotten early then either. What is forgotten after minutes goes by
+//! another time, which no leap of the clock takes further than a minute.
 //! Deliberately absent: the clock itself, and telling a wrong clock from a switch that stood still; after standing still nothing is forgotten for a day more than it must be.
 
 use crate::pack::{Pack, Unpack, Unreadable};
 
 /// How far the clock may go ahead from one fact to the next and be believed at once. The window has more slack than that: the zones on both sides (S-3).
 pub const BELIEVED_MS: u64 = 24 * 3_600_000;
+
+/// What counts at most of the time from one fact to the next where something is forgotten after minutes, not days: the rest may be a leap of the clock.
+pub(super) const STEP_MS: u64 = 60_000;
 
 /// The time by which requests age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,18 +20,24 @@ pub(super) struct Aging {
     counted_ms: u64,
     /// When the clock went ahead, by itself; 0 where it did not.
     ahead_since_ms: u64,
+    /// The clock of the last fact.
+    last_ms: u64,
+    /// Time that has certainly passed, milliseconds.
+    passed_ms: u64,
 }
 
 impl Aging {
     /// A fact was made at `now_ms`: the time by which requests age now.
     pub(super) fn pass(&mut self, now_ms: u64) -> u64 {
-        let Self { counted_ms, ahead_since_ms } = *self;
+        self.passed_ms += now_ms.saturating_sub(self.last_ms).min(STEP_MS);
+        self.last_ms = now_ms;
+        let Self { counted_ms, ahead_since_ms, .. } = *self;
         let near = counted_ms == 0 || now_ms <= counted_ms + BELIEVED_MS;
         let stayed = ahead_since_ms != 0 && now_ms >= ahead_since_ms + BELIEVED_MS;
         // Further ahead once more is not staying.
         let again = stayed && now_ms > ahead_since_ms + 2 * BELIEVED_MS;
         if near || (stayed && !again) {
-            *self = Self { counted_ms: now_ms, ahead_since_ms: 0 };
+            (self.counted_ms, self.ahead_since_ms) = (now_ms, 0);
         } else if ahead_since_ms == 0 || now_ms < ahead_since_ms || again {
             self.ahead_since_ms = now_ms;
         }
@@ -37,6 +47,11 @@ impl Aging {
     /// See `pass`.
     pub(super) fn now_ms(self) -> u64 {
         self.counted_ms
+    }
+
+    /// Time that has certainly passed since the first fact, milliseconds: at most a minute from one fact to the next.
+    pub(super) fn passed_ms(self) -> u64 {
+        self.passed_ms
     }
 
     /// Whether the clock has gone ahead, and is not believed yet.
@@ -49,7 +64,12 @@ impl Aging {
     /// # Errors
     /// The bytes are none.
     pub(super) fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
-        Ok(Self { counted_ms: from.u64()?, ahead_since_ms: from.u64()? })
+        Ok(Self {
+            counted_ms: from.u64()?,
+            ahead_since_ms: from.u64()?,
+            last_ms: from.u64()?,
+            passed_ms: from.u64()?,
+        })
     }
 }
 
@@ -57,6 +77,8 @@ impl Pack for Aging {
     fn pack(&self, out: &mut Vec<u8>) {
         self.counted_ms.pack(out);
         self.ahead_since_ms.pack(out);
+        self.last_ms.pack(out);
+        self.passed_ms.pack(out);
     }
 }
 
@@ -97,6 +119,18 @@ mod tests {
             assert_eq!(aging.pass(START_MS + leap * 1_000 * HOUR_MS), START_MS);
         }
         assert_eq!(aging.pass(START_MS + 4_024 * HOUR_MS), START_MS + 4_024 * HOUR_MS);
+    }
+
+    #[test]
+    fn no_leap_passes_for_more_than_a_minute() {
+        let mut aging = Aging::default();
+        aging.pass(START_MS);
+        let before_ms = aging.passed_ms();
+        for at_ms in [START_MS + 30_000, START_MS + 20 * HOUR_MS, START_MS - HOUR_MS, START_MS - HOUR_MS + 5]
+        {
+            aging.pass(at_ms);
+        }
+        assert_eq!(aging.passed_ms() - before_ms, 30_000 + STEP_MS + 5);
     }
 
     #[test]

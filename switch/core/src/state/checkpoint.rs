@@ -7,12 +7,12 @@
 //!
 //! ```text
 //! image    head · head · … · entries · entries · … · end
-//! head     version 4 · window 8 · count of entries 8 · number of the first 4 · accounts, stock, names, days, flights, …
+//! head     version 5 · window 8 · count of entries 8 · number of the first 4 · accounts, stock, names, days, flights, …
 //! entries  entries of the index, each `ENTRY_BYTES` long, whole ones only
 //! end      length of the head 8
 //! ```
 
-use super::{Aging, Day, Ended, State};
+use super::{Aging, Day, Ended, Parked, State};
 use crate::account::Accounts;
 use crate::fact::NameKind;
 use crate::flight::Flight;
@@ -27,7 +27,7 @@ use rustc_hash::FxHashMap;
 
 /// Version of the image. To be raised whenever its form changes, or `State::apply` gives the same facts another meaning: an image of another version is not
 /// read, and the log is folded again.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Longest piece of an image, in bytes.
 pub const PIECE_BYTES_MAX: usize = 65_520;
@@ -89,6 +89,7 @@ impl State {
             days: self.days.clone(),
             flights: self.flights.clone(),
             settled: self.settled.clone(),
+            parked: self.parked.clone(),
             stans: self.stans.clone(),
             controls: self.controls.clone(),
             last_flight: self.last_flight,
@@ -120,6 +121,7 @@ impl State {
             days,
             flights,
             settled,
+            parked: _,
             stans,
             controls,
             last_flight,
@@ -171,6 +173,7 @@ impl State {
             last,
             names: kinds.zip(names).filter(|(_, names)| !names.is_empty()).collect(),
             days: days.into_iter().collect(),
+            parked: Parked::of(flights.iter()),
             flights: flights.into_iter().map(|flight| (flight.number, flight)).collect(),
             settled: settled.into(),
             stans: stans.into_iter().collect(),

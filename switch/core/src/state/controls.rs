@@ -4,7 +4,7 @@
 //! operator has settled is over: nothing that is heard of it later opens it again.
 //! Deliberately absent: the form of acts (`operate`).
 
-use super::{Day, Ended, Misfit, State};
+use super::{Day, Misfit, State};
 use crate::account::Account;
 use crate::flight::{Held, Phase};
 use crate::ids::{FlightNo, NetworkId};
@@ -45,6 +45,7 @@ impl State {
         (flight.phase, flight.reversal_stan) = (Phase::Doubt, stan);
         let supplier = flight.attempt.supplier;
         self.stans.insert(supplier, stan);
+        self.parked.remove(supplier);
         Ok(())
     }
 
@@ -60,8 +61,9 @@ impl State {
             Party::Supplier => Phase::Stands,
         };
         let flight = self.end_doubt(number, phase, Held::Nothing)?;
-        self.settled.push_back(Ended { at_ms, flight: number, stan: 0 });
+        self.ended(at_ms, number, 0);
         let supplier = flight.attempt.supplier;
+        self.parked.remove(supplier);
         let (suspense, supplier) = (Account::Suspense(supplier), Account::Supplier(supplier));
         match (payer, to) {
             (Payer::Nobody, _) | (Payer::Network, Party::Network) => Ok(()),

@@ -12,6 +12,8 @@ use crate::pack::{Pack, Unpack, Unreadable};
 pub struct Ended {
     /// When, Unix milliseconds.
     pub at_ms: u64,
+    /// When, in the time that has certainly passed by then.
+    pub(super) passed_ms: u64,
     /// Whose.
     pub flight: FlightNo,
     /// The STAN under which it was open until then; 0 where an operator ended it, after it was parked.
@@ -29,13 +31,14 @@ impl Ended {
     /// # Errors
     /// The bytes are none.
     pub fn unpack(from: &mut Unpack<'_>) -> Result<Self, Unreadable> {
-        Ok(Self { at_ms: from.u64()?, flight: from.flight()?, stan: from.u32()? })
+        Ok(Self { at_ms: from.u64()?, passed_ms: from.u64()?, flight: from.flight()?, stan: from.u32()? })
     }
 }
 
 impl Pack for Ended {
     fn pack(&self, out: &mut Vec<u8>) {
         self.at_ms.pack(out);
+        self.passed_ms.pack(out);
         self.flight.pack(out);
         self.stan.pack(out);
     }

@@ -114,6 +114,7 @@ impl State {
                     self.accounts.transfer(owed, suspense, flight.amount)?;
                     let parked = Flight { phase: Phase::Parked, held: Held::Suspense, ..cancelled };
                     self.flights.insert(flight.number, parked);
+                    self.parked.add(supplier);
                 }
             }
             Taken::Unloaded => {
@@ -121,6 +122,7 @@ impl State {
             }
             Taken::Spent => {
                 self.flights.insert(flight.number, Flight { phase: Phase::Parked, ..cancelled });
+                self.parked.add(supplier);
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Answers that come late, twice, or say otherwise than the first (R-34, S-8, S-10): the first stands, what was performed all the same is undone, across a restart too.
 
-use crate::support::bench::Bench;
+use crate::reversals::accepted;
+use crate::support::bench::{Bench, late};
 use crate::support::books::{ALPHA, BETA, GAMMA, catalogue, text};
 use crate::support::message::{Sale, topup};
 use switchyard_core::account::Account;
@@ -9,11 +10,10 @@ use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning};
 use switchyard_core::details::{Detail, put};
 use switchyard_core::fact::Fact;
 use switchyard_core::flight::Phase;
-use switchyard_core::gate::NotDone;
+use switchyard_core::gate::{Alert, NotDone};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::operate::{Instruction, Operator, reason};
 use switchyard_core::session::{Report, Stray};
-use switchyard_core::state::SETTLED_KEPT_MS;
 
 const PIN: &[u8] = b"4711471147114711";
 
@@ -283,12 +283,51 @@ fn a_reversal_that_began_again_is_remembered_from_its_last_end_on() {
     bench.heard(alpha, Report::Late { flight, attempt: 1, answer: approval(false) });
     let again = bench.order();
     let stan = again.stan;
-    bench.pass(SETTLED_KEPT_MS - 1_000);
+    bench.pass_until_forgotten();
     undo(&mut bench, again);
     bench.pass(2_000);
     // Something is admitted, so that what is too old is forgotten.
-    bench.ask(0, &Sale { transmission: "1121121100".into(), local: "1211001121".into(), ..topup(2) });
+    bench.ask(0, &Sale { transmission: "1121121500".into(), local: "1215001121".into(), ..topup(2) });
     bench.restart(catalogue());
     let watched: Vec<_> = bench.watches.iter().map(|watch| (watch.flight, watch.stan)).collect();
     assert!(watched.contains(&(flight, stan)), "its last end is two seconds old: {watched:?}");
+}
+
+/// A sale whose reversal has ended, and that nobody else needs.
+fn ended(bench: &mut Bench) -> FlightNo {
+    let order = bench.timed_out(&topup(1));
+    let flight = order.flight;
+    undo(bench, order);
+    flight
+}
+
+#[test]
+fn a_clock_that_leaps_makes_nobody_forget_what_may_still_be_approved() {
+    for leaps_ms in
+        [vec![11 * 60_000], vec![23 * 3_600_000], vec![20 * 3_600_000, 20 * 3_600_000, 3 * 3_600_000]]
+    {
+        let mut bench = Bench::new();
+        let alpha = bench.supplier(ALPHA).0;
+        let flight = ended(&mut bench);
+        for (stan, leap_ms) in (8..).zip(leaps_ms) {
+            bench.now.wall_ms += leap_ms;
+            accepted(&bench.reversed(&topup(7).reversal(stan)), 410);
+        }
+        bench.heard(alpha, late(flight, true));
+        assert_eq!(bench.order().flight, flight, "it is undone again (S-8)");
+    }
+}
+
+#[test]
+fn a_late_answer_to_what_was_forgotten_is_on_record_and_told() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    let flight = ended(&mut bench);
+    bench.pass_until_forgotten();
+    accepted(&bench.reversed(&topup(7).reversal(8)), 410);
+    assert!(bench.gate.state().flight(flight).is_none());
+    bench.heard(alpha, late(flight, true));
+    let stray = |bytes: &[u8]| matches!(Fact::unpack(bytes), Ok(Fact::Stray { flight: of, approved: true, .. }) if of == flight);
+    assert!(bench.disk.facts().any(|(_, bytes)| stray(bytes)), "it is on record (R-34)");
+    assert!(bench.gate.alerts().any(|alert| matches!(alert, Alert::Stray { .. })));
 }

@@ -184,6 +184,27 @@ fn not_found_is_no_confirmation_of_what_the_supplier_approved() {
 }
 
 #[test]
+fn an_answer_that_nobody_understands_takes_no_approval_back() {
+    for restart in [false, true] {
+        let mut bench = Bench::new();
+        let mut reversal = approved_and_reversed(&mut bench, 2);
+        let (supplier, flight) = (reversal.supplier, reversal.flight);
+        let unmapped = Answer { code: text("X9"), sale: Some(Meaning::Unknown), ..Answer::default() };
+        bench.heard(supplier, Report::Late { flight, attempt: 1, answer: Box::new(unmapped) });
+        let late = |bytes: &[u8]| matches!(Fact::unpack(bytes), Ok(Fact::Late { approved: None, .. }));
+        assert!(bench.disk.facts().any(|(_, bytes)| late(bytes)), "it is on record (R-34)");
+        if restart {
+            bench.restart(catalogue());
+            reversal = bench.order();
+            assert!(reversal.performed);
+        }
+        bench.undone(reversal, Some(ReversalMeaning::NotFound));
+        assert_eq!((parked(&bench), money(&bench)), (Some(flight), [499_000, 0, 1_000]), "as before it");
+        assert_eq!((bench.gate.counters.denied, bench.gate.counters.settled), (1, 0));
+    }
+}
+
+#[test]
 fn what_the_switch_sold_itself_can_only_be_settled() {
     let mut bench = Bench::new();
     let product = bench.gate.catalogue().products[0].id;

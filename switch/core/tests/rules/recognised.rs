@@ -12,7 +12,6 @@ use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::Alert;
 use switchyard_core::session::Report;
-use switchyard_core::state::SETTLED_KEPT_MS;
 
 /// The same request with another transmission time.
 fn at(sale: &Sale, transmission: &str) -> Sale {
@@ -70,7 +69,7 @@ fn a_sale_in_flight_is_cancelled_when_it_is_known_to_be_reversed() {
     let order = bench.order();
     bench.undone(order, Some(ReversalMeaning::Reversed));
     assert_eq!(bench.gate.state().accounts.reserved(), 0);
-    bench.pass(SETTLED_KEPT_MS + 1);
+    bench.pass_until_forgotten();
     assert_eq!(bench.reversed(&Sale { amount: 400, ..sale.reversal(3) }).code, "13", "a part (S-6)");
     accepted(&bench.reversed(&sale.reversal(4)), 410);
 }

@@ -6,7 +6,6 @@ use crate::support::books::{ALPHA, catalogue};
 use crate::support::message::{Sale, topup};
 use switchyard_core::account::Account;
 use switchyard_core::catalogue::ReversalMeaning;
-use switchyard_core::state::SETTLED_KEPT_MS;
 
 /// The answers so far, by the connection's slot.
 fn codes(bench: &mut Bench) -> Vec<(u32, String)> {
@@ -64,7 +63,7 @@ fn a_doubt_that_ended_long_ago_can_be_reversed() {
     let order = bench.timed_out(&sale);
     bench.undone(order, Some(ReversalMeaning::Reversed));
     // Nothing was folded since that would have forgotten it: the reversal itself does.
-    bench.pass(SETTLED_KEPT_MS + 1);
+    bench.pass_until_forgotten();
     accepted(&bench.reversed(&sale.reversal(2)), 410);
     assert_eq!(bench.asked(&sale).code, "17");
 }

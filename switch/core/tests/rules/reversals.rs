@@ -11,7 +11,6 @@ use switchyard_core::flight::Phase;
 use switchyard_core::gate::Alert;
 use switchyard_core::ids::SupplierId;
 use switchyard_core::session::Report;
-use switchyard_core::state::SETTLED_KEPT_MS;
 
 pub(crate) fn voucher(stan: u32) -> Sale {
     Sale { stan, transmission: format!("11211200{stan:02}"), ..Sale::of("VOUCHER10", 0) }
@@ -231,7 +230,7 @@ fn a_part_of_what_does_not_stand_is_not_reversed_either() {
     assert_eq!(bench.answer().code, "05");
     let order = bench.timed_out(&unknown);
     bench.undone(order, Some(ReversalMeaning::Reversed));
-    bench.pass(SETTLED_KEPT_MS + 1);
+    bench.pass_until_forgotten();
     for (sale, code) in [(declined, "05"), (unknown, "68")] {
         let part = Sale { amount: 400, ..sale.reversal(sale.stan + 10) };
         assert_eq!(bench.reversed(&part).code, "13");
@@ -274,7 +273,7 @@ fn a_part_of_what_was_reversed_is_not_reversed_either() {
         accepted(&bench.reversed(&unseen), 410);
         assert!(sales.iter().all(|sale| bench.asked(sale).code == "17"));
         bench.restart(catalogue());
-        bench.pass(SETTLED_KEPT_MS + 1);
+        bench.pass(600_000);
     }
 }
 

@@ -381,6 +381,27 @@ fn an_approval_is_matched_through_the_late_window_after_its_reversals_end_howeve
 }
 
 #[test]
+fn a_late_answer_that_nobody_understands_is_reported_once_and_takes_nothing_back() {
+    let mut rig = Rig::new();
+    let line = rig.doubt(1);
+    let sale = Line { reversal: false, repeat: false, ..line };
+    rig.hear(&sale.answer("00"));
+    assert!(late(rig.report(), true));
+    rig.hear(&sale.answer("X9"));
+    let unmapped =
+        |report| matches!(report, Some(Report::Late { answer, .. }) if answer.sale == Some(Meaning::Unknown));
+    assert!(unmapped(rig.report()));
+    for code in ["X9", "00", "X9"] {
+        rig.hear(&sale.answer(code));
+        assert!(rig.report().is_none(), "nothing new");
+    }
+    assert_eq!((rig.session.counters.late, rig.session.counters.contradictory), (2, 0));
+    rig.hear(&sale.answer("05"));
+    assert!(late(rig.report(), false), "that says otherwise");
+    assert_eq!(rig.session.counters.contradictory, 1);
+}
+
+#[test]
 fn a_reversal_waits_for_a_link_and_goes_first() {
     let mut rig = Rig::new();
     rig.ask(1);

@@ -9,6 +9,8 @@ use switchyard_core::gate::STAN_MAX;
 pub(crate) struct Shape {
     /// Reversals that may be open at a time.
     pub(crate) reversals_max: usize,
+    /// Reversals of one supplier that may be parked at a time.
+    pub(crate) parked_max: usize,
     /// Bytes that the index may take.
     pub(crate) duplicate_bytes_max: usize,
     /// Requests that were there before the run, to be spilled.
@@ -29,6 +31,7 @@ impl Shape {
         let wraps = seed % 5 < 2;
         Self {
             reversals_max: if seed.is_multiple_of(8) { 12 } else { 100_000 },
+            parked_max: if seed.is_multiple_of(8) { 3 } else { 100_000 },
             duplicate_bytes_max: if spills { TIGHT_BYTES } else { usize::MAX },
             requests_before: if spills { random.between(930, 1_015) } else { 0 },
             stan_max: if wraps { random.between(4, 14) as u32 } else { STAN_MAX },

@@ -339,10 +339,10 @@ impl Stories {
         }
     }
 
-    fn late(&mut self, (at, at_ms): (Lsn, u64), number: FlightNo, approved: bool, stan: u32) {
+    fn late(&mut self, (at, at_ms): (Lsn, u64), number: FlightNo, approved: Option<bool>, stan: u32) {
         let over = [Stand::Doubt, Stand::Settled, Stand::Parked, Stand::Closed];
         let story = self.story(number, &over);
-        let again = approved && story.stand == Stand::Settled;
+        let again = approved == Some(true) && story.stand == Stand::Settled;
         assert!(again || stan == 0, "a reversal has a STAN, and does not begin");
         if again {
             (story.stand, story.doubted_at, story.undo_stan) = (Stand::Doubt, Some(at), stan);

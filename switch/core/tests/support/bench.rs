@@ -20,7 +20,7 @@ use switchyard_core::request::{Read, Rules, read};
 use switchyard_core::seal::{DataKey, KeyId, Keyring};
 use switchyard_core::secret::Secret;
 use switchyard_core::session::{Report, Watch};
-use switchyard_core::state::BELIEVED_MS;
+use switchyard_core::state::{BELIEVED_MS, SETTLED_KEPT_MS};
 use switchyard_core::text::Text;
 use switchyard_core::ticket::{Errand, Place, Ticket};
 
@@ -43,6 +43,9 @@ pub(crate) const INDEX_MAX: usize = 60;
 
 /// Reversals that may be open at a time here.
 pub(crate) const REVERSALS_MAX: usize = 24;
+
+/// Reversals of one supplier that may be parked at a time here.
+pub(crate) const PARKED_MAX: usize = 4;
 
 /// The bench.
 pub(crate) struct Bench {
@@ -92,6 +95,7 @@ fn gate(
         repeatable_ms: WINDOW_MS,
         reversible_ms: WINDOW_MS,
         reversals_max: REVERSALS_MAX,
+        parked_max: PARKED_MAX,
         voucher_credits_max: 3,
         stan_max,
         key,
@@ -187,9 +191,19 @@ impl Bench {
 
     /// Time goes by with a message a day, a reversal of nothing, so that the clock does not seem to leap.
     pub(crate) fn pass_by_days(&mut self, by_ms: u64) {
+        self.pass_by(BELIEVED_MS, by_ms);
+    }
+
+    /// So much time goes by that what has ended is forgotten with the next message.
+    pub(crate) fn pass_until_forgotten(&mut self) {
+        self.pass_by(60_000, SETTLED_KEPT_MS);
+        self.pass(60_001);
+    }
+
+    fn pass_by(&mut self, most_ms: u64, by_ms: u64) {
         let mut left_ms = by_ms;
         while left_ms > 0 {
-            let step_ms = left_ms.min(BELIEVED_MS);
+            let step_ms = left_ms.min(most_ms);
             self.pass(step_ms);
             left_ms -= step_ms;
             let stan = 500_000 + (self.now.wall_ms / 1_000 % 400_000) as u32;

@@ -220,7 +220,8 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
         }
         Fact::Late { at_ms, flight, code, approved, sealed, stan, .. } => {
             let shown = Shown::new("late").at(*at_ms).of(*flight).text("supplier_code", *code);
-            let shown = shown.with("approved", *approved);
+            let shown = shown.with("approved", *approved == Some(true));
+            let shown = if approved.is_some() { shown } else { shown.with("mapped", false) };
             let shown = if *stan == 0 { shown } else { shown.with("reversal_stan", *stan) };
             if sealed.is_empty() { shown } else { shown.with("secret", "***") }
         }

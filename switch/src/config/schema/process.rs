@@ -110,6 +110,14 @@ pub(super) const GATE: &[Key] = &[
     )
     .default("100_000"),
     Key::integer(
+        "parked_max",
+        "reversals",
+        100,
+        10_000_000,
+        "Most reversals of one supplier that wait for an operator; beyond it the supplier gets no sale, and reversals of what it sold get 96 and come again, but for those that are credited at once.",
+    )
+    .default("10_000"),
+    Key::integer(
         "voucher_credits_max",
         "vouchers",
         0,

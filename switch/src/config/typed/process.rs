@@ -53,6 +53,7 @@ pub(in super::super) fn gate(table: &Table) -> GateSettings {
         duplicate_bytes_max: table.number("duplicate_bytes_max"),
         reversal_window_days: table.number("reversal_window_days"),
         reversals_max: table.number("reversals_max"),
+        parked_max: table.number("parked_max"),
         voucher_credits_max: table.number("voucher_credits_max"),
         tickets_max: table.number("tickets_max"),
         output_bytes_max: table.number("output_bytes_max"),

@@ -87,7 +87,7 @@ impl Hearing {
             Report::Late { flight, answer, .. } if answer.sale == Some(Meaning::Approved) => {
                 self.approved.insert(*flight);
             }
-            Report::Late { flight, .. } => {
+            Report::Late { flight, answer, .. } if answer.sale != Some(Meaning::Unknown) => {
                 self.approved.remove(flight);
             }
             Report::Contradicted { undo: Some(order), .. } => {

@@ -44,6 +44,7 @@ pub(crate) fn start(
         repeatable_ms: u64::MAX,
         reversible_ms: u64::MAX,
         reversals_max: shape.reversals_max,
+        parked_max: shape.parked_max,
         voucher_credits_max: CREDITS_MAX,
         stan_max: shape.stan_max,
         key: keyring.key(id).expect("just put in"),

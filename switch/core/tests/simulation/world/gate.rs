@@ -44,10 +44,9 @@ impl World {
         self.never_sent.extend(side.never_sent.drain(..));
         for report in side.reports.drain(..items.min(side.reports.len())) {
             let news = match &report {
-                Report::Late { flight, .. } => gate.state().flight(*flight).is_some(),
                 // Some carry an RRN that is nobody's.
                 Report::Stray(stray) => stray.rrn.as_str() != NOT_OURS,
-                report => matches!(report, Report::Contradicted { .. }),
+                report => matches!(report, Report::Late { .. } | Report::Contradicted { .. }),
             };
             if let Report::Undone(order) = &report {
                 self.process.undoing.remove(&order.flight);
