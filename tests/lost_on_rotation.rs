@@ -74,7 +74,7 @@ fn on_record(data: &Path) -> usize {
     let mut command = Command::new(PROGRAM);
     let (exit, printed) = run(command.args(["audit", "--json", "--data"]).arg(data));
     assert_eq!(exit, Some(0), "{printed}");
-    let of_keys = |line: &&str| line.contains("key-encryption key");
+    let of_keys = |line: &&str| line.contains("keys rotated at ");
     let mut count = 0;
     for line in printed.lines().filter(of_keys) {
         assert!(line.contains("a test of rotation"), "{line}");
