@@ -37,7 +37,7 @@ fn repeats_in_flight_wait_and_each_gets_its_answer_on_its_own_connection() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(data.path());
     let hosts = Hosts::start(&mut settings, &["telco-a"]);
-    let running = start(settings);
+    let running = hosts.start_switch(settings);
     let ask =
         Ask { third_party: "till 7; cashier 12".into(), ..Ask::sale("TOPUP", "210000", 1_000, "0612345684") };
     let mut first = plain(&running);
@@ -69,7 +69,7 @@ fn repeats_afterwards_get_the_stored_answer_through_any_conduit_and_after_a_rest
     let mut settings = settings(data.path());
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
     stock(&settings, "VOUCHER10", 10);
-    let running = start(settings.clone());
+    let running = hosts.start_switch(settings.clone());
     let mut card = Ask::sale("GIFT25", "280000", 2_500, "");
     card.card = "6006491234567890".into();
     let asks = [
@@ -97,7 +97,7 @@ fn repeats_afterwards_get_the_stored_answer_through_any_conduit_and_after_a_rest
     let performed = performances(&hosts);
     stop(running);
 
-    let running = start(settings);
+    let running = hosts.start_switch(settings);
     assert_repeats(&running, data.path(), &asks, &answers);
     assert_eq!(performances(&hosts), performed, "nothing is performed for a repeat");
     let fresh = plain(&running).ask(&Ask::sale("VOUCHER10", "000000", 1_000, ""));
@@ -183,7 +183,7 @@ fn a_client_that_leaves_before_the_answer_finds_it_later() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(data.path());
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
-    let running = start(settings);
+    let running = hosts.start_switch(settings);
     let asks = ["0612345684", "0712345684"].map(|account| Ask::sale("TOPUP", "210000", 1_000, account));
     for ask in &asks {
         let mut client = plain(&running);

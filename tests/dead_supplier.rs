@@ -25,10 +25,6 @@ fn supplier<'a>(settings: &'a mut Settings, code: &str) -> &'a mut Supplier {
     catalogue.suppliers.iter_mut().find(|supplier| supplier.code == text(code)).expect("a supplier")
 }
 
-fn start(settings: Settings) -> Running {
-    topology::start(settings).unwrap_or_else(|error| panic!("{error}"))
-}
-
 fn breaker(running: &Running) -> &'static str {
     running.figures().suppliers.iter().find(|supplier| supplier.code == "telco-a").expect("telco-a").breaker
 }
@@ -48,8 +44,8 @@ fn a_supplier_that_answers_nothing_is_left_alone_and_probed_and_comes_back() {
     settings.admin.listen = Some("127.0.0.1:0".parse().expect("an address"));
     let telco = supplier(&mut settings, "telco-a");
     (telco.timeout_ms, telco.breaker.open_ms) = (1_500, 5_000);
-    let _hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
-    let running = start(settings);
+    let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
+    let running = hosts.start_switch(settings);
     let mut client = Client::connect(address(&running, "plain"), "prepaid87");
     let silent = Ask::sale("TOPUP", "210000", 1_000, "0612345685");
     let well = Ask::sale("TOPUP", "210000", 1_000, "0612345600");
@@ -143,13 +139,13 @@ fn a_backlog_of_reversals_is_undone_whole_while_sales_go_on() {
     let telco = supplier(&mut settings, "telco-a");
     (telco.reversal_blocks_original, telco.advice_retry_ms) = (true, 60_000);
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
-    let running = start(settings.clone());
+    let running = hosts.start_switch(settings.clone());
     let mut client = Client::connect(address(&running, "plain"), "prepaid87");
     let sale = Ask::sale("TOPUP", "210000", 1_000, "0612345600");
     assert_eq!(client.ask(&sale).code, "00");
     running.stop().unwrap_or_else(|error| panic!("{error}"));
     let rrns = leave_behind(&settings);
-    let running = start(settings);
+    let running = hosts.start_switch(settings);
     let mut client = Client::connect(address(&running, "plain"), "prepaid87");
     let began = std::time::Instant::now();
     let settled = || running.figures().settled;
@@ -186,7 +182,7 @@ fn a_supplier_that_can_say_how_a_sale_stands_is_spared_the_reversal_of_what_it_n
     (telco.after_unknown, telco.timeout_ms) = (AfterUnknown::Status, 300);
     (telco.late_window_ms, telco.advice_retry_ms, telco.advice_retry_max_ms) = (1_000, 100, 200);
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
-    let running = start(settings);
+    let running = hosts.start_switch(settings);
     let mut client = Client::connect(address(&running, "plain"), "prepaid87");
     // One is performed and answered too late, the other one is never performed.
     let performed = Ask::sale("TOPUP", "210000", 1_000, "0612345686");

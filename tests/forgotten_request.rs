@@ -10,7 +10,7 @@ use support::demo::PROGRAM;
 use support::hosts::Hosts;
 use support::{Answer, Ask, Client, address, settings, stock, until};
 use switchyard::settings::Settings;
-use switchyard::topology::{self, Running};
+use switchyard::topology::Running;
 
 /// Requests under way at a time.
 const WINDOW: usize = 64;
@@ -22,10 +22,6 @@ fn small(data: &Path) -> Settings {
     // About ten thousand requests, of which half stay in memory.
     settings.gate.duplicate_bytes_max = 1 << 20;
     settings
-}
-
-fn start(settings: &Settings) -> Running {
-    topology::start(settings.clone()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn plain(running: &Running) -> Client {
@@ -82,7 +78,7 @@ fn what_memory_gave_away_is_repeated_and_refused_as_if_it_were_there() {
     let mut settings = small(data.path());
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
     stock(&settings, "VOUCHER10", 40);
-    let running = start(&settings);
+    let running = hosts.start_switch(settings.clone());
     let asks = asks();
     let answers = ask_all(&running, &asks);
     fill(&running, data.path());
@@ -101,7 +97,7 @@ fn what_memory_gave_away_is_repeated_and_refused_as_if_it_were_there() {
     assert_eq!(performances(&hosts), performed, "nothing is performed for a repeat");
     running.stop().expect("an orderly stop");
 
-    let running = start(&settings);
+    let running = hosts.start_switch(settings.clone());
     assert_remembered(&running, &asks, &answers);
     assert_eq!(performances(&hosts), performed, "nothing is performed for a repeat");
     running.stop().expect("an orderly stop");
@@ -112,7 +108,7 @@ fn reversals_and_inquiries_find_what_memory_gave_away() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = small(data.path());
     let hosts = Hosts::start(&mut settings, &["telco-a"]);
-    let running = start(&settings);
+    let running = hosts.start_switch(settings.clone());
     let mut client = plain(&running);
     let top_up = |account: &str| Ask::sale("TOPUP", "210000", 1_000, account);
     let [sold, reversed, never, seen] = ["0612345611", "0612345622", "0612345633", "0612345644"].map(top_up);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use support::demo::{Demo, PROGRAM};
-use support::switch::{configure, run};
+use support::switch::{configure, metric, run};
 use support::{Ask, Client, settings, until};
 use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag, View};
 
@@ -375,6 +375,8 @@ fn no_pin_that_a_supplier_should_not_have_sent_stays_anywhere() {
         let _ = blabber.serve(link);
     });
     let (mut child, addresses) = run(readable(), folder.path());
+    let ready = || metric(addresses["pages"], "switchyard_supplier_ready{supplier=\"telco-a\"}") == 1;
+    until("the supplier is ready", ready);
     let mut client = Client::connect(addresses["plain"], "prepaid87");
     for (account, code) in [("0612345680", "05"), ("0612345686", "68"), ("0612345680", "05")] {
         let answer = client.ask(&Ask::sale("TOPUP", "210000", 1_000, account));

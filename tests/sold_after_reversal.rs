@@ -50,10 +50,7 @@ fn reversals_of_every_order_leave_nothing_standing_at_the_suppliers() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(data.path());
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
-    let running = topology::start(settings).unwrap_or_else(|error| panic!("{error}"));
-    support::until("suppliers are ready", || {
-        running.figures().suppliers.iter().all(|supplier| supplier.ready)
-    });
+    let running = hosts.start_switch(settings);
     for (at, client) in clients(&running, data.path()).iter_mut().enumerate() {
         let dialect = client.dialect();
         // After: the approved sale is undone, once, however often that is asked.

@@ -11,7 +11,7 @@ use support::hosts::Hosts;
 use support::{Ask, Client, address, settings, stock, until};
 use switchyard::cli::exit::Exit;
 use switchyard::settings::Settings;
-use switchyard::topology::{self, Running};
+use switchyard::topology;
 use switchyard_core::log::Lsn;
 
 /// Facts between two checkpoints here.
@@ -100,18 +100,14 @@ fn assert_same_without_checkpoints(settings: &Settings, copy: &Path) -> Lsn {
     replayed.checkpoint
 }
 
-fn start(settings: &Settings) -> Running {
-    topology::start(settings.clone()).unwrap_or_else(|error| panic!("{error}"))
-}
-
 #[test]
 fn a_start_from_a_checkpoint_knows_what_the_whole_journal_knows() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(data.path());
     settings.journal.checkpoint_facts = CHECKPOINT_FACTS;
-    let _hosts = Hosts::start(&mut settings, &["telco-a"]);
+    let hosts = Hosts::start(&mut settings, &["telco-a"]);
     stock(&settings, "VOUCHER10", 200);
-    let running = start(&settings);
+    let running = hosts.start_switch(settings.clone());
     let mut client = Client::connect(address(&running, "plain"), "prepaid87");
     let first = Ask::sale("TOPUP", "210000", 500, "0612345611");
     let answer = client.ask(&first);
@@ -133,7 +129,7 @@ fn a_start_from_a_checkpoint_knows_what_the_whole_journal_knows() {
     running.stop().expect("an end in order");
     assert_eq!(checkpoints(data.path()).len(), 2, "two are kept");
 
-    let again = start(&settings);
+    let again = hosts.start_switch(settings.clone());
     assert_eq!(again.replayed.facts, 0, "after an end in order nothing is replayed");
     let mut client = Client::connect(address(&again, "plain"), "prepaid87");
     assert_eq!(

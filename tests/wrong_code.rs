@@ -271,7 +271,7 @@ fn every_behaviour_of_a_supplier_gives_its_code_through_every_conduit() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(data.path());
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
-    let running = topology::start(settings).unwrap_or_else(|error| panic!("{error}"));
+    let running = hosts.start_switch(settings);
     let products = ["TOPUP", "telco-b", "GIFT25", "ENERGY"];
     let threads: Vec<_> = (1..)
         .zip(clients(&running, data.path()))
@@ -327,7 +327,7 @@ fn a_link_lost_after_the_request_makes_the_outcome_unknown_at_once() {
         supplier.timeout_ms = if supplier.code.as_str().starts_with("telco") { later_ms } else { 300 };
     }
     let hosts = Hosts::start(&mut settings, &["telco-a", "telco-b"]);
-    let running = topology::start(settings).unwrap_or_else(|error| panic!("{error}"));
+    let running = hosts.start_switch(settings);
     for (at, (conduit, mut client)) in clients(&running, data.path()).into_iter().enumerate() {
         for product in ["TOPUP", "telco-b", "GIFT25", "ENERGY"] {
             let supplier = match product {

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use switchyard::settings::Settings;
+use switchyard::topology::{self, Running};
 use switchyard_core::iso8583::Framing;
 use switchyard_loadtest::supplier::{self, Mode, SupplierHost};
 use tokio_util::sync::CancellationToken;
 
 /// Suppliers that listen until they are dropped.
 pub struct Hosts {
+    names: Vec<String>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
     data: PathBuf,
@@ -46,7 +48,18 @@ impl Hosts {
                 link.dial_at(&address.ip().to_string(), address.port());
             }
         }
-        Self { stop, thread: Some(thread), data: settings.data.clone() }
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Self { names, stop, thread: Some(thread), data: settings.data.clone() }
+    }
+
+    /// Starts a switch, and waits until these suppliers are ready: without them its conduits open after a second, and sales get 91.
+    pub fn start_switch(&self, settings: Settings) -> Running {
+        let running = topology::start(settings).unwrap_or_else(|error| panic!("{error}"));
+        super::until("the suppliers are ready", || {
+            let rows = running.figures().suppliers;
+            rows.iter().filter(|row| row.ready && self.names.contains(&row.code)).count() == self.names.len()
+        });
+        running
     }
 
     /// What a supplier did so far.

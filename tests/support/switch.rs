@@ -1,6 +1,6 @@
 //! A switch as a process of its own, on the shipped configuration with changes: for tests that measure what it takes.
 
-use super::{PATIENCE, child, settings};
+use super::{PATIENCE, child, settings, until};
 use crate::support::hosts::Hosts;
 use std::collections::HashMap;
 use std::fs;
@@ -57,7 +57,11 @@ impl Switch {
         }
         configure(folder, &changes);
         let (child, addresses) = run(Command::new(super::demo::PROGRAM), folder);
-        Self { child, addresses, hosts }
+        let switch = Self { child, addresses, hosts };
+        // Conduits open after a second without them, and sales get 91.
+        let suppliers = known.suppliers.len() as u64;
+        until("the suppliers are ready", || switch.metric("switchyard_supplier_ready") == suppliers);
+        switch
     }
 
     pub fn address(&self, conduit: &str) -> SocketAddr {
@@ -74,17 +78,32 @@ impl Switch {
 
     /// Memory that is its own, in bytes: neither code nor files.
     pub fn own_bytes(&self) -> u64 {
+        self.status_bytes("RssAnon:")
+    }
+
+    /// All of it that lies in memory, in bytes, as the system tells those who run it.
+    pub fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    fn status_bytes(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its state");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("its memory");
         let kib: u64 = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number");
         kib * 1_024
+    }
+
+    /// What filters take of requests that lie in files, in bytes.
+    pub fn filter_bytes(&self) -> u64 {
+        let requests = self.metric("switchyard_gate_window_requests") as usize;
+        let said = self.metric("switchyard_gate_window_bytes") as usize;
+        said.saturating_sub(requests * ENTRY_MEMORY_BYTES) as u64
     }
 
     /// The same beside the duplicate window, which grows with what is sold up to a bound of its own: entries, and filters of what lies in files.
     pub fn memory(&self) -> u64 {
         let requests = self.metric("switchyard_gate_window_requests") as usize;
-        let said = self.metric("switchyard_gate_window_bytes") as usize;
-        let filters = said.saturating_sub(requests * ENTRY_MEMORY_BYTES);
+        let filters = self.filter_bytes() as usize;
         // Entries that went to a file have left their room to those that come.
         let spilled = self.metric("switchyard_gate_runs") > 0;
         let room = if spilled { WINDOW_BYTES / 8 / ENTRY_MEMORY_BYTES } else { requests };
@@ -93,15 +112,7 @@ impl Switch {
 
     /// A number of its metrics, summed over labels.
     pub fn metric(&self, name: &str) -> u64 {
-        let url = format!("http://{}/metrics", self.addresses["pages"]);
-        let mut answer = ureq::get(&url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
-        let text = answer.body_mut().read_to_string().expect("text");
-        let values = text.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let is_whole = rest.starts_with([' ', '{']);
-            is_whole.then(|| line.rsplit(' ').next()?.parse::<f64>().ok())?
-        });
-        values.sum::<f64>() as u64
+        metric(self.addresses["pages"], name)
     }
 
     /// Ends it in order.
@@ -116,6 +127,19 @@ impl Drop for Switch {
     fn drop(&mut self) {
         child::put_down(&mut self.child);
     }
+}
+
+/// A number of the metrics at that address, summed over labels that are not named.
+pub fn metric(pages: SocketAddr, name: &str) -> u64 {
+    let url = format!("http://{pages}/metrics");
+    let mut answer = ureq::get(&url).call().unwrap_or_else(|error| panic!("{url}: {error}"));
+    let text = answer.body_mut().read_to_string().expect("text");
+    let values = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let is_whole = rest.starts_with([' ', '{']);
+        is_whole.then(|| line.rsplit(' ').next()?.parse::<f64>().ok())?
+    });
+    values.sum::<f64>() as u64
 }
 
 /// Writes the shipped configuration with its changes, each of which must apply; every port is chosen by the system.

@@ -11,6 +11,7 @@ mod hour;
 mod image;
 pub mod run;
 mod runs;
+mod spares;
 mod spill;
 mod table;
 
@@ -24,6 +25,7 @@ pub use table::Slot;
 use crate::ids::FlightNo;
 use crate::log::Lsn;
 use rustc_hash::FxHashMap;
+use spares::Spares;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use table::{SHARDS, Table};
@@ -108,6 +110,8 @@ fn own(chunk: &mut Chunk) -> &mut Vec<Entry> {
 #[derive(Clone, Debug, Default)]
 pub struct Index {
     chunks: VecDeque<Chunk>,
+    /// Chunks whose entries have left for a run.
+    spares: Spares,
     /// Number of the oldest chunk's first entry.
     first: EntryNo,
     /// Entries of the oldest chunk that have left.
@@ -233,7 +237,8 @@ impl Index {
     /// Adds an entry. An older one under the same key is no longer found by it.
     pub fn add(&mut self, entry: Entry) -> EntryNo {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
-            self.chunks.push_back(Arc::new(Vec::with_capacity(CHUNK_ENTRIES)));
+            let chunk = self.spares.take();
+            self.chunks.push_back(chunk);
         }
         let chunks = self.chunks.len() - 1;
         let Some(chunk) = self.chunks.back_mut() else { unreachable!("a chunk was pushed above") };
@@ -280,7 +285,9 @@ impl Index {
         self.stale += 1;
         self.left += 1;
         if self.left == CHUNK_ENTRIES {
-            self.chunks.pop_front();
+            if let Some(chunk) = self.chunks.pop_front() {
+                self.spares.keep(chunk);
+            }
             self.first = self.first.wrapping_add(CHUNK_ENTRIES as u32);
             self.left = 0;
             let count = if self.leaving > 0 { &mut self.leaving } else { &mut self.handed };

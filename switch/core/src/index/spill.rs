@@ -112,6 +112,7 @@ impl Index {
             return None;
         }
         self.handed = count;
+        self.spares.bound(count);
         let chunks: Vec<Chunk> = self.chunks.iter().take(count).cloned().collect();
         // They are in order of time; what was seen while these entries came goes with them.
         let upto_ms = chunks.last().and_then(|chunk| chunk.last()).map_or(0, |entry| entry.admitted_ms);
@@ -142,6 +143,9 @@ impl Index {
     /// admitted since `comes_ms`, stays: an original is new, so nobody would look for it in a run by its second key.
     pub fn leave(&mut self, count: usize, comes_ms: u64) {
         for _ in 0..count {
+            if self.leaving + self.leaving_seen == 0 {
+                break;
+            }
             if self.leaving_seen > 0 {
                 self.forget_oldest_seen();
             }

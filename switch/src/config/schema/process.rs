@@ -90,7 +90,7 @@ pub(super) const GATE: &[Key] = &[
         "bytes",
         1024 * 1024,
         1024 * 1024 * 1024 * 1024,
-        "Most memory for remembered keys: 104 bytes a request. Beyond an eighth of it the oldest go to files and take 2 bytes each while they can be repeated. Full means 96, never an early eviction (S-3).",
+        "Most memory for remembered keys: 122 bytes a request. Beyond an eighth of it the oldest go to files and take 2 bytes each while they can be repeated. Full means 96, never an early eviction (S-3).",
     )
     .default("1_073_741_824"),
     Key::integer(

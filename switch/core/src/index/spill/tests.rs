@@ -285,3 +285,38 @@ fn filters_go_with_the_window_and_runs_when_nothing_can_be_reversed() {
     assert!(!index.runs().may_ever_hold(old.key, 0));
     assert_eq!(index.runs().marks().len(), 8);
 }
+
+#[test]
+fn what_leaves_for_a_run_leaves_its_room_to_what_comes() {
+    const BYTES_MAX: usize = 8 * 40 * CHUNK_ENTRIES * ENTRY_MEMORY_BYTES;
+    let (mut index, mut number) = (Index::default(), 0);
+    let mut round = |index: &mut Index| {
+        let spill = loop {
+            index.add(entry(number, number / 900));
+            number += 1;
+            match index.spill(BYTES_MAX, None, Lsn(number)) {
+                Some(spill) => break spill,
+                None => continue,
+            }
+        };
+        // A checkpoint that is under way shares what leaves.
+        let snapshot = index.snapshot();
+        let (head, filter, _) = in_memory(&spill);
+        drop(spill);
+        index.spilled(Run { head: Arc::new(head), filter: Some(Arc::new(filter)) });
+        while index.has_leavers() {
+            index.leave(1 << 12, 0);
+        }
+        drop(snapshot);
+    };
+    (0..3).for_each(|_| round(&mut index));
+    let before: Vec<_> = index.spares.addresses();
+    assert_eq!(before.len(), 40);
+    round(&mut index);
+    let mut after = index.spares.addresses();
+    after.extend(index.chunks.iter().map(Arc::as_ptr));
+    assert!(before.iter().all(|chunk| after.contains(chunk)), "memory was given back and made anew");
+    assert!(after.len() <= before.len() + 2, "{} chunks, {} before", after.len(), before.len());
+    index.spares.bound(1);
+    assert_eq!(index.spares.addresses().len(), 1);
+}
