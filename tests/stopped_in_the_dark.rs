@@ -71,6 +71,10 @@ fn a_full_journal_turns_away_sales_alone_and_says_so_when_nothing_fits_any_more(
     fill(&mut client);
     assert!(run.errors().contains("the journal has no room for sales"), "{}", run.errors());
 
+    let (status, why) = run.page("/readyz");
+    assert!(status == 503 && why.contains("no room for sales"), "{status}: {why}");
+    assert_eq!(run.page("/healthz").0, 200, "it lives");
+
     // Outcomes and reversals still fit: this one goes to the supplier and comes back.
     assert_eq!(client.ask(&sold.reversal()).code, "00");
     let stan = sold.stan.to_string();
@@ -86,6 +90,7 @@ fn a_full_journal_turns_away_sales_alone_and_says_so_when_nothing_fits_any_more(
         number += 1;
         client.ask(&wallet(number)).code == "00"
     });
+    until("it is ready again", || run.page("/readyz").0 == 200);
 
     // Reversals of what never came are the smallest thing that must fit: now until nothing does.
     made(&run);

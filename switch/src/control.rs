@@ -12,6 +12,7 @@ pub mod socket;
 use crate::board::{Board, quantile};
 use crate::conduit::Closed;
 use crate::gate::{Explain, GateActor, Positions};
+use crate::journal::ROOM_PREPARED_MIN;
 use actix::Addr;
 use actix_web::dev::Server;
 use actix_web::http::header::ContentType;
@@ -194,10 +195,15 @@ async fn healthz() -> impl Responder {
     "ok\n"
 }
 
+/// Whether sales are taken: not before the start is over, nor while the journal has no room for them.
 async fn readyz(shared: web::Data<Shared>) -> impl Responder {
-    match shared.ready.load(Ordering::Acquire) {
+    if !shared.ready.load(Ordering::Acquire) {
+        return HttpResponse::ServiceUnavailable().body("not ready\n");
+    }
+    match shared.board.gate.segments_prepared.load(Relaxed) >= ROOM_PREPARED_MIN as u64 {
         true => HttpResponse::Ok().body("ready\n"),
-        false => HttpResponse::ServiceUnavailable().body("not ready\n"),
+        false => HttpResponse::ServiceUnavailable()
+            .body("not ready: the journal has no room for sales, they get 96; make room on the disk\n"),
     }
 }
 

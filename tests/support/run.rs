@@ -132,6 +132,14 @@ impl Run {
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
+    /// What a page answers: its status and its text.
+    pub fn page(&self, path: &str) -> (u16, String) {
+        let url = format!("{}{path}", self.pages.as_ref().expect("it was ready"));
+        let asked = ureq::get(&url).config().http_status_as_error(false).build().call();
+        let mut answer = asked.unwrap_or_else(|error| panic!("{url}: {error}"));
+        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         child::terminate(&self.child);

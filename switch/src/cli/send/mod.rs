@@ -41,16 +41,16 @@ pub struct SendArgs {
     #[arg(conflicts_with_all = ["reverse", "inquire", "echo", "sign_on", "sign_off", "raw"])]
     pub product: Option<String>,
     /// The amount, such as 10.00; without it, one that the product allows. Of a reversal: what it says to reverse, which must be the whole.
-    #[arg(short, long, value_name = "AMOUNT", help_heading = "Request")]
+    #[arg(short, long, value_name = "AMOUNT", conflicts_with = "inquire", help_heading = "Request")]
     pub amount: Option<String>,
     /// The account: phone number, meter, contract. The demonstration's suppliers answer by its last two digits.
-    #[arg(long, value_name = "ACCOUNT", help_heading = "Request")]
+    #[arg(long, value_name = "ACCOUNT", conflicts_with_all = ["reverse", "inquire"], help_heading = "Request")]
     pub account: Option<String>,
     /// The card number.
-    #[arg(long, value_name = "PAN", help_heading = "Request")]
+    #[arg(long, value_name = "PAN", conflicts_with_all = ["reverse", "inquire"], help_heading = "Request")]
     pub card: Option<String>,
     /// The supplier to use, by its code.
-    #[arg(long, value_name = "CODE", help_heading = "Request")]
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["reverse", "inquire"], help_heading = "Request")]
     pub supplier: Option<String>,
     /// The retail network (DE32).
     #[arg(long, value_name = "CODE", default_value = "100001", help_heading = "Request")]
@@ -68,13 +68,13 @@ pub struct SendArgs {
     #[arg(long, value_name = "TIME", help_heading = "Request")]
     pub time: Option<jiff::civil::DateTime>,
     /// The RRN (DE37); without it, the switch makes one.
-    #[arg(long, value_name = "RRN", help_heading = "Request")]
+    #[arg(long, value_name = "RRN", conflicts_with_all = ["reverse", "inquire"], help_heading = "Request")]
     pub rrn: Option<String>,
     /// The currency (DE49), ISO 4217 numeric; without it, the product's.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=999), help_heading = "Request")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=999), conflicts_with_all = ["reverse", "inquire"], help_heading = "Request")]
     pub currency: Option<u16>,
     /// The processing code (DE3), six digits; without it, the product's.
-    #[arg(long, value_name = "CODE", help_heading = "Request")]
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["reverse", "inquire"], help_heading = "Request")]
     pub processing_code: Option<String>,
     /// Send it as a repeat (0201): give --stan and --time of the original.
     #[arg(long, help_heading = "Request")]
@@ -465,6 +465,21 @@ pub(super) mod tests {
             reverse_command(&args, &question).expect("possible"),
             "switchyard send --reverse --to 127.0.0.1:9000 --stan 42 --time 2026-11-21T23:00:59"
         );
+    }
+
+    #[test]
+    fn what_a_reversal_or_an_inquiry_does_not_say_is_refused_and_not_left_out() {
+        let original = ["send", "--stan", "7", "--time", "2026-11-21T23:00:59"];
+        let options = ["--account", "--card", "--supplier", "--rrn", "--currency", "--processing-code"];
+        for about in ["--reverse", "--inquire"] {
+            let parsed = |more: &[&str]| Line::try_parse_from([&original[..], &[about], more].concat());
+            assert!(parsed(&[]).is_ok());
+            for option in options {
+                let error = parsed(&[option, "1"]).err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(error.contains(option) && error.contains(about), "{option}: {error}");
+            }
+            assert_eq!(parsed(&["--amount", "10.00"]).is_ok(), about == "--reverse");
+        }
     }
 
     #[test]
