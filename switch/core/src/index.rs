@@ -295,9 +295,11 @@ impl Index {
         }
     }
 
-    /// Begins a sweep where a quarter as many entries have left as are there, and sweeps up to `shards` of the tables.
+    /// Begins a sweep where a quarter as many entries have left as are there, and sweeps up to `shards` of the tables. While entries leave for a run none begins: one sweep at
+    /// the end takes all of them.
     fn sweep_some(&mut self, shards: usize) {
-        if self.unswept == 0 && self.stale > CHUNK_ENTRIES.max(self.len() / 4) {
+        let is_due = self.leaving == 0 && self.stale > CHUNK_ENTRIES.max(self.len() / 4);
+        if self.unswept == 0 && is_due {
             self.begin_sweep();
         }
         let oldest = self.first.wrapping_add(self.left as u32);
