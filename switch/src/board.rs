@@ -80,6 +80,8 @@ row!(
         window_requests,
         /// What the duplicate window takes in memory, filters of runs among it, in bytes.
         window_bytes,
+        /// What it may take; from there on sales get 96.
+        window_bytes_max,
         /// Runs of requests that memory has given to files.
         runs,
         /// Batches written.
@@ -152,6 +154,10 @@ row!(
         backlog,
         /// Attempts without an answer in time whose answer may still come.
         late_open,
+        /// Of those as many as there may be; beyond it no sale is asked.
+        late_max,
+        /// Sales that were not asked because there were as many.
+        late_full,
         /// Its breaker: 0 closed, 1 half-open, 2 open.
         breaker,
         /// How often its breaker opened.

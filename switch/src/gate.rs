@@ -8,6 +8,7 @@
 mod cold;
 mod operate;
 
+pub use cold::WINDOW_FULL_ADVICE;
 pub use operate::{
     AdviceList, Look, MerchantPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated,
     PositionNow, Sight,
@@ -132,6 +133,8 @@ pub struct GateActor {
     sealed: bool,
     /// What there was room for at the last look.
     room: Room,
+    /// Whether the duplicate index had none.
+    window_full: bool,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
     /// Before that no run is wished for: the disk refused one.
@@ -152,6 +155,8 @@ impl GateActor {
         tray_vouchers: u32,
         fail: fn(String),
     ) -> Self {
+        // Who asks whether sales are taken compares with it.
+        show(&board.gate.window_bytes_max, gate.window_bytes_max() as u64);
         Self {
             gate,
             journal: Some(journal),
@@ -168,6 +173,7 @@ impl GateActor {
             idle_since_us: 0,
             sealed: false,
             room: Room::Plenty,
+            window_full: false,
             arrivals: Vec::new(),
             spill_after_us: 0,
             checkpointer: None,
@@ -462,6 +468,8 @@ impl GateActor {
             show(&row.advices, u64::from(supply.advices()));
             show(&row.backlog, supply.backlog() as u64);
             show(&row.late_open, u64::from(supply.late()));
+            show(&row.late_max, u64::from(supply.late_max()));
+            show(&row.late_full, supply.late_full());
             show(&row.breaker, supply.breaker(now) as u64);
             show(&row.breaker_opened, supply.breaker_opened());
         }
@@ -472,6 +480,9 @@ impl GateActor {
         self.watch_room();
         self.wish_all();
         self.age();
+        self.watch_window();
+        self.gate.watch_late(self.clock.now());
+        self.alert();
         self.show_supplies();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);

@@ -17,6 +17,7 @@ mod day;
 mod explain;
 mod heard;
 mod inquire;
+mod late;
 mod operate;
 mod parked;
 mod recognise;
@@ -281,6 +282,16 @@ impl Gate {
     /// Flights with a ticket that waits.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// What the index may take in memory, bytes.
+    pub fn window_bytes_max(&self) -> usize {
+        self.options.duplicate_bytes_max
+    }
+
+    /// Whether the index has no room for a new request: sales get 96 (S-3).
+    pub fn is_window_full(&self) -> bool {
+        self.state.index.bytes() >= self.options.duplicate_bytes_max
     }
 
     /// Whether the journal has room for sales; without it they get 96, while outcomes and reversals go on.

@@ -12,6 +12,9 @@ use switchyard_core::ticket::Ticket;
 /// How long after a run could not be written it is tried again.
 const AGAIN_US: u64 = 1_000_000;
 
+/// What to do about a full duplicate index.
+pub const WINDOW_FULL_ADVICE: &str = "make room on the disk where DATA/runs cannot be written (the log says so), else raise gate.duplicate_bytes_max and start again";
+
 impl GateActor {
     /// Takes runs that were written, and wishes for one when memory is crowded.
     pub(super) fn spill(&mut self, now_us: u64) {
@@ -45,6 +48,18 @@ impl GateActor {
             let Some(number) = self.gate.age() else { return };
             let _ = self.rings.runs.push(RunWish::Remove(number));
             self.rings.runs.wake();
+        }
+    }
+
+    /// Once a second: says when the index is full, and when it is no more.
+    pub(super) fn watch_window(&mut self) {
+        let full = self.gate.is_window_full();
+        if std::mem::replace(&mut self.window_full, full) == full {
+            return;
+        }
+        match full {
+            true => tracing::error!("the duplicate index is full: sales get 96; {WINDOW_FULL_ADVICE}"),
+            false => tracing::info!("the duplicate index has room again: sales are taken"),
         }
     }
 
