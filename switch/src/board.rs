@@ -5,6 +5,7 @@
 //! Deliberately absent: the `metrics` crate (the control plane feeds it from here, the data plane never calls it), history, and names that are secrets.
 
 use crate::conduit::ConduitCounters;
+use crate::days::Days;
 use crate::door::DoorCounters;
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
@@ -261,6 +262,8 @@ pub struct Board {
     pub conduits: Vec<(String, Arc<ConduitCounters>)>,
     /// What happened at the conduits' doors, in the same order.
     pub doors: Vec<(String, Arc<DoorCounters>)>,
+    /// The networks' business days.
+    pub days: Arc<Days>,
     /// Checkpoints.
     pub checkpoints: CheckpointRow,
     /// From a message's last byte to the release of its answer.

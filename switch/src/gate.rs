@@ -6,6 +6,7 @@
 //! Deliberately absent: decisions (the core's).
 
 mod cold;
+mod day;
 mod operate;
 
 pub use cold::WINDOW_FULL_ADVICE;
@@ -133,6 +134,7 @@ pub struct GateActor {
     sealed: bool,
     /// What there was room for at the last look.
     room: Room,
+    days_shown: day::DaysShown,
     /// Whether the duplicate index had none.
     window_full: bool,
     /// Who waits for a batch to be durable.
@@ -173,6 +175,7 @@ impl GateActor {
             idle_since_us: 0,
             sealed: false,
             room: Room::Plenty,
+            days_shown: day::DaysShown::default(),
             window_full: false,
             arrivals: Vec::new(),
             spill_after_us: 0,
@@ -305,6 +308,7 @@ impl GateActor {
         }
         self.gate.release(journal.written(), durable, &mut self.released);
         journal.set_awaited(self.gate.awaits_sync() || !self.arrivals.is_empty());
+        self.show_days(durable);
         self.send_seeks();
         if self.released.tickets.is_empty() && self.released.orders.is_empty() {
             return;
@@ -513,6 +517,7 @@ impl Actor for GateActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.spawn(Turn::new(Self::turn));
         ctx.run_interval(Duration::from_millis(SEAL_IDLE_MS), Self::pulse);
+        self.show_all_days();
         self.wish_all();
     }
 }

@@ -130,6 +130,8 @@ pub struct GateCounters {
     pub withdrawn: u64,
     /// Inquiries answered.
     pub inquiries: u64,
+    /// Business days that began, each because the one before was over or was closed.
+    pub days: u64,
 }
 
 /// A ticket that waits for its flight, and those of its repeats.

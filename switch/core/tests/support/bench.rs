@@ -268,7 +268,7 @@ impl Bench {
 
     fn refused(&mut self, slot: u32, dialect: &Dialect, body: &[u8], code: Code) {
         let mut out = Vec::new();
-        refuse(dialect, body, code, text("RRN000000000"), *b"1121", &mut out)
+        refuse(dialect, body, code, text("RRN000000000"), |_| *b"1121", &mut out)
             .expect("a refusal can be built");
         self.answers.push((slot, Answer::read(dialect, &out)));
     }
