@@ -92,7 +92,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = suppliers::adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
-    let ways = links::ways(&settings, &door)?;
+    let ways = links::ways(&settings, &mut door)?;
+    let dial_tls = links::dial_tls(&settings, &ways);
     let berths = links::berths(&settings, &ways);
     let admin = bind_admin(&settings)?;
     // Port 0 was any free one.
@@ -194,6 +195,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         recovered,
         ready_after: began.elapsed(),
         door,
+        dial_tls,
         yard,
         keeper,
         checkpoints,

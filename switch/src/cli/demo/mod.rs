@@ -146,7 +146,9 @@ fn conduct(
     let mut live = Live::new(std::io::stdout().is_terminal());
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) || signals.wait(left.unwrap_or(Duration::MAX).min(live.interval())) {
+        if left == Some(Duration::ZERO)
+            || signals.wait(left.unwrap_or(Duration::MAX).min(live.interval())).is_some()
+        {
             break;
         }
         if let Some(words) = suppliers.tend() {
