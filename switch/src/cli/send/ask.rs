@@ -170,7 +170,7 @@ fn sale(
     let Some(code) = &args.product else {
         let products =
             catalogue.products.iter().map(|product| product.code.to_string()).collect::<Vec<_>>().join(", ");
-        return Err(Failure::usage("no product was named, and neither --echo nor --sign-on nor --sign-off")
+        return Err(Failure::usage("no product was named, and none of --reverse, --inquire, --echo, --sign-on and --sign-off")
             .help(format!("for example: switchyard send {products}").replacen(", ", "    # or ", 1)));
     };
     let product =
