@@ -75,7 +75,8 @@ fn a_message_is_decoded_however_it_is_written() {
 #[test]
 fn the_message_of_the_readme_is_decoded() {
     let readme = include_str!("../README.md");
-    let hex = readme.lines().find_map(|line| line.strip_prefix("switchyard decode 30")).expect("a message in hex");
+    let hex =
+        readme.lines().find_map(|line| line.strip_prefix("switchyard decode 30")).expect("a message in hex");
     let (out, _) = check(&["decode", &format!("30{hex}")], b"", Exit::Done);
     assert!(out.starts_with("0800 network management request\n") && out.contains("301  echo"), "{out}");
 }

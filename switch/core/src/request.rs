@@ -569,7 +569,9 @@ fn product(
     if !product.networks.is_empty() && !product.networks.contains(&network) {
         return Err(Code::PRODUCT);
     }
-    if u32::from(product.service.processing()) != fields.processing / 10_000 || product.currency != fields.currency {
+    if u32::from(product.service.processing()) != fields.processing / 10_000
+        || product.currency != fields.currency
+    {
         return Err(Code::NOT_VALID);
     }
     // A position is money of one currency: nothing of another one may be taken from it.

@@ -95,7 +95,11 @@ fn repeats_of_a_reversed_sale_get_one_answer_under_its_rrn() {
     let unseen = topup(5);
     bench.reversed(&unseen.reversal(6));
     let blocked = bench.asked(&unseen);
-    assert_ne!(blocked.element(37), bench.asked(&unseen).element(37), "nothing was admitted, so nothing was stored");
+    assert_ne!(
+        blocked.element(37),
+        bench.asked(&unseen).element(37),
+        "nothing was admitted, so nothing was stored"
+    );
 }
 
 #[test]
