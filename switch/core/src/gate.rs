@@ -374,7 +374,7 @@ impl Gate {
         }
         let seen = self.see(now, &ticket, &entry);
         match entry.standing {
-            Standing::Cancelled | Standing::Blocked => self.tell(now, ticket, Code::CANCELLED),
+            Standing::Cancelled | Standing::Blocked => self.tell_cancelled(now, ticket),
             Standing::InFlight => self.join(now, ticket, entry.flight),
             Standing::Approved | Standing::Answered => {
                 self.counters.repeats += 1;
@@ -435,6 +435,16 @@ impl Gate {
         answer_with(&mut ticket, &outcome);
         let last = self.state.last;
         self.releases.ticket(last, last, ticket, false);
+    }
+
+    /// 17 to a sale that was reversed (S-4). It has the RRN of the sale's first answer, so that its repeats are alike (S-2); what was never performed has none.
+    fn tell_cancelled(&mut self, now: Now, mut ticket: Box<Ticket>) {
+        let entry = self.own(&ticket).filter(|entry| entry.standing != Standing::Blocked);
+        let sold = entry.filter(|entry| entry.contents == ticket.request.contents);
+        if let Some(entry) = sold.filter(|_| ticket.request.rrn.is_empty()) {
+            ticket.request.rrn = entry.flight.rrn(0);
+        }
+        self.tell(now, ticket, Code::CANCELLED);
     }
 
     /// An outcome that is nothing but its code.
