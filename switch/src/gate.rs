@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::history::phrases;
 use crate::journal::{Journal, Room};
 use crate::keeper::KeeperWish;
+use crate::machine;
 use crate::ring::{Ring, Turn};
 use crate::runs::RunWish;
 use crate::stock::{self, StockReader};
@@ -41,6 +42,8 @@ use switchyard_core::text::Text;
 use switchyard_core::ticket::{Errand, Ticket};
 use tokio::sync::oneshot;
 
+/// With less than this, the index of requests lies in small pages.
+const SMALL_PAGES_BYTES: usize = 16 << 20;
 /// Most tickets and reports taken in one turn: what keeps a turn short.
 const TURN_ITEMS_MAX: usize = 512;
 
@@ -134,6 +137,8 @@ pub struct GateActor {
     room: Room,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
+    /// Whether memory may come in huge pages.
+    huge_pages: bool,
     /// Before that no run is wished for: the disk refused one.
     spill_after_us: u64,
     /// None where there are none, and after the end.
@@ -169,6 +174,7 @@ impl GateActor {
             sealed: false,
             room: Room::Plenty,
             arrivals: Vec::new(),
+            huge_pages: false,
             spill_after_us: 0,
             checkpointer: None,
             fail,
@@ -467,11 +473,20 @@ impl GateActor {
         }
     }
 
-    /// Once a second: shows the suppliers, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
+    /// A window that was filled takes so much memory that it is worth huge pages.
+    fn watch_memory(&mut self) {
+        if !self.huge_pages && self.gate.state().index.bytes() > SMALL_PAGES_BYTES {
+            machine::allow_huge_pages();
+            self.huge_pages = true;
+        }
+    }
+
+    /// Once a second: shows the suppliers, looks at the memory, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
         self.watch_room();
         self.wish_all();
         self.age();
+        self.watch_memory();
         self.show_supplies();
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
