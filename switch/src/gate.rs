@@ -139,6 +139,8 @@ pub struct GateActor {
     window_full: bool,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
+    /// Whether memory may come in huge pages.
+    huge_pages: bool,
     /// Before that no run is wished for: the disk refused one.
     spill_after_us: u64,
     /// None where there are none, and after the end.
@@ -178,6 +180,7 @@ impl GateActor {
             days_shown: day::DaysShown::default(),
             window_full: false,
             arrivals: Vec::new(),
+            huge_pages: false,
             spill_after_us: 0,
             checkpointer: None,
             fail,
@@ -479,12 +482,13 @@ impl GateActor {
         }
     }
 
-    /// Once a second: shows the suppliers, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
+    /// Once a second: shows the suppliers, looks at the memory, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
         self.watch_room();
         self.wish_all();
         self.age();
         self.watch_window();
+        self.watch_memory();
         self.gate.watch_late(self.clock.now());
         self.alert();
         self.show_supplies();

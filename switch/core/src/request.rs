@@ -166,7 +166,7 @@ const STORED: u64 = ECHOED
 const fn roles(list: &[Role]) -> u64 {
     let (mut bits, mut at) = (0, 0);
     while at < list.len() {
-        bits |= 1 << list[at] as u32;
+        bits |= list[at].bit();
         at += 1;
     }
     bits
@@ -522,8 +522,7 @@ fn contents(view: &View<'_>, fields: &Fields, tags: Tags<'_>, pan: &[u8], keys: 
 fn scrub(view: &View<'_>, has_pin: bool, ticket: &mut Ticket) -> bool {
     ticket.frame.clear();
     let dialect = view.dialect();
-    let stored = |de| dialect.role(de).is_some_and(|role| STORED & (1 << role as u32) != 0);
-    if !has_pin && view.numbers().all(stored) {
+    if !has_pin && view.roles() & !STORED == 0 {
         // The usual message has nothing that must not be stored: it is kept as it is.
         ticket.frame.extend_from_slice(view.message());
         ticket.layout = Some(view.layout());
@@ -534,7 +533,7 @@ fn scrub(view: &View<'_>, has_pin: bool, ticket: &mut Ticket) -> bool {
     for (de, value) in view.elements() {
         match dialect.role(de) {
             Some(Role::Prepaid) => scrub_tags(view, &mut build),
-            Some(role) if ECHOED & (1 << role as u32) != 0 => {
+            Some(role) if ECHOED & role.bit() != 0 => {
                 build.copy(de, &value);
             }
             _ => {}

@@ -10,6 +10,8 @@ mod restart;
 
 use super::exit::Exit;
 use clap::{Args, Subcommand, ValueEnum};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,6 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a process may take to listen; a switch over a long journal without checkpoints takes its time.
 const START: Duration = Duration::from_secs(120);
+/// How long a process may take to end when it was asked to.
+const END: Duration = Duration::from_secs(20);
+/// How often a process is looked at that is awaited.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// How long requests are sent before they are measured.
 const WARM_UP_MS: u64 = 1_000;
 /// How long answers are awaited at the end.
@@ -280,8 +286,15 @@ async fn measure(bed: &Bed, row: &Pacing, args: &BenchArgs) -> Result<Report, St
 struct Owned(Child);
 
 impl Drop for Owned {
+    /// Asks it to end, so that a build that counts what it runs can write its counts, and insists where it does not.
     fn drop(&mut self) {
         // It may have ended already.
+        let asked =
+            i32::try_from(self.0.id()).is_ok_and(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM).is_ok());
+        let until = Instant::now() + END;
+        while asked && matches!(self.0.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::park_timeout(LOOK_INTERVAL);
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -358,7 +371,7 @@ fn wait_until_listening(address: SocketAddr, process: &mut Owned) -> Result<(), 
         if Instant::now() > until {
             return Err(format!("nothing listens on {address} after {} s", START.as_secs()));
         }
-        std::thread::park_timeout(Duration::from_millis(5));
+        std::thread::park_timeout(LOOK_INTERVAL);
     }
     Ok(())
 }
