@@ -7,7 +7,7 @@ WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --release --locked --bin switchyard \
+    loadtest/optimise \
     && install -D -m 0755 target/release/switchyard /built/switchyard
 
 FROM debian:bookworm-slim
