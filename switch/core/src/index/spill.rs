@@ -112,7 +112,6 @@ impl Index {
             return None;
         }
         self.handed = count;
-        self.spares.bound(count);
         let chunks: Vec<Chunk> = self.chunks.iter().take(count).cloned().collect();
         // They are in order of time; what was seen while these entries came goes with them.
         let upto_ms = chunks.last().and_then(|chunk| chunk.last()).map_or(0, |entry| entry.admitted_ms);
@@ -125,6 +124,8 @@ impl Index {
     /// The run of the last spill is on disk: its entries may leave.
     pub fn spilled(&mut self, run: Run) {
         self.runs.add(run);
+        // Until the next run is on disk as many again will do.
+        self.spares.bound(self.chunks.len());
         (self.leaving, self.handed) = (self.handed, 0);
         (self.leaving_seen, self.handed_seen) = (self.handed_seen, 0);
     }
