@@ -296,7 +296,7 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 21] = [
+const GAUGES: [&str; 22] = [
     "switchyard_checkpoint_age_s",
     "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
@@ -304,6 +304,7 @@ const GAUGES: [&str; 21] = [
     "switchyard_gate_in_flight",
     "switchyard_gate_window_requests",
     "switchyard_gate_window_bytes",
+    "switchyard_gate_window_held_bytes",
     "switchyard_gate_runs",
     "switchyard_gate_written_bytes",
     "switchyard_gate_durable_bytes",

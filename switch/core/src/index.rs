@@ -20,7 +20,6 @@ pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
 pub use run::{RUN_WRITER_BYTES, RUN_WRITING_BYTES, RunHead, RunMark};
 pub use runs::{Run, Runs};
 pub use spill::{ENTRY_MEMORY_BYTES, Spill, spill_entries_max};
-pub use table::Slot;
 
 use crate::ids::FlightNo;
 use crate::log::Lsn;

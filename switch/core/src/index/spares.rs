@@ -39,6 +39,11 @@ impl Spares {
         kept.unwrap_or_else(|| Arc::new(Vec::with_capacity(CHUNK_ENTRIES)))
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
     /// Where they lie.
     #[cfg(test)]
     pub(super) fn addresses(&self) -> Vec<*const Vec<super::Entry>> {

@@ -83,6 +83,13 @@ impl Index {
         self.memory_bytes() + self.runs.bytes()
     }
 
+    /// What entries and both tables hold of memory, in use or kept for entries to come, in bytes: flat from the first run on, while [`Index::bytes`] goes up and down with what is in
+    /// memory. Asks every shard of the tables, so it is no question for each request.
+    pub fn held_bytes(&self) -> usize {
+        let chunks = self.chunks.len() + self.spares.len();
+        chunks * CHUNK_ENTRIES * size_of::<Entry>() + self.by_key.held_bytes() + self.by_named.held_bytes()
+    }
+
     fn memory_bytes(&self) -> usize {
         self.len() * ENTRY_MEMORY_BYTES + self.seen_since.len() * SEEN_MEMORY_BYTES
     }

@@ -14,7 +14,7 @@ pub(super) const SHARDS: usize = 256;
 
 /// A number, and the bits of its key that it lies by.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot {
+pub(super) struct Slot {
     bits: u32,
     number: EntryNo,
 }
@@ -56,8 +56,7 @@ impl Table {
         self.shards.iter().map(HashTable::len).sum()
     }
 
-    /// Bytes that it takes, used or not.
-    #[cfg(test)]
+    /// Bytes that it takes, used or not. Asks every shard.
     pub(super) fn held_bytes(&self) -> usize {
         self.shards.iter().map(HashTable::allocation_size).sum()
     }
