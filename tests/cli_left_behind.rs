@@ -1,10 +1,13 @@
 //! Forbids: a demonstration that loses an answer to a kill, starts its suppliers twice, or leaves a process behind.
 
+mod support;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use support::until;
 use switchyard::cli::exit::Exit;
 use switchyard::cli::suppliers::HostFolder;
 
@@ -14,6 +17,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_switchyard");
 struct Demo {
     process: Child,
     page: Vec<String>,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Demo {
@@ -25,13 +29,13 @@ impl Demo {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let lines = BufReader::new(process.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let mut page = Vec::new();
-        for line in lines {
+        while let Some(Ok(line)) = lines.next() {
             let is_last = line.contains("send DATA5 --tls");
             page.push(line);
             if is_last {
-                return Self { process, page };
+                return Self { process, page, lines };
             }
         }
         panic!("the demonstration did not start: {page:?}, {:?}", process.wait());
@@ -42,6 +46,11 @@ impl Demo {
         let told = self.page.iter().find_map(|line| line.trim().strip_prefix(what));
         let told = told.unwrap_or_else(|| panic!("no {what} in {:?}", self.page));
         told.split_whitespace().next().unwrap_or_default()
+    }
+
+    /// Whether it says so before its end.
+    fn said(&mut self, words: &str) -> bool {
+        self.lines.by_ref().map_while(Result::ok).any(|line| line.contains(words))
     }
 
     fn signal(&mut self, signal: Signal) -> ExitStatus {
@@ -116,6 +125,34 @@ fn a_killed_demonstration_comes_back_with_its_answers_and_its_suppliers() {
     assert_eq!(explained["explanation"]["candidates"][0]["supplier"], "telco-a", "{explained}");
     assert!(second.signal(Signal::SIGTERM).success());
     assert!(!is_served(&data), "the suppliers were left behind");
+}
+
+#[test]
+fn a_killed_supplier_process_is_started_again_where_it_was_and_ended_with_the_demonstration() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut first = Demo::start(folder.path(), &["--no-traffic"]);
+    let suppliers = HostFolder::new(folder.path()).expect("a folder");
+    let host = || suppliers.read().expect("it says where it is");
+    let kill_it = |pid: u32| kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it runs");
+    let top_up =
+        |demo: &Demo| demo.send(&["TOPUP", "--account", "0712345600"]).0 == Some(Exit::Done.code().into());
+    let before = host();
+    kill_it(before.pid);
+    until("another process is there", || host().pid != before.pid);
+    assert_eq!(host().ports, before.ports, "the links dial where they did");
+    until("its suppliers sell", || top_up(&first));
+    // One that is found is tended as well; its end is noticed by its lock.
+    assert!(!first.signal(Signal::SIGKILL).success());
+    let mut second = Demo::start(folder.path(), &["--no-traffic"]);
+    let found = host();
+    assert!(second.page.iter().any(|line| line.contains("found running")), "{:?}", second.page);
+    kill_it(found.pid);
+    until("a third process is there", || host().pid != found.pid);
+    until("its suppliers sell", || top_up(&second));
+    assert!(second.said("was started again"), "it says so");
+    let last = host().pid;
+    assert!(second.signal(Signal::SIGTERM).success());
+    assert!(!is_served(folder.path()), "process {last} was left behind");
 }
 
 #[test]

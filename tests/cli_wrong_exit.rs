@@ -73,6 +73,23 @@ fn a_message_is_decoded_however_it_is_written() {
 }
 
 #[test]
+fn the_message_of_the_readme_is_decoded() {
+    let readme = include_str!("../README.md");
+    let hex =
+        readme.lines().find_map(|line| line.strip_prefix("switchyard decode 30")).expect("a message in hex");
+    let (out, _) = check(&["decode", &format!("30{hex}")], b"", Exit::Done);
+    assert!(out.starts_with("0800 network management request\n") && out.contains("301  echo"), "{out}");
+}
+
+#[test]
+fn a_wrong_request_is_told_what_a_right_one_is() {
+    let (_, err) = check(&["send", "TOPUP", "--time", "yesterday"], b"", Exit::Usage);
+    assert!(err.contains("such as 2026-11-21T23:00:59"), "{err}");
+    let (_, err) = check(&["send"], b"", Exit::Usage);
+    assert!(err.contains("--reverse, --inquire"), "{err}");
+}
+
+#[test]
 fn every_shipped_dialect_is_decoded() {
     let (listed, _) = check(&["decode", "--dialects"], b"", Exit::Done);
     for name in Dialect::shipped_names() {

@@ -144,6 +144,52 @@ fn reversals_and_inquiries_find_what_memory_gave_away() {
     running.stop().expect("an orderly stop");
 }
 
+/// What `/readyz` answers.
+fn readyz(running: &Running) -> (u16, String) {
+    let url = format!("http://{}/readyz", running.admin().expect("pages"));
+    let asked = ureq::get(&url).config().http_status_as_error(false).build().call();
+    let mut answer = asked.unwrap_or_else(|error| panic!("{url}: {error}"));
+    (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+}
+
+#[test]
+fn a_full_index_turns_sales_away_and_says_so() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut settings = small(data.path());
+    settings.gate.duplicate_bytes_max = 1 << 18;
+    settings.admin.listen = Some("127.0.0.1:0".parse().expect("an address"));
+    let hosts = Hosts::start(&mut settings, &[]);
+    let running = hosts.start_switch(settings.clone());
+    let mut client = plain(&running);
+    let load = || Ask::sale("WALLET", "210000", 100, "W2");
+    let kept = load();
+    let first = client.ask(&kept);
+    assert_eq!((first.code.as_str(), readyz(&running).0), ("00", 200));
+    // Runs cannot be written: where their folder was is a file.
+    let (runs, aside) = (data.path().join("runs"), data.path().join("aside"));
+    std::fs::rename(&runs, &aside).expect("moved");
+    std::fs::write(&runs, "").expect("an obstacle");
+    let fillers: Vec<_> = (0..FILLERS).map(|_| load()).collect();
+    let codes: Vec<_> = client.ask_all(&fillers, WINDOW).into_iter().flatten().map(|a| a.code).collect();
+    assert_eq!(codes.last().map(String::as_str), Some("96"), "it is full");
+    let (status, why) = readyz(&running);
+    assert!(
+        status == 503 && why.contains("the duplicate index is full") && why.contains("make room"),
+        "{why}"
+    );
+    assert_eq!(
+        client.ask(&Ask { mti: 201, ..kept.clone() }).lasting(),
+        first.lasting(),
+        "nothing is forgotten"
+    );
+    assert_eq!(client.ask(&kept.reversal()).code, "00", "reversals are taken");
+    std::fs::remove_file(&runs).expect("no obstacle");
+    std::fs::rename(&aside, &runs).expect("moved back");
+    until("it is ready again", || readyz(&running).0 == 200);
+    assert_eq!(client.ask(&load()).code, "00");
+    running.stop().expect("an orderly stop");
+}
+
 /// The shipped configuration with little memory, every port free, as files of its own.
 fn write_config(folder: &Path) -> PathBuf {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");

@@ -1,12 +1,12 @@
 //! Forbids: a stop that loses an answer, keeps a client waiting, or does not say what happened and what to do; a full journal that turns reversals and outcomes
-//! away, or sales for longer than it is full.
+//! away, or sales for longer than it is full; a switch that must be stopped to show another certificate.
 
 mod support;
 
 use std::process::Command;
 use support::demo::PROGRAM;
 use support::run::{Place, Run};
-use support::{Answer, Ask, Client, until};
+use support::{Answer, Ask, Client, tls, until};
 use switchyard::EXIT_JOURNAL;
 use switchyard::cli::exit::Exit;
 
@@ -203,6 +203,40 @@ fn an_end_in_order_answers_what_is_open_and_a_second_signal_does_not_wait() {
     until("it is reversed", || {
         operator(&place, &["transaction", "find", "--stan", &stan]).contains("reversed at the supplier")
     });
+    run.terminate();
+    assert_eq!(run.ended().0, Some(0));
+}
+
+#[test]
+fn certificates_are_renewed_by_a_signal_while_who_is_in_is_served() {
+    let place = Place::new();
+    let run = place.start();
+    let certificates = place.data().join("tls");
+    let mut before = tls::client(run.tls(), &place.data(), "prepaid87");
+    assert_eq!(before.ask(&top_up("0612345600")).code, "00");
+
+    // A file that is wrong is said, and changes nothing.
+    let authority = std::fs::read(certificates.join("ca.pem")).expect("the authority");
+    std::fs::write(certificates.join("ca.pem"), "no certificate").expect("written");
+    run.hang_up();
+    until("it says what is wrong", || run.errors().contains("a certificate is not renewed"));
+    assert!(run.errors().contains("ca.pem"), "{}", run.errors());
+    std::fs::write(certificates.join("ca.pem"), authority).expect("written");
+    let mut still = tls::client(run.tls(), &place.data(), "prepaid87");
+    assert_eq!(still.ask(&top_up("0612345601")).code, "00");
+
+    // Another authority, and what it signed.
+    for name in ["ca.pem", "ca.key"] {
+        std::fs::remove_file(certificates.join(name)).expect("there");
+    }
+    switchyard::tls::demo_authority(&certificates).expect("another authority");
+    let renewed = || tls::handshake(run.tls(), &place.data()).is_ok();
+    assert!(!renewed(), "the certificate in use is not of that authority");
+    run.hang_up();
+    until("the new certificate is shown", renewed);
+    let mut after = tls::client(run.tls(), &place.data(), "prepaid87");
+    assert_eq!(after.ask(&top_up("0612345602")).code, "00");
+    assert_eq!(before.ask(&top_up("0612345603")).code, "00", "who was in stays in");
     run.terminate();
     assert_eq!(run.ended().0, Some(0));
 }

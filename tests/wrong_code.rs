@@ -1,4 +1,4 @@
-//! Forbids: a refusal with another code than the documents say, whichever of two faults is checked first, through whichever conduit.
+//! Forbids: a refusal with another code than the documents say, whichever of two faults is checked first, through whichever conduit; or with another business day than its network's.
 
 mod support;
 
@@ -129,6 +129,51 @@ fn each_mandatory_element_is_missed() {
         }
         let nameless = Ask { product: String::new(), ..Ask::sale("WALLET", "210000", 100, "W1") };
         assert_eq!(client.ask(&nameless).code, "30", "no product on {conduit}");
+    }
+    running.stop().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn what_a_conduit_refuses_is_of_its_networks_business_day_also_after_that_was_closed() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut settings = settings(data.path());
+    // No day ends by itself while this runs.
+    let minute = (support::now().wall_ms / 60_000 + 720) % 1_440;
+    let networks = &mut Arc::make_mut(&mut settings.catalogue).networks;
+    networks.iter_mut().for_each(|network| network.cut_over.minute = minute as u16);
+    let running = topology::start(settings.clone()).unwrap_or_else(|error| panic!("{error}"));
+    let sold = || Ask::sale("WALLET", "210000", 500, "W1");
+    let refused = || {
+        FAULTS[..7].iter().filter(|(_, code, _)| *code != "31").map(|(_, code, fault)| {
+            let mut ask = sold();
+            fault(&mut ask);
+            (*code, ask)
+        })
+    };
+    let day_of = |client: &mut Client, code: &str, ask: &Ask| {
+        let answer = client.ask(ask);
+        assert_eq!(answer.code, code);
+        answer.element(15).to_owned()
+    };
+    let mut all = clients(&running, data.path());
+    let before = day_of(&mut all[0].1, "00", &sold());
+    for (conduit, client) in &mut all {
+        refused()
+            .for_each(|(code, ask)| assert_eq!(day_of(client, code, &ask), before, "{code} on {conduit}"));
+    }
+    assert_eq!(all[0].1.manage(201, "100001").code, "00");
+    let after = day_of(&mut all[0].1, "00", &sold());
+    assert_ne!(after, before, "the day was closed early");
+    for (conduit, client) in &mut all {
+        refused()
+            .for_each(|(code, ask)| assert_eq!(day_of(client, code, &ask), after, "{code} on {conduit}"));
+    }
+    drop(all);
+    running.stop().unwrap_or_else(|error| panic!("{error}"));
+    let running = topology::start(settings).unwrap_or_else(|error| panic!("{error}"));
+    for (conduit, client) in &mut clients(&running, data.path()) {
+        refused()
+            .for_each(|(code, ask)| assert_eq!(day_of(client, code, &ask), after, "{code} on {conduit}"));
     }
     running.stop().unwrap_or_else(|error| panic!("{error}"));
 }

@@ -67,6 +67,37 @@ pub struct Load {
     pub watch: Option<u32>,
 }
 
+/// How long a plain load awaits answers after its end, milliseconds.
+const DRAIN_MS: u64 = 20_000;
+
+impl Load {
+    /// A load over one connection to this machine, measured from its first request on, in messages of the usual framing.
+    pub fn plain(
+        target: SocketAddr,
+        dialect: Arc<Dialect>,
+        profile: Profile,
+        pace: Pace,
+        length: Length,
+    ) -> Self {
+        Self {
+            target,
+            allow_remote: false,
+            dialect,
+            framing: Framing::DEFAULT,
+            connections: 1,
+            pace,
+            profile,
+            seed: 1,
+            warm_up_ms: 0,
+            length,
+            drain_ms: DRAIN_MS,
+            in_flight_max: IN_FLIGHT_MAX,
+            patience_ms: PATIENCE_MS,
+            watch: None,
+        }
+    }
+}
+
 /// As many requests on each connection as the generator can tell apart.
 pub const IN_FLIGHT_MAX: usize = OPEN_MAX;
 /// Patience of most terminals, milliseconds.

@@ -66,6 +66,23 @@ pub struct SupplierHost {
     pub seed: u64,
 }
 
+impl SupplierHost {
+    /// One that answers 00 at once, without memory and record, in messages of the usual framing.
+    pub fn instant(name: &str, listen: SocketAddr, dialect: Arc<Dialect>) -> Self {
+        Self {
+            name: name.to_owned(),
+            listen,
+            dialect,
+            framing: Framing::DEFAULT,
+            record: None,
+            mode: Mode::Instant,
+            refuses_83: false,
+            latency_ms: 0,
+            seed: 1,
+        }
+    }
+}
+
 /// Why a scripted supplier could not start or go on. Nothing that was answered is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {

@@ -5,6 +5,7 @@
 //! Deliberately absent: the `metrics` crate (the control plane feeds it from here, the data plane never calls it), history, and names that are secrets.
 
 use crate::conduit::ConduitCounters;
+use crate::days::Days;
 use crate::door::DoorCounters;
 use crossbeam::utils::CachePadded;
 use std::sync::Arc;
@@ -82,6 +83,8 @@ row!(
         window_bytes,
         /// What entries and tables of the duplicate window hold of memory, in use or kept for those to come, in bytes.
         window_held_bytes,
+        /// What it may take; from there on sales get 96.
+        window_bytes_max,
         /// Runs of requests that memory has given to files.
         runs,
         /// Batches written.
@@ -154,6 +157,10 @@ row!(
         backlog,
         /// Attempts without an answer in time whose answer may still come.
         late_open,
+        /// Of those as many as there may be; beyond it no sale is asked.
+        late_max,
+        /// Sales that were not asked because there were as many.
+        late_full,
         /// Its breaker: 0 closed, 1 half-open, 2 open.
         breaker,
         /// How often its breaker opened.
@@ -257,6 +264,8 @@ pub struct Board {
     pub conduits: Vec<(String, Arc<ConduitCounters>)>,
     /// What happened at the conduits' doors, in the same order.
     pub doors: Vec<(String, Arc<DoorCounters>)>,
+    /// The networks' business days.
+    pub days: Arc<Days>,
     /// Checkpoints.
     pub checkpoints: CheckpointRow,
     /// From a message's last byte to the release of its answer.

@@ -11,7 +11,7 @@ pub mod socket;
 
 use crate::board::{Board, quantile};
 use crate::conduit::Closed;
-use crate::gate::{Explain, GateActor, Positions};
+use crate::gate::{Explain, GateActor, Positions, WINDOW_FULL_ADVICE};
 use crate::journal::ROOM_PREPARED_MIN;
 use actix::Addr;
 use actix_web::dev::Server;
@@ -103,6 +103,12 @@ pub struct SupplierFigures {
     pub advices: u64,
     /// Reversals that wait to be sent.
     pub reversals_waiting: u64,
+    /// Answers that may still come late.
+    pub late_open: u64,
+    /// As many as there may be; beyond it no sale is asked.
+    pub late_max: u64,
+    /// How often a sale was not asked because there were as many.
+    pub late_full: u64,
     /// Its breaker: `closed`, `half-open` or `open`.
     pub breaker: &'static str,
 }
@@ -144,6 +150,9 @@ pub fn figures(board: &Board) -> Figures {
                 window: supply.window.load(Relaxed),
                 advices: supply.advices.load(Relaxed),
                 reversals_waiting: row.reversals_waiting.load(Relaxed),
+                late_open: supply.late_open.load(Relaxed),
+                late_max: supply.late_max.load(Relaxed),
+                late_full: supply.late_full.load(Relaxed),
                 breaker: Position::of(supply.breaker.load(Relaxed)).name(),
             })
             .collect(),
@@ -195,16 +204,25 @@ async fn healthz() -> impl Responder {
     "ok\n"
 }
 
-/// Whether sales are taken: not before the start is over, nor while the journal has no room for them.
+/// Whether sales are taken: not before the start is over, nor while the journal or the duplicate index has no room for them.
 async fn readyz(shared: web::Data<Shared>) -> impl Responder {
     if !shared.ready.load(Ordering::Acquire) {
-        return HttpResponse::ServiceUnavailable().body("not ready\n");
+        return HttpResponse::ServiceUnavailable().body("not ready\n".to_owned());
     }
-    match shared.board.gate.segments_prepared.load(Relaxed) >= ROOM_PREPARED_MIN as u64 {
-        true => HttpResponse::Ok().body("ready\n"),
-        false => HttpResponse::ServiceUnavailable()
-            .body("not ready: the journal has no room for sales, they get 96; make room on the disk\n"),
+    match without_room(&shared.board) {
+        None => HttpResponse::Ok().body("ready\n"),
+        Some(why) => HttpResponse::ServiceUnavailable().body(format!("not ready: {why}\n")),
     }
+}
+
+/// Why every sale gets 96, and what to do.
+fn without_room(board: &Board) -> Option<String> {
+    let gate = &board.gate;
+    if gate.segments_prepared.load(Relaxed) < ROOM_PREPARED_MIN as u64 {
+        return Some("the journal has no room for sales, they get 96; make room on the disk".to_owned());
+    }
+    let full = gate.window_bytes.load(Relaxed) >= gate.window_bytes_max.load(Relaxed);
+    full.then(|| format!("the duplicate index is full, sales get 96; {WINDOW_FULL_ADVICE}"))
 }
 
 async fn api_figures(shared: web::Data<Shared>) -> impl Responder {
@@ -296,7 +314,7 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 22] = [
+const GAUGES: [&str; 24] = [
     "switchyard_checkpoint_age_s",
     "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
@@ -304,6 +322,7 @@ const GAUGES: [&str; 22] = [
     "switchyard_gate_in_flight",
     "switchyard_gate_window_requests",
     "switchyard_gate_window_bytes",
+    "switchyard_gate_window_bytes_max",
     "switchyard_gate_window_held_bytes",
     "switchyard_gate_runs",
     "switchyard_gate_written_bytes",
@@ -316,6 +335,7 @@ const GAUGES: [&str; 22] = [
     "switchyard_supplier_window",
     "switchyard_supplier_advices",
     "switchyard_supplier_late_open",
+    "switchyard_supplier_late_max",
     "switchyard_supplier_breaker",
     "switchyard_supplier_links_up",
     "switchyard_supplier_ready",

@@ -21,7 +21,7 @@ pub use gateway::{Arrival, Debounce, DoorCounters};
 
 use crate::machine;
 use crate::settings::{ConduitSettings, ConduitWay, ListenSettings, SupplierSettings};
-use crate::tls::TlsError;
+use crate::tls::{ServerTls, TlsError};
 use actix::Recipient;
 use berth::Quay;
 use caller::Caller;
@@ -137,6 +137,7 @@ pub struct Door {
     callers: Vec<Arc<Caller>>,
     counters: Vec<Arc<DoorCounters>>,
     gateways: Vec<Arc<Gateway>>,
+    quays: Vec<Arc<Quay>>,
     directory: Arc<Directory>,
     handshakes: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
@@ -179,6 +180,7 @@ impl Door {
             callers,
             counters,
             gateways,
+            quays: Vec::new(),
             directory,
             handshakes,
             thread: Some(thread),
@@ -220,12 +222,14 @@ impl Door {
     /// # Errors
     /// [`DoorError`]: refuse to start.
     pub fn berth(
-        &self,
+        &mut self,
         supplier: &SupplierSettings,
         link: &ListenSettings,
         data: &Path,
     ) -> Result<Berth, DoorError> {
-        Berth::new(supplier, link, data, &self.directory, &self.handshakes)
+        let (berth, quay) = Berth::new(supplier, link, data, &self.directory, &self.handshakes)?;
+        self.quays.push(quay);
+        Ok(berth)
     }
 
     /// What links need to dial.
@@ -243,18 +247,18 @@ impl Door {
         self.counters.clone()
     }
 
-    /// Reads certificates, keys and authorities of all conduits again: first those that listen, then those that dial.
-    ///
-    /// # Errors
-    /// The first conduit's that is wrong; those before it have theirs replaced already, the rest keep what they had.
-    pub fn reload(&self) -> Result<(), DoorError> {
+    /// Reads certificates, keys and authorities again, of all conduits and of the links on which suppliers dial in. What was wrong: its place keeps what it had, all others have theirs
+    /// replaced.
+    pub fn reload(&self) -> Vec<DoorError> {
+        let mut wrong = Vec::new();
         for gateway in &self.gateways {
-            if let Some(tls) = &gateway.tls {
-                let conduit = || gateway.name.clone();
-                tls.reload().map_err(|source| DoorError::Tls { conduit: conduit(), source })?;
+            if let Some(Err(source)) = gateway.tls.as_ref().map(ServerTls::reload) {
+                wrong.push(DoorError::Tls { conduit: gateway.name.clone(), source });
             }
         }
-        self.callers.iter().try_for_each(|caller| caller.reload())
+        wrong.extend(self.callers.iter().filter_map(|caller| caller.reload().err()));
+        wrong.extend(self.quays.iter().filter_map(|quay| quay.reload().err()));
+        wrong
     }
 
     fn tell(&self, errand: Errand) {

@@ -6,8 +6,10 @@
 //! Deliberately absent: decisions (the core's).
 
 mod cold;
+mod day;
 mod operate;
 
+pub use cold::WINDOW_FULL_ADVICE;
 pub use operate::{
     AdviceList, Look, MerchantPosition, NetworkPositions, OpenAdvices, OpenAt, Operate, Operated,
     PositionNow, Sight,
@@ -132,8 +134,13 @@ pub struct GateActor {
     sealed: bool,
     /// What there was room for at the last look.
     room: Room,
+    days_shown: day::DaysShown,
+    /// Whether the duplicate index had none.
+    window_full: bool,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
+    /// Whether memory may come in huge pages.
+    huge_pages: bool,
     /// Before that no run is wished for: the disk refused one.
     spill_after_us: u64,
     /// None where there are none, and after the end.
@@ -152,6 +159,8 @@ impl GateActor {
         tray_vouchers: u32,
         fail: fn(String),
     ) -> Self {
+        // Who asks whether sales are taken compares with it.
+        show(&board.gate.window_bytes_max, gate.window_bytes_max() as u64);
         Self {
             gate,
             journal: Some(journal),
@@ -168,7 +177,10 @@ impl GateActor {
             idle_since_us: 0,
             sealed: false,
             room: Room::Plenty,
+            days_shown: day::DaysShown::default(),
+            window_full: false,
             arrivals: Vec::new(),
+            huge_pages: false,
             spill_after_us: 0,
             checkpointer: None,
             fail,
@@ -299,6 +311,7 @@ impl GateActor {
         }
         self.gate.release(journal.written(), durable, &mut self.released);
         journal.set_awaited(self.gate.awaits_sync() || !self.arrivals.is_empty());
+        self.show_days(durable);
         self.send_seeks();
         if self.released.tickets.is_empty() && self.released.orders.is_empty() {
             return;
@@ -462,16 +475,22 @@ impl GateActor {
             show(&row.advices, u64::from(supply.advices()));
             show(&row.backlog, supply.backlog() as u64);
             show(&row.late_open, u64::from(supply.late()));
+            show(&row.late_max, u64::from(supply.late_max()));
+            show(&row.late_full, supply.late_full());
             show(&row.breaker, supply.breaker(now) as u64);
             show(&row.breaker_opened, supply.breaker_opened());
         }
     }
 
-    /// Once a second: shows the suppliers, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
+    /// Once a second: shows the suppliers, looks at the memory, seals an idle journal, adds up the accounts, asks again for trays that could not be filled.
     fn pulse(&mut self, _: &mut Context<Self>) {
         self.watch_room();
         self.wish_all();
         self.age();
+        self.watch_window();
+        self.watch_memory();
+        self.gate.watch_late(self.clock.now());
+        self.alert();
         self.show_supplies();
         show(&self.board.gate.window_held_bytes, self.gate.state().index.held_bytes() as u64);
         let sum = self.gate.state().accounts.sum();
@@ -503,6 +522,7 @@ impl Actor for GateActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.spawn(Turn::new(Self::turn));
         ctx.run_interval(Duration::from_millis(SEAL_IDLE_MS), Self::pulse);
+        self.show_all_days();
         self.wish_all();
     }
 }

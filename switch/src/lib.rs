@@ -18,6 +18,7 @@ pub mod conduit;
 pub mod config;
 pub mod control;
 pub mod coredump;
+pub mod days;
 pub mod door;
 pub mod gate;
 pub mod history;

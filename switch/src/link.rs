@@ -13,7 +13,7 @@ use crate::clock::Alarm;
 use crate::door::{Berth, Debounce, Dial, DialError, Dialled, Dialling, DoorHandle, Party, Seat};
 use crate::io::{Io, OutBuffer, WriteWatch, wipe};
 use crate::settings::{DialSettings, SupplierSettings};
-use crate::tls::LinkTls;
+use crate::tls::DialTls;
 use bytes::{Buf, BytesMut};
 use std::fmt;
 use std::future::Future;
@@ -112,14 +112,14 @@ pub struct LinkCounters {
 #[derive(Debug)]
 pub enum Way {
     /// The switch dials; with TLS or without.
-    Dial(DialSettings, Option<LinkTls>),
+    Dial(DialSettings, Option<Arc<DialTls>>),
     /// The supplier dials in here.
     Berth(Berth),
 }
 
 #[derive(Debug)]
 enum Source {
-    Dial(Dial),
+    Dial(Dial, Option<Arc<DialTls>>),
     /// Where the supplier dials in, and the connection that takes the place of the one before.
     Berth(Berth, Option<Dialled>),
 }
@@ -176,13 +176,10 @@ impl Link {
         let code: Arc<str> = Arc::from(supplier.code.as_str());
         let source = match way {
             Way::Berth(berth) => Source::Berth(berth, None),
-            Way::Dial(DialSettings { host, port, .. }, tls) => Source::Dial(Dial {
-                party: Party::Supplier(Arc::clone(&code)),
-                host,
-                port,
-                tls,
-                connect_ms: supplier.connect_ms,
-            }),
+            Way::Dial(DialSettings { host, port, .. }, tls) => {
+                let (party, connect_ms) = (Party::Supplier(Arc::clone(&code)), supplier.connect_ms);
+                Source::Dial(Dial { party, host, port, tls: None, connect_ms }, tls)
+            }
         };
         Self {
             supplier: code,
@@ -245,14 +242,16 @@ impl Link {
                             return Poll::Ready(event);
                         }
                     }
-                    Source::Dial(dial) => {
+                    Source::Dial(dial, tls) => {
                         let (until, now) = (*until, Instant::now());
                         if now < until {
                             self.alarm.arm(Some(until), now, cx);
                             return Poll::Pending;
                         }
                         self.counters.dials += 1;
-                        self.state = State::Dialling(self.door.dial(dial.clone()));
+                        let tls = tls.as_ref().map(|tls| tls.current());
+                        let dial = Dial { tls, ..dial.clone() };
+                        self.state = State::Dialling(self.door.dial(dial));
                     }
                 },
                 State::Dialling(dialling) => {
@@ -416,7 +415,7 @@ impl Link {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dial(dial) => write!(f, "{}:{}", dial.host, dial.port),
+            Self::Dial(dial, _) => write!(f, "{}:{}", dial.host, dial.port),
             Self::Berth(berth, _) => write!(f, "{}", berth.address()),
         }
     }

@@ -41,6 +41,12 @@ pub fn use_small_pages() {
     let _ = nix::sys::prctl::set_thp_disable(true);
 }
 
+/// From now on memory may come in huge pages where the system has them: many requests lie all over it, and each page is looked up before it is reached.
+pub fn allow_huge_pages() {
+    // Small ones are only slower.
+    let _ = nix::sys::prctl::set_thp_disable(false);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,10 @@
 //! Deliberately absent: sockets and handshakes (`io`, `door`), which network a name stands for (`conduit`), and
 //! revocation lists.
 
+mod dial;
+
+pub use dial::DialTls;
+
 use crate::settings::{ClientCertificate, ClientTls, TlsSettings, TlsVersion};
 use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;

@@ -27,6 +27,7 @@ use crate::checkpointer::{CheckpointOptions, Checkpointer};
 use crate::clock::Clock;
 use crate::conduit::ConduitCounters;
 use crate::control::{self, operate::Actors, socket::Operations};
+use crate::days::Days;
 use crate::door::{Arrival, Door};
 use crate::gate::{GateActor, GateRings, fill_trays};
 use crate::journal::JournalPlace;
@@ -91,7 +92,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let keys = Arc::new(KeyHash::new(*index_key.expose()));
     let adapters = suppliers::adapters(&settings)?;
     let mut door = Door::start(&settings.conduits, &settings.data)?;
-    let ways = links::ways(&settings, &door)?;
+    let ways = links::ways(&settings, &mut door)?;
+    let dial_tls = links::dial_tls(&settings, &ways);
     let berths = links::berths(&settings, &ways);
     let admin = bind_admin(&settings)?;
     // Port 0 was any free one.
@@ -129,7 +131,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let watches = gate.watches(now);
     fill_trays(&mut gate, &mut stock, settings.gate.tray_vouchers)?;
     let rings = rings(&settings, &gate);
-    let board = Arc::new(board(&settings, &door));
+    let board = Arc::new(board(&settings, &door, gate.state().names(NameKind::Network)));
     let checkpointed = journal.checkpoint_files().made_at(replayed.checkpoint).unwrap_or(now.wall_ms);
     show(&board.checkpoints.at_ms, checkpointed);
     let dialects = known_dialects(gate.state(), &settings.dialects);
@@ -193,6 +195,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         recovered,
         ready_after: began.elapsed(),
         door,
+        dial_tls,
         yard,
         keeper,
         checkpoints,
@@ -218,7 +221,7 @@ fn known_dialects(state: &State, dialects: &[Arc<Dialect>]) -> Vec<Option<u16>> 
         .collect()
 }
 
-fn board(settings: &Settings, door: &Door) -> Board {
+fn board(settings: &Settings, door: &Door, networks: u16) -> Board {
     let row = |(supplier, core): (&SupplierSettings, &Supplier)| {
         let row = SupplierRow::default();
         // The gate decides for a local supplier: it is in reach as long as the gate is.
@@ -231,6 +234,7 @@ fn board(settings: &Settings, door: &Door) -> Board {
         supplies: settings.suppliers.iter().map(|_| CachePadded::default()).collect(),
         conduits: settings.conduits.iter().map(conduit).collect(),
         doors: settings.conduits.iter().map(|conduit| conduit.name.clone()).zip(door.counters()).collect(),
+        days: Arc::new(Days::new(networks)),
         ..Board::default()
     }
 }

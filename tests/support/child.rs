@@ -10,6 +10,11 @@ pub fn terminate(child: &Child) {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("a process to end");
 }
 
+/// Sends SIGHUP.
+pub fn hang_up(child: &Child) {
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).expect("a process");
+}
+
 /// Waits until it ends by itself.
 pub fn ended(child: &mut Child) -> ExitStatus {
     let mut status = None;

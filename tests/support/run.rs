@@ -67,11 +67,12 @@ impl Place {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&errors).expect("a file"));
         let mut child = command.spawn().expect("the program");
         let output = BufReader::new(child.stdout.take().expect("its output"));
-        let mut run = Run { child, plain: None, pages: None, errors };
+        let mut run = Run { child, plain: None, tls: None, pages: None, errors };
         for line in output.lines().map_while(Result::ok) {
             let words: Vec<_> = line.split_whitespace().collect();
             match words[..] {
                 ["conduit", "plain", at] => run.plain = at.parse().ok(),
+                ["conduit", "tls", at] => run.tls = at.parse().ok(),
                 // It comes last.
                 ["pages", at] => {
                     run.pages = Some(at.to_owned());
@@ -115,6 +116,7 @@ fn rewrite(text: &str, telco_a: u16) -> String {
 pub struct Run {
     child: Child,
     plain: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
     pages: Option<String>,
     errors: PathBuf,
 }
@@ -122,6 +124,11 @@ pub struct Run {
 impl Run {
     pub fn client(&self) -> Client {
         Client::connect(self.plain.expect("it was ready"), "prepaid87")
+    }
+
+    /// Where it takes TLS.
+    pub fn tls(&self) -> SocketAddr {
+        self.tls.expect("it was ready")
     }
 
     /// A number that it shows.
@@ -143,6 +150,11 @@ impl Run {
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         child::terminate(&self.child);
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        child::hang_up(&self.child);
     }
 
     /// What it wrote to standard error.

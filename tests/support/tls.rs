@@ -127,3 +127,9 @@ pub fn client(to: SocketAddr, data: &Path, dialect: &str) -> Client {
     stream.conn.complete_io(&mut stream.sock).expect("a handshake");
     Client::over(Box::new(stream), dialect)
 }
+
+/// Whether the switch shows a certificate of the authority in that data folder now.
+pub fn handshake(to: SocketAddr, data: &Path) -> std::io::Result<()> {
+    let mut stream = stream(to, config(data, Some(&Identity::demo(data))));
+    stream.conn.complete_io(&mut stream.sock).map(drop)
+}

@@ -1,10 +1,10 @@
 use super::*;
-use crate::load::{IN_FLIGHT_MAX, Length, Load, PATIENCE_MS, Pace, run};
+use crate::load::{Length, Load, Pace, run};
 use crate::profile::Profile;
 use crate::report::{Errors, LiveCounters};
-use crate::supplier::{self, Mode, SupplierHost};
+use crate::supplier::{self, SupplierHost};
 use std::sync::Arc;
-use switchyard_core::iso8583::{Dialect, Framing};
+use switchyard_core::iso8583::Dialect;
 use tokio_util::sync::CancellationToken;
 
 fn dialect() -> Arc<Dialect> {
@@ -12,36 +12,12 @@ fn dialect() -> Arc<Dialect> {
 }
 
 fn supplier() -> SupplierHost {
-    SupplierHost {
-        name: "floor".into(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        dialect: dialect(),
-        framing: Framing::DEFAULT,
-        record: None,
-        mode: Mode::Instant,
-        refuses_83: false,
-        latency_ms: 0,
-        seed: 1,
-    }
+    SupplierHost::instant("floor", SocketAddr::from(([127, 0, 0, 1], 0)), dialect())
 }
 
 fn load(target: SocketAddr) -> Load {
-    Load {
-        target,
-        allow_remote: false,
-        dialect: dialect(),
-        framing: Framing::DEFAULT,
-        connections: 4,
-        pace: Pace::Closed { in_flight: 8 },
-        profile: Profile::demonstration(),
-        seed: 7,
-        warm_up_ms: 0,
-        length: Length::Requests(2_000),
-        drain_ms: 20_000,
-        in_flight_max: IN_FLIGHT_MAX,
-        patience_ms: PATIENCE_MS,
-        watch: None,
-    }
+    let (pace, length) = (Pace::Closed { in_flight: 8 }, Length::Requests(2_000));
+    Load { connections: 4, ..Load::plain(target, dialect(), Profile::demonstration(), pace, length) }
 }
 
 #[tokio::test]

@@ -13,22 +13,8 @@ fn dialect(name: &str) -> Arc<Dialect> {
 }
 
 fn load(target: SocketAddr, name: &str, pace: Pace, count: u64) -> Load {
-    Load {
-        target,
-        allow_remote: false,
-        dialect: dialect(name),
-        framing: Framing::DEFAULT,
-        connections: 4,
-        pace,
-        profile: Profile::demonstration(),
-        seed: 7,
-        warm_up_ms: 0,
-        length: Length::Requests(count),
-        drain_ms: 20_000,
-        in_flight_max: IN_FLIGHT_MAX,
-        patience_ms: PATIENCE_MS,
-        watch: Some(std::process::id()),
-    }
+    let plain = Load::plain(target, dialect(name), Profile::demonstration(), pace, Length::Requests(count));
+    Load { connections: 4, seed: 7, watch: Some(std::process::id()), ..plain }
 }
 
 /// Runs a load against a supplier that takes the place of the switch. (A blocked clock would hold the generator's own timer
@@ -55,17 +41,9 @@ fn run_recorded(
     runtime.unwrap_or_else(|error| panic!("{error}")).block_on(async {
         let (tell, listening) = tokio::sync::oneshot::channel();
         let mut tell = Some(tell);
-        let host = SupplierHost {
-            name: "switch".into(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            dialect: dialect(name),
-            framing: Framing::DEFAULT,
-            record,
-            mode,
-            refuses_83: true,
-            latency_ms: 0,
-            seed: 1,
-        };
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let host = SupplierHost::instant("switch", listen, dialect(name));
+        let host = SupplierHost { record, mode, refuses_83: true, ..host };
         let stop = CancellationToken::new();
         let serving = supplier::serve(vec![host], stop.clone(), |_, address| {
             let _ = tell.take().map(|tell| tell.send(address));

@@ -6,17 +6,9 @@ fn dialect(name: &str) -> Arc<Dialect> {
 }
 
 fn host(name: &str, record: Option<PathBuf>) -> SupplierHost {
-    SupplierHost {
-        name: "telco".into(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        dialect: dialect(name),
-        framing: Framing::DEFAULT,
-        record,
-        mode: Mode::Scripted,
-        refuses_83: true,
-        latency_ms: 0,
-        seed: 1,
-    }
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let host = SupplierHost::instant("telco", listen, dialect(name));
+    SupplierHost { record, mode: Mode::Scripted, refuses_83: true, ..host }
 }
 
 fn request(dialect: &Dialect, mti: u16, stan: u64, account: &str) -> Vec<u8> {

@@ -2,15 +2,17 @@
 //!
 //! Owns: `Account` (whose), `Balance`, and `Accounts`, changed only by moving an amount from one account to another.
 //! Invariants: `money-conserved`: the sum over all accounts is zero at every moment; a move happens whole or not at all; `reserved` of an
-//! account is the sum over its open flights (S-15).
+//! account is the sum over its open flights (S-15); neither that sum nor a copy costs anything for each of the accounts of which there may be very many.
 //! Deliberately absent: limits and credit lines (admission), and currencies: an account has its network's or supplier's, and
 //! products are only sold in the currency of the network's account.
+
+mod many;
 
 use crate::ids::{NetworkId, SupplierId};
 use crate::money::Minor;
 use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::text::Text;
-use rustc_hash::FxHashMap;
+use many::Many;
 
 /// Whose money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,10 +82,9 @@ pub struct Accounts {
     networks: Numbered,
     suppliers: Numbered,
     suspense: Numbered,
-    /// Stored-value accounts, and what all of them hold: there may be very many, and who looks at positions must not look at each.
-    wallets: FxHashMap<Text<30>, Balance>,
-    stored: i128,
-    others: FxHashMap<Account, Balance>,
+    wallets: Many<30>,
+    merchants: Many<15>,
+    contra: Option<Balance>,
 }
 
 /// Accounts of one kind that have numbers, counted from 0. The last one was seen, so that equal books are equal.
@@ -95,12 +96,16 @@ impl Numbered {
         self.0.get(usize::from(number))?.as_ref()
     }
 
-    fn get_or_add(&mut self, number: u16) -> &mut Balance {
+    fn set(&mut self, number: u16, balance: Balance) {
         let number = usize::from(number);
         if self.0.len() <= number {
             self.0.resize(number + 1, None);
         }
-        self.0[number].get_or_insert_default()
+        self.0[number] = Some(balance);
+    }
+
+    fn sum(&self) -> i128 {
+        self.0.iter().flatten().map(|balance| i128::from(balance.posted.0)).sum()
     }
 
     fn iter(&self) -> impl Iterator<Item = (u16, Balance)> + '_ {
@@ -124,18 +129,21 @@ impl Accounts {
             Account::Network(id) => self.networks.get(id.0),
             Account::Supplier(id) => self.suppliers.get(id.0),
             Account::Suspense(id) => self.suspense.get(id.0),
-            Account::Wallet(account) => self.wallets.get(&account),
-            other => self.others.get(&other),
+            Account::Wallet(account) => self.wallets.get(account),
+            Account::Merchant(code) => self.merchants.get(code),
+            Account::Contra => self.contra.as_ref(),
         }
     }
 
-    fn get_or_add(&mut self, account: Account) -> &mut Balance {
+    /// Puts a balance in place of what an account held.
+    fn set(&mut self, account: Account, balance: Balance) {
         match account {
-            Account::Network(id) => self.networks.get_or_add(id.0),
-            Account::Supplier(id) => self.suppliers.get_or_add(id.0),
-            Account::Suspense(id) => self.suspense.get_or_add(id.0),
-            Account::Wallet(account) => self.wallets.entry(account).or_default(),
-            other => self.others.entry(other).or_default(),
+            Account::Network(id) => self.networks.set(id.0, balance),
+            Account::Supplier(id) => self.suppliers.set(id.0, balance),
+            Account::Suspense(id) => self.suspense.set(id.0, balance),
+            Account::Wallet(account) => self.wallets.set(account, balance),
+            Account::Merchant(code) => self.merchants.set(code, balance),
+            Account::Contra => self.contra = Some(balance),
         }
     }
 
@@ -161,8 +169,7 @@ impl Accounts {
         })?;
         let mut accounts = Self::default();
         for (account, balance) in balances {
-            accounts.stored += wallet_share(account, balance.posted);
-            *accounts.get_or_add(account) = balance;
+            accounts.set(account, balance);
         }
         Ok(accounts)
     }
@@ -172,12 +179,12 @@ impl Accounts {
     /// # Errors
     /// The amount leaves the range; nothing was moved.
     pub fn transfer(&mut self, from: Account, to: Account, amount: Minor) -> Result<(), OutOfRange> {
-        let source = self.balance(from).posted.minus(amount).ok_or(OutOfRange)?;
-        let target = self.balance(to).posted.plus(amount).ok_or(OutOfRange)?;
+        let (source, target) = (self.balance(from), self.balance(to));
+        let paid = source.posted.minus(amount).ok_or(OutOfRange)?;
+        let received = target.posted.plus(amount).ok_or(OutOfRange)?;
         if from != to {
-            self.get_or_add(from).posted = source;
-            self.get_or_add(to).posted = target;
-            self.stored += wallet_share(to, amount) - wallet_share(from, amount);
+            self.set(from, Balance { posted: paid, ..source });
+            self.set(to, Balance { posted: received, ..target });
         }
         Ok(())
     }
@@ -187,8 +194,9 @@ impl Accounts {
     /// # Errors
     /// The amount leaves the range.
     pub fn reserve(&mut self, account: Account, amount: Minor) -> Result<(), OutOfRange> {
-        let balance = self.get_or_add(account);
-        balance.reserved = balance.reserved.plus(amount).ok_or(OutOfRange)?;
+        let balance = self.balance(account);
+        let reserved = balance.reserved.plus(amount).ok_or(OutOfRange)?;
+        self.set(account, Balance { reserved, ..balance });
         Ok(())
     }
 
@@ -197,17 +205,22 @@ impl Accounts {
     /// # Errors
     /// More is given back than was reserved.
     pub fn release(&mut self, account: Account, amount: Minor) -> Result<(), OutOfRange> {
-        let balance = self.get_or_add(account);
-        let rest = balance.reserved.minus(amount).ok_or(OutOfRange)?;
-        if rest < Minor::ZERO {
-            return Err(OutOfRange);
-        }
-        balance.reserved = rest;
+        let balance = self.balance(account);
+        let reserved = balance.reserved.minus(amount).filter(|rest| *rest >= Minor::ZERO);
+        let reserved = reserved.ok_or(OutOfRange)?;
+        self.set(account, Balance { reserved, ..balance });
         Ok(())
     }
 
-    /// The sum over all accounts: zero, always (`money-conserved`).
+    /// The sum over all accounts: zero, always (`money-conserved`). Wallets and merchants are not looked at one by one: what they hold together is known.
     pub fn sum(&self) -> i128 {
+        let few = self.networks.sum() + self.suppliers.sum() + self.suspense.sum();
+        let contra = self.contra.map_or(0, |balance| i128::from(balance.posted.0));
+        few + contra + self.wallets.sum() + self.merchants.sum()
+    }
+
+    /// The same, from each account: what `sum` must be.
+    pub fn sum_of_each(&self) -> i128 {
         self.iter().map(|(_, balance)| i128::from(balance.posted.0)).sum()
     }
 
@@ -218,12 +231,12 @@ impl Accounts {
 
     /// How many stored-value accounts there are, and what they hold together.
     pub fn wallets(&self) -> (usize, i128) {
-        (self.wallets.len(), self.stored)
+        (self.wallets.len(), self.wallets.sum())
     }
 
     /// Every account and what it holds, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (Account, Balance)> + '_ {
-        let wallets = self.wallets.iter().map(|(account, balance)| (Account::Wallet(*account), *balance));
+        let wallets = self.wallets.iter().map(|(account, balance)| (Account::Wallet(account), balance));
         self.positions().chain(wallets)
     }
 
@@ -233,14 +246,10 @@ impl Accounts {
         let suppliers =
             self.suppliers.iter().map(|(id, balance)| (Account::Supplier(SupplierId(id)), balance));
         let suspense = self.suspense.iter().map(|(id, balance)| (Account::Suspense(SupplierId(id)), balance));
-        let others = self.others.iter().map(|(account, balance)| (*account, *balance));
-        networks.chain(suppliers).chain(suspense).chain(others)
+        let merchants = self.merchants.iter().map(|(code, balance)| (Account::Merchant(code), balance));
+        let contra = self.contra.map(|balance| (Account::Contra, balance));
+        networks.chain(suppliers).chain(suspense).chain(merchants).chain(contra)
     }
-}
-
-/// What a change of an account changes in what stored-value accounts hold together.
-fn wallet_share(account: Account, amount: Minor) -> i128 {
-    if matches!(account, Account::Wallet(_)) { i128::from(amount.0) } else { 0 }
 }
 
 #[cfg(test)]
@@ -269,7 +278,7 @@ mod tests {
                 accounts.positions().map(|(account, _)| account).collect::<Vec<_>>(),
                 [Account::Contra]
             );
-            assert_eq!((accounts.iter().count(), accounts.sum()), (4, 0));
+            assert_eq!((accounts.iter().count(), accounts.sum(), accounts.sum_of_each()), (4, 0, 0));
         }
         assert_eq!(accounts, read);
     }

@@ -95,7 +95,7 @@ pub fn answer(
 }
 
 /// Writes the response to a message that is refused at the conduit, or the answer to network management (with `Code::APPROVED` too): echoes what
-/// could be read of `body`.
+/// could be read of `body`. `day` gives DE15 for the network that the message names, where it can be read.
 ///
 /// # Errors
 /// See `Unanswerable`; `out` is as it was.
@@ -104,7 +104,7 @@ pub fn refuse(
     body: &[u8],
     code: Code,
     rrn: Text<12>,
-    day: [u8; 4],
+    day: impl FnOnce(Option<Text<11>>) -> [u8; 4],
     out: &mut Vec<u8>,
 ) -> Result<usize, Unanswerable> {
     match dialect.view(body) {
@@ -121,7 +121,7 @@ fn refuse_view(
     view: &View<'_>,
     code: Code,
     rrn: Text<12>,
-    day: [u8; 4],
+    day: impl FnOnce(Option<Text<11>>) -> [u8; 4],
     out: &mut Vec<u8>,
 ) -> Result<usize, Unanswerable> {
     let response = view.mti().response().ok_or(Unanswerable::Stored)?;
@@ -130,13 +130,14 @@ fn refuse_view(
         value.append_to(pan.buffer());
     }
     let own = view.value(Role::Rrn).and_then(|value| value.text());
+    let network = view.value(Role::Network).and_then(|value| value.text());
     let mut transmission = Vec::new();
     if let Some(value) = view.value(Role::TransmissionTime) {
         value.append_to(&mut transmission);
     }
     let addition = Addition {
         code,
-        day: Some(day),
+        day: Some(day(network)),
         rrn: own.unwrap_or(rrn),
         approval: Text::EMPTY,
         transmission: (!transmission.is_empty()).then_some(&transmission[..]),

@@ -17,6 +17,7 @@ mod day;
 mod explain;
 mod heard;
 mod inquire;
+mod late;
 mod operate;
 mod parked;
 mod recognise;
@@ -129,6 +130,8 @@ pub struct GateCounters {
     pub withdrawn: u64,
     /// Inquiries answered.
     pub inquiries: u64,
+    /// Business days that began, each because the one before was over or was closed.
+    pub days: u64,
 }
 
 /// A ticket that waits for its flight, and those of its repeats.
@@ -283,6 +286,16 @@ impl Gate {
         self.waiting.len()
     }
 
+    /// What the index may take in memory, bytes.
+    pub fn window_bytes_max(&self) -> usize {
+        self.options.duplicate_bytes_max
+    }
+
+    /// Whether the index has no room for a new request: sales get 96 (S-3).
+    pub fn is_window_full(&self) -> bool {
+        self.state.index.bytes() >= self.options.duplicate_bytes_max
+    }
+
     /// Whether the journal has room for sales; without it they get 96, while outcomes and reversals go on.
     pub fn set_room(&mut self, room: bool) {
         self.room = room;
@@ -361,7 +374,7 @@ impl Gate {
         }
         let seen = self.see(now, &ticket, &entry);
         match entry.standing {
-            Standing::Cancelled | Standing::Blocked => self.tell(now, ticket, Code::CANCELLED),
+            Standing::Cancelled | Standing::Blocked => self.tell_cancelled(now, ticket),
             Standing::InFlight => self.join(now, ticket, entry.flight),
             Standing::Approved | Standing::Answered => {
                 self.counters.repeats += 1;
@@ -422,6 +435,16 @@ impl Gate {
         answer_with(&mut ticket, &outcome);
         let last = self.state.last;
         self.releases.ticket(last, last, ticket, false);
+    }
+
+    /// 17 to a sale that was reversed (S-4). It has the RRN of the sale's first answer, so that its repeats are alike (S-2); what was never performed has none.
+    fn tell_cancelled(&mut self, now: Now, mut ticket: Box<Ticket>) {
+        let entry = self.own(&ticket).filter(|entry| entry.standing != Standing::Blocked);
+        let sold = entry.filter(|entry| entry.contents == ticket.request.contents);
+        if let Some(entry) = sold.filter(|_| ticket.request.rrn.is_empty()) {
+            ticket.request.rrn = entry.flight.rrn(0);
+        }
+        self.tell(now, ticket, Code::CANCELLED);
     }
 
     /// An outcome that is nothing but its code.

@@ -166,7 +166,7 @@ const STORED: u64 = ECHOED
 const fn roles(list: &[Role]) -> u64 {
     let (mut bits, mut at) = (0, 0);
     while at < list.len() {
-        bits |= 1 << list[at] as u32;
+        bits |= list[at].bit();
         at += 1;
     }
     bits
@@ -187,13 +187,13 @@ pub fn read(dialect: &Dialect, body: &[u8], now: Now, rules: &Rules<'_>, ticket:
     }
     match view.mti().class_digit() {
         8 => manage(&view, rules, ticket),
-        2 if view.mti().function_digit() == 0 => {
+        2 if view.mti().is_acquirers() && view.mti().function_digit() == 0 => {
             to_gate(sale_request(&view, now, rules, ticket), rules, ticket)
         }
         4 if matches!(view.mti().function_digit(), 0 | 2) => {
             to_gate(reversal_request(&view, rules, ticket), rules, ticket)
         }
-        1 if view.mti().function_digit() == 0 => {
+        1 if view.mti().is_acquirers() && view.mti().function_digit() == 0 => {
             to_gate(inquiry_request(&view, rules, ticket), rules, ticket)
         }
         _ => Read::Refuse(Code::UNSUPPORTED),
@@ -364,6 +364,12 @@ fn inquiry_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> R
 /// Processing code of an inquiry, its first two digits.
 const INQUIRY: u8 = 30;
 
+/// Of a void or refund.
+const VOID: u32 = 20;
+
+/// Of several items in one message.
+const ITEMS: u32 = 90;
+
 /// Network 31, merchant 03, terminal 58: the indexes of the place that asks.
 fn admitted_place(sender: &Sender, rules: &Rules<'_>) -> Result<(u32, u32, u32), Code> {
     let network = admitted_network(sender.network, rules, true)?;
@@ -454,15 +460,20 @@ impl Fields {
     /// `None` where one is missing or is not of its form.
     fn of(view: &View<'_>, prepaid: &Prepaid<'_>) -> Option<Self> {
         let stan_digits = digits::<6>(view, Role::Stan)?;
+        let processing = view.value(Role::ProcessingCode)?.number()? as u32;
         Some(Self {
-            processing: view.value(Role::ProcessingCode)?.number()? as u32,
+            processing,
             amount: view.value(Role::Amount)?.number()?,
             transmission: digits(view, Role::TransmissionTime)?,
             stan: number(&stan_digits)?,
             stan_digits,
             local: local(view)?,
             sender: Sender::of(view)?,
-            product: prepaid.product?.text::<20>()?.trimmed(),
+            product: match prepaid.product {
+                Some(product) => product.text::<20>()?.trimmed(),
+                // Of several items each names its own.
+                None => (processing / 10_000 == ITEMS).then_some(Text::EMPTY)?,
+            },
             currency: view.value(Role::Currency)?.number()? as u16,
         })
     }
@@ -511,8 +522,7 @@ fn contents(view: &View<'_>, fields: &Fields, tags: Tags<'_>, pan: &[u8], keys: 
 fn scrub(view: &View<'_>, has_pin: bool, ticket: &mut Ticket) -> bool {
     ticket.frame.clear();
     let dialect = view.dialect();
-    let stored = |de| dialect.role(de).is_some_and(|role| STORED & (1 << role as u32) != 0);
-    if !has_pin && view.numbers().all(stored) {
+    if !has_pin && view.roles() & !STORED == 0 {
         // The usual message has nothing that must not be stored: it is kept as it is.
         ticket.frame.extend_from_slice(view.message());
         ticket.layout = Some(view.layout());
@@ -523,7 +533,7 @@ fn scrub(view: &View<'_>, has_pin: bool, ticket: &mut Ticket) -> bool {
     for (de, value) in view.elements() {
         match dialect.role(de) {
             Some(Role::Prepaid) => scrub_tags(view, &mut build),
-            Some(role) if ECHOED & (1 << role as u32) != 0 => {
+            Some(role) if ECHOED & role.bit() != 0 => {
                 build.copy(de, &value);
             }
             _ => {}
@@ -551,15 +561,16 @@ fn product(
     request: &Request,
     pan: &[u8],
 ) -> Result<u32, Code> {
-    let processing = (fields.processing / 10_000) as u8;
-    if matches!(processing, 20 | 90) {
+    if matches!(fields.processing / 10_000, VOID | ITEMS) {
         return Err(Code::UNSUPPORTED);
     }
     let (at, product) = rules.catalogue.product(fields.product).ok_or(Code::PRODUCT)?;
     if !product.networks.is_empty() && !product.networks.contains(&network) {
         return Err(Code::PRODUCT);
     }
-    if product.service.processing() != processing || product.currency != fields.currency {
+    if u32::from(product.service.processing()) != fields.processing / 10_000
+        || product.currency != fields.currency
+    {
         return Err(Code::NOT_VALID);
     }
     // A position is money of one currency: nothing of another one may be taken from it.

@@ -101,6 +101,15 @@ pub fn business_day(wall_ms: u64, cut_over: &CutOver) -> Day {
     Day { date: number(date), until_ms: u64::try_from(until.as_millisecond()).unwrap_or(u64::MAX) }
 }
 
+/// The business day at `wall_ms`, whether it has begun or not. `known`: the last one on record, none before the first; a business day is not taken back (S-16).
+pub fn day_at(known: Option<Day>, wall_ms: u64, cut_over: &CutOver) -> Day {
+    if let Some(day) = known.filter(|day| wall_ms < day.until_ms) {
+        return day;
+    }
+    let today = business_day(wall_ms, cut_over);
+    known.map_or(today, |before| today.max_by_date(before))
+}
+
 /// The business day after `day`, closed early at `wall_ms` (an incoming cut-over, S-16): its date is one later, and it ends a day after `day` would have.
 pub fn next_day(day: Day, wall_ms: u64, cut_over: &CutOver) -> Day {
     let following = business_day(day.until_ms.max(wall_ms), cut_over);

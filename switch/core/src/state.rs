@@ -100,6 +100,8 @@ pub struct State {
     settled: VecDeque<Ended>,
     /// Follows from `flights`.
     parked: Parked,
+    /// Flights that are over and remembered for a while; follows from `flights`.
+    over: usize,
     stans: FxHashMap<SupplierId, u32>,
     controls: Controls,
     last_flight: FlightNo,
@@ -154,9 +156,9 @@ impl State {
         self.parked.at(supplier)
     }
 
-    /// Flights that are open, and wait for a supplier. One that began again after its end is not counted for as long as that end is remembered; there are few of those.
+    /// Flights that are open, and wait for a supplier.
     pub fn open_flights(&self) -> usize {
-        self.flights.len().saturating_sub(self.settled.len() + self.parked.all())
+        self.flights.len() - self.over - self.parked.all()
     }
 
     /// The balance of a stored-value account held here; none before its first load.
@@ -231,7 +233,7 @@ impl State {
                     self.last_flight = self.last_flight.max(undo.number);
                     self.reverse_under(undo.attempt.supplier, *stan);
                     let doubt = Flight { phase: Phase::Doubt, performed: true, intent_at: at, ..*undo };
-                    self.flights.insert(undo.number, Flight { reversal_stan: *stan, ..doubt });
+                    self.keep(Flight { reversal_stan: *stan, ..doubt });
                 }
                 Ok(())
             }
@@ -258,6 +260,19 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    /// Adds a flight, or puts it in place of what it was.
+    fn keep(&mut self, flight: Flight) {
+        self.over += usize::from(flight.phase.is_over());
+        let before = self.flights.insert(flight.number, flight);
+        self.over -= usize::from(before.is_some_and(|before| before.phase.is_over()));
+    }
+
+    fn let_go(&mut self, number: FlightNo) -> Option<Flight> {
+        let flight = self.flights.remove(&number)?;
+        self.over -= usize::from(flight.phase.is_over());
+        Some(flight)
     }
 
     fn open(&mut self, number: FlightNo) -> Result<&mut Flight, Misfit> {
@@ -302,7 +317,7 @@ impl State {
             // One that began again, and ended since, is kept for that end.
             let over = |flight: &Flight| flight.phase.is_over() && ended.is_last_of(flight);
             if self.flights.get(&ended.flight).is_some_and(over) {
-                self.flights.remove(&ended.flight);
+                self.let_go(ended.flight);
             }
         }
     }
@@ -313,12 +328,12 @@ impl State {
         let entry = self.enter(at, flight, Standing::InFlight, false);
         let entry = EntryPlace(entry);
         let flight = Flight { entry, intent_at: at, phase: Phase::Asked, held: Held::Reserved, ..*flight };
-        self.flights.insert(flight.number, flight);
+        self.keep(flight);
         Ok(())
     }
 
     fn outcome(&mut self, at: Lsn, outcome: &Outcome<'_>) -> Result<(), Misfit> {
-        let flight = self.flights.remove(&outcome.flight).ok_or(Misfit::NotOpen(outcome.flight))?;
+        let flight = self.let_go(outcome.flight).ok_or(Misfit::NotOpen(outcome.flight))?;
         self.release(&flight)?;
         if outcome.verdict == Verdict::Approved {
             self.pay(&flight, Account::Supplier(flight.attempt.supplier))?;
@@ -369,13 +384,15 @@ impl State {
     ) -> Result<(), Misfit> {
         let flight = self.open(number)?;
         flight.performed = approved.unwrap_or(flight.performed);
-        if approved == Some(true) && flight.phase == Phase::Settled {
+        let begins_again = approved == Some(true) && flight.phase == Phase::Settled;
+        if begins_again {
             flight.phase = Phase::Doubt;
             if stan != 0 {
                 flight.reversal_stan = stan;
             }
         }
         let flight = *flight;
+        self.over -= usize::from(begins_again);
         self.reverse_under(flight.attempt.supplier, stan);
         self.withdraw(at_ms, &flight, pin);
         Ok(())
@@ -479,6 +496,8 @@ impl State {
         let flight = self.open(number)?;
         let before = *flight;
         (flight.phase, flight.held) = (phase, held);
+        self.over += usize::from(phase.is_over());
+        self.over -= usize::from(before.phase.is_over());
         Ok(before)
     }
 }

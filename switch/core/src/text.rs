@@ -23,6 +23,7 @@ impl<const N: usize> Text<N> {
     };
 
     /// The text of these bytes; `None` if they are more than `N` or not ASCII.
+    #[inline]
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut text = Self::EMPTY;
         text.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
@@ -58,6 +59,7 @@ impl<const N: usize> Text<N> {
     }
 
     /// The text without its trailing spaces.
+    #[inline]
     pub fn trimmed(&self) -> Self {
         let mut text = *self;
         while text.length > 0 && text.bytes[usize::from(text.length) - 1] == b' ' {

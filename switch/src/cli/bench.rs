@@ -10,23 +10,29 @@ mod restart;
 
 use super::exit::Exit;
 use clap::{Args, Subcommand, ValueEnum};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use switchyard_core::iso8583::{Dialect, Framing};
+use switchyard_core::iso8583::Dialect;
 use switchyard_loadtest::floor;
 use switchyard_loadtest::load::{self, Length, Load, Pace};
 use switchyard_loadtest::profile::Profile;
 use switchyard_loadtest::report::{LiveCounters, ProcessFigures, Report};
-use switchyard_loadtest::supplier::{self, Mode, SupplierHost};
+use switchyard_loadtest::supplier::{self, SupplierHost};
 use tokio::net::TcpListener as TokioListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 /// How long a process may take to listen; a switch over a long journal without checkpoints takes its time.
 const START: Duration = Duration::from_secs(120);
+/// How long a process may take to end when it was asked to.
+const END: Duration = Duration::from_secs(20);
+/// How often a process is looked at that is awaited.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// How long requests are sent before they are measured.
 const WARM_UP_MS: u64 = 1_000;
 /// How long answers are awaited at the end.
@@ -261,21 +267,15 @@ fn print(row: &Pacing, subjects: &[Subject], reports: &[Vec<Report>], json: bool
 async fn measure(bed: &Bed, row: &Pacing, args: &BenchArgs) -> Result<Report, String> {
     let mut profile = Profile::demonstration();
     profile.mix(&args.mix).map_err(|product| format!("--mix: there is no product `{product}`"))?;
+    let dialect = Arc::new(Dialect::open_shipped("prepaid87").map_err(|error| error.to_string())?);
+    let length = Length::Time(Duration::from_secs_f64(args.seconds));
+    let plain = Load::plain(bed.conduit, dialect, profile, row.pace.clone(), length);
     let load = Load {
-        target: bed.conduit,
-        allow_remote: false,
-        dialect: Arc::new(Dialect::open_shipped("prepaid87").map_err(|error| error.to_string())?),
-        framing: Framing::DEFAULT,
         connections: row.connections,
-        pace: row.pace.clone(),
-        profile,
-        seed: 1,
         warm_up_ms: WARM_UP_MS,
-        length: Length::Time(Duration::from_secs_f64(args.seconds)),
         drain_ms: DRAIN_MS,
-        in_flight_max: load::IN_FLIGHT_MAX,
-        patience_ms: load::PATIENCE_MS,
         watch: Some(bed.subject.0.id()),
+        ..plain
     };
     load::run(load, CancellationToken::new(), Arc::new(LiveCounters::default()))
         .await
@@ -286,8 +286,15 @@ async fn measure(bed: &Bed, row: &Pacing, args: &BenchArgs) -> Result<Report, St
 struct Owned(Child);
 
 impl Drop for Owned {
+    /// Asks it to end, so that a build that counts what it runs can write its counts, and insists where it does not.
     fn drop(&mut self) {
         // It may have ended already.
+        let asked =
+            i32::try_from(self.0.id()).is_ok_and(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM).is_ok());
+        let until = Instant::now() + END;
+        while asked && matches!(self.0.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::park_timeout(LOOK_INTERVAL);
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -364,7 +371,7 @@ fn wait_until_listening(address: SocketAddr, process: &mut Owned) -> Result<(), 
         if Instant::now() > until {
             return Err(format!("nothing listens on {address} after {} s", START.as_secs()));
         }
-        std::thread::park_timeout(Duration::from_millis(5));
+        std::thread::park_timeout(LOOK_INTERVAL);
     }
     Ok(())
 }
@@ -414,17 +421,8 @@ fn bench_supplier(text: &str, shipped_port: &str, at: SocketAddr) -> String {
 /// The suppliers' process: two hosts that answer at once.
 fn serve_suppliers(a: SocketAddr, b: SocketAddr) -> Result<(), String> {
     let host = |name: &str, listen, dialect: &str| {
-        Ok::<_, String>(SupplierHost {
-            name: name.into(),
-            listen,
-            dialect: Arc::new(Dialect::open_shipped(dialect).map_err(|error| error.to_string())?),
-            framing: Framing::DEFAULT,
-            record: None,
-            mode: Mode::Instant,
-            refuses_83: false,
-            latency_ms: 0,
-            seed: 1,
-        })
+        let dialect = Dialect::open_shipped(dialect).map_err(|error| error.to_string())?;
+        Ok::<_, String>(SupplierHost::instant(name, listen, dialect.into()))
     };
     let hosts = vec![host("telco-a", a, "prepaid87")?, host("telco-b", b, "prepaid87-bcd")?];
     runtime()?

@@ -85,7 +85,7 @@ pub enum Command {
     /// Run the switch on a configuration.
     ///
     /// Ctrl-C or SIGTERM drains it: no new requests, open ones are answered, suppliers are signed off, the journal is sealed. A
-    /// second one ends it at once, which is always safe: the next start recovers.
+    /// second one ends it at once, which is always safe: the next start recovers. SIGHUP reads certificates again.
     #[command(after_help = "Examples:\n  \
         switchyard run --config /etc/switchyard/switchyard.toml\n  \
         switchyard run --config switchyard.toml --data /var/lib/switchyard\n  \

@@ -7,7 +7,7 @@ use super::Io;
 use super::check;
 use super::exit::{Exit, Failure};
 use super::logging;
-use super::signals::Signals;
+use super::signals::{Asked, Signals};
 use crate::door::DoorError;
 use crate::journal::JournalError;
 use crate::runs::RunsError;
@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
         settings.relocate(data.clone());
     }
     logging::to_standard_error(args.log_json, &io.error_paint)?;
-    let signals = Signals::listen()?;
+    let signals = Signals::listen_with_hangup()?;
     let running = topology::start(settings).map_err(not_started)?;
     io.line(format!(
         "switchyard is ready, after {:.2} s ({} records replayed)",
@@ -63,11 +63,26 @@ pub fn run(args: &RunArgs, io: &mut Io) -> Result<Exit, Failure> {
         io.line(format!("  pages {:<18} http://{admin}", ""));
     }
     io.text("");
-    while !signals.wait(WAIT) {}
+    loop {
+        match signals.wait(WAIT) {
+            Some(Asked::End) => break,
+            Some(Asked::Renew) => renew(&running),
+            None => {}
+        }
+    }
     eprintln!("switchyard: ending in order; once more ends at once");
     let exit = stop(running)?;
     eprintln!("switchyard: ended in order; the journal is sealed");
     Ok(exit)
+}
+
+/// Reads certificates again, and says how that went.
+fn renew(running: &Running) {
+    let wrong = running.renew_certificates();
+    for what in &wrong {
+        tracing::error!("a certificate is not renewed, the one before stays in use: {what}");
+    }
+    tracing::info!(wrong = wrong.len(), "certificates, keys and authorities are read again");
 }
 
 /// Stops a switch in order.

@@ -35,6 +35,15 @@ pub struct SuppliersArgs {
     /// The demonstration's data folder.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
+    /// Where a supplier listens on this machine; at any free port without it.
+    #[arg(long = "port", value_name = "NAME=PORT", value_parser = named_port)]
+    pub ports: Vec<(String, u16)>,
+}
+
+fn named_port(text: &str) -> Result<(String, u16), String> {
+    let (name, port) = text.split_once('=').ok_or("a supplier's code, `=`, and its port")?;
+    let port = port.parse().map_err(|error| format!("`{port}` is no port: {error}"))?;
+    Ok((name.to_owned(), port))
 }
 
 /// What `host.json` says.
@@ -120,7 +129,7 @@ pub fn run(args: &SuppliersArgs) -> Result<Exit, Failure> {
             format!("suppliers are served for {} already", args.data.display()),
         ));
     }
-    let hosts = hosts(&folder)?;
+    let hosts = hosts(&folder, &args.ports)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::system)?;
     runtime.block_on(serve_all(hosts, &folder))?;
@@ -129,7 +138,7 @@ pub fn run(args: &SuppliersArgs) -> Result<Exit, Failure> {
 }
 
 /// The suppliers of the shipped configuration that are reached over sockets.
-fn hosts(folder: &HostFolder) -> Result<Vec<SupplierHost>, Failure> {
+fn hosts(folder: &HostFolder, ports: &[(String, u16)]) -> Result<Vec<SupplierHost>, Failure> {
     let settings = load_shipped(&super::adapter_keys()).map_err(Failure::system)?;
     let mut hosts = Vec::new();
     for (seed, supplier) in
@@ -137,9 +146,10 @@ fn hosts(folder: &HostFolder) -> Result<Vec<SupplierHost>, Failure> {
     {
         let dialect =
             supplier.adapter_settings.get("dialect").and_then(|name| name.as_str()).unwrap_or("prepaid87");
+        let port = ports.iter().find(|(name, _)| *name == supplier.code).map_or(0, |(_, port)| *port);
         hosts.push(SupplierHost {
             name: supplier.code.clone(),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             dialect: Arc::new(Dialect::open_shipped(dialect).map_err(Failure::system)?),
             framing: supplier.framing,
             record: Some(folder.record(&supplier.code)),

@@ -17,6 +17,7 @@ use switchyard_core::code::Code;
 use switchyard_core::echo;
 use switchyard_core::ids::Now;
 use switchyard_core::request::{self, Ignored, Management, Read, Rules};
+use switchyard_core::text::Text;
 use switchyard_core::ticket::{Place, Ticket};
 use tokio::time::Instant;
 use tracing::error;
@@ -277,7 +278,11 @@ impl Desk {
     /// Answers a message here.
     fn respond(&mut self, header: &[u8], body: &[u8], code: Code, now: Now, received: Instant) {
         let shared = Rc::clone(&self.shared);
-        let (rrn, day) = (shared.rrn(), shared.day(now));
+        let (rrn, snapshot) = (shared.rrn(), Rc::clone(&self.snapshot));
+        let day = |code: Option<Text<11>>| {
+            let network = code.and_then(|code| snapshot.catalogue.network(code));
+            shared.day(now, network.map(|(_, network)| network))
+        };
         let build = |out: &mut Vec<u8>| answer::refuse(&shared.dialect, body, code, rrn, day, out);
         self.frame(header, received, build);
     }

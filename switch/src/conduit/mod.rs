@@ -25,6 +25,7 @@ pub(crate) use input::input_bytes_max;
 pub(crate) use shared::{TICKET_BYTES_KEPT, TICKETS_KEPT, reserve_of};
 
 use crate::clock::Clock;
+use crate::days::Days;
 use crate::door::{Arrival, Debounce};
 use crate::io::Io;
 use crate::ring::{Ring, Turn};
@@ -63,6 +64,8 @@ pub struct ConduitParts {
     pub catalogue: Arc<Catalogue>,
     /// Terminals that operators have blocked.
     pub blocked: Arc<Blocked>,
+    /// The networks' business days.
+    pub days: Arc<Days>,
     /// The duplicate window, in hours (S-3).
     pub window_h: u32,
     /// Key of the hashes of keys and contents.
@@ -132,6 +135,8 @@ impl Conduit {
             secret: RefCell::new(Secret::new()),
             log: RefCell::new(Debounce::default()),
             refusals: parts.refusals,
+            days: parts.days,
+            next: Cell::default(),
             today: Cell::new((0, *b"0101")),
         };
         Some(Self {

@@ -10,6 +10,7 @@ use super::counters::ConduitCounters;
 use super::input::Spares;
 use super::pressure::Pressure;
 use crate::clock::Clock;
+use crate::days::Days;
 use crate::door::Debounce;
 use crate::ring::Ring;
 use crate::settings::ConduitSettings;
@@ -19,14 +20,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
-use switchyard_core::catalogue::Catalogue;
-use switchyard_core::ids::{FlightNo, Now};
+use switchyard_core::catalogue::{Catalogue, Network};
+use switchyard_core::ids::{FlightNo, NetworkId, Now};
 use switchyard_core::iso8583::Dialect;
 use switchyard_core::keyhash::KeyHash;
 use switchyard_core::operate::Blocked;
 use switchyard_core::seal::Keyring;
 use switchyard_core::secret::Secret;
 use switchyard_core::stamp;
+use switchyard_core::state::Day;
 use switchyard_core::text::Text;
 use switchyard_core::ticket::Ticket;
 
@@ -208,6 +210,9 @@ pub(super) struct Shared {
     pub(super) secret: RefCell<Secret>,
     pub(super) log: RefCell<Debounce>,
     pub(super) refusals: Arc<AtomicU64>,
+    pub(super) days: Arc<Days>,
+    /// A network whose day on record is over, and the day that nothing has begun yet.
+    pub(super) next: Cell<(NetworkId, Day)>,
     /// A day since 1970 and its DE15 digits.
     pub(super) today: Cell<(u64, [u8; 4])>,
 }
@@ -231,8 +236,30 @@ impl Shared {
         FlightNo(self.refusals.fetch_add(1, Ordering::Relaxed)).rrn(0)
     }
 
-    /// DE15 of a response that belongs to no business day: today in UTC.
-    pub(super) fn day(&self, now: Now) -> [u8; 4] {
+    /// DE15 of a response that is made here: the network's business day (S-16); of a network that nobody knows, today in UTC.
+    pub(super) fn day(&self, now: Now, network: Option<&Network>) -> [u8; 4] {
+        match network {
+            Some(network) => self.business_day(now, network).digits(),
+            None => self.today(now),
+        }
+    }
+
+    fn business_day(&self, now: Now, network: &Network) -> Day {
+        let known = self.days.of(network.id);
+        if let Some(day) = known.filter(|day| now.wall_ms < day.until_ms) {
+            return day;
+        }
+        // Between two days: the next one begins with the first sale, and until then the calendar is asked once.
+        let (whose, next) = self.next.get();
+        if whose == network.id && now.wall_ms < next.until_ms {
+            return next;
+        }
+        let next = stamp::day_at(known, now.wall_ms, &network.cut_over);
+        self.next.set((network.id, next));
+        next
+    }
+
+    fn today(&self, now: Now) -> [u8; 4] {
         let (known, digits) = self.today.get();
         let day = now.wall_ms / DAY_MS;
         if day == known {

@@ -122,7 +122,7 @@ pub(super) const VARIABLE: Form = Form {
 /// What a supplier's code means for a sale.
 pub(super) const SALE_MEANING: Form = Form {
     name: "a meaning",
-    range: "\"approved\" | \"declined:CC\" | \"not-performed:CC\" | \"unknown\", CC our response code",
+    range: "\"approved\" | \"declined:CC\" | \"not-performed:CC\" | \"unknown\", CC our response code, not 00, 10, 17, 68 or 94",
     check: |text| sale_meaning(text).is_some(),
 };
 
@@ -268,10 +268,14 @@ pub(super) fn sale_meaning(text: &str) -> Option<Meaning> {
     }
 }
 
+/// Codes that say another thing than that nothing was sold: a terminal that gets one of them for a decline hands goods over, or waits for money.
+const NO_REASONS: [Code; 5] =
+    [Code::APPROVED, Code::PARTIAL, Code::CANCELLED, Code::UNKNOWN, Code::OTHER_CONTENTS];
+
+/// A response code of ours, with which nothing was sold.
 fn our_code(text: &str) -> Option<Code> {
     let code = Code(<[u8; 2]>::try_from(text.as_bytes()).ok()?);
-    let is_reason = ![Code::APPROVED, Code::UNKNOWN, Code::OTHER_CONTENTS].contains(&code);
-    (is_reason && code.0.iter().all(u8::is_ascii_alphanumeric)).then_some(code)
+    (code.meaning().is_some() && !NO_REASONS.contains(&code)).then_some(code)
 }
 
 /// What a supplier's code means for a reversal (S-8, S-9).
@@ -330,9 +334,11 @@ mod tests {
     fn meanings_never_decline_with_a_code_that_says_something_else() {
         assert_eq!(sale_meaning("declined:05"), Some(Meaning::Declined(Code::REFUSED)));
         assert_eq!(sale_meaning("not-performed:91"), Some(Meaning::NotPerformed(Code::SUPPLIER)));
-        for wrong in ["declined", "declined:94", "declined:00", "declined:68", "declined:5", "Approved"] {
-            assert_eq!(sale_meaning(wrong), None, "{wrong}");
+        for wrong in ["00", "10", "17", "68", "94", "5", "5x", "999"] {
+            assert_eq!(sale_meaning(&format!("declined:{wrong}")), None, "{wrong}");
+            assert_eq!(sale_meaning(&format!("not-performed:{wrong}")), None, "{wrong}");
         }
+        assert_eq!((sale_meaning("declined"), sale_meaning("Approved")), (None, None));
     }
 
     #[test]

@@ -37,14 +37,14 @@ pub struct Berth {
 }
 
 impl Berth {
-    /// Binds; nobody can connect before the first `poll_arrival`. Relative paths of certificates are below `data`.
+    /// Binds, and gives the door's end too; nobody can connect before the first `poll_arrival`. Relative paths of certificates are below `data`.
     pub(super) fn new(
         supplier: &SupplierSettings,
         settings: &ListenSettings,
         data: &Path,
         directory: &Arc<Directory>,
         handshakes: &Arc<Semaphore>,
-    ) -> Result<Self, DoorError> {
+    ) -> Result<(Self, Arc<Quay>), DoorError> {
         let code = || supplier.code.clone();
         let listen = |source| DoorError::Berth { supplier: code(), address: settings.listen, source };
         let socket = super::bind(settings.listen).map_err(listen)?;
@@ -63,12 +63,14 @@ impl Berth {
             log: Mutex::new(Debounce::default()),
         };
         let (arrived, arrivals) = mpsc::channel(1);
-        Ok(Self {
+        let quay = Arc::new(quay);
+        let berth = Self {
             address: bound.unwrap_or(settings.listen),
             takeover: Duration::from_millis(u64::from(settings.takeover_ms)),
-            opening: Some((socket, Arc::new(quay), arrived)),
+            opening: Some((socket, Arc::clone(&quay), arrived)),
             arrivals,
-        })
+        };
+        Ok((berth, quay))
     }
 
     /// Where it listens; the port that the system chose where the settings say 0.
@@ -114,6 +116,12 @@ pub(super) struct Quay {
 }
 
 impl Quay {
+    /// Reads the files of TLS again. New handshakes use what they hold now, connections keep what they have.
+    pub(super) fn reload(&self) -> Result<(), DoorError> {
+        let wrong = |source| DoorError::BerthTls { supplier: self.supplier.to_string(), source };
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload().map_err(wrong))
+    }
+
     /// Accepts until the link is gone.
     pub(super) async fn serve(
         self: Arc<Self>,

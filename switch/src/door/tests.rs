@@ -355,7 +355,7 @@ fn a_reload_serves_new_handshakes_with_the_new_certificate() {
         demo_authority(rig.data.path()).expect("another authority");
         // The new authority does not know the certificate still in use.
         assert!(rig.shake(None).await.is_err());
-        rig.door.reload().expect("sound files");
+        assert!(rig.door.reload().is_empty(), "sound files");
         let _after = rig.shake(None).await.expect("a handshake");
         rig.arrival().await;
     });
@@ -385,11 +385,11 @@ fn a_reload_reads_what_conduits_that_dial_show_and_trust() {
     let before = config();
     assert!(Arc::ptr_eq(&before, &config()));
     std::fs::remove_file(data.path().join("ca.pem")).expect("there");
-    assert!(matches!(door.reload(), Err(DoorError::Tls { .. })));
+    assert!(matches!(door.reload()[..], [DoorError::Tls { .. }]));
     assert!(Arc::ptr_eq(&before, &config()), "what was wrong changes nothing");
     std::fs::remove_file(data.path().join("ca.key")).expect("there");
     demo_authority(data.path()).expect("another authority");
-    door.reload().expect("sound files");
+    assert!(door.reload().is_empty(), "sound files");
     assert!(!Arc::ptr_eq(&before, &config()));
 }
 

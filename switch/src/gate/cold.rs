@@ -1,16 +1,23 @@
 //! The gate's side of runs: entries handed over, tickets sent to look into them.
 //!
-//! Owns: when a run is wished for, and when again after the disk refused one.
+//! Owns: when a run is wished for, and when again after the disk refused one; when what is in memory is worth huge pages.
 //! Invariants: at most one run is being written; a ticket that is sent to look comes back.
 //! Deliberately absent: which entries, and what a found one means (the core's).
 
 use super::GateActor;
+use crate::machine;
 use crate::runs::RunWish;
 use switchyard_core::index::Run;
 use switchyard_core::ticket::Ticket;
 
+/// With less than this, the index of requests lies in small pages.
+const SMALL_PAGES_BYTES: usize = 16 << 20;
+
 /// How long after a run could not be written it is tried again.
 const AGAIN_US: u64 = 1_000_000;
+
+/// What to do about a full duplicate index.
+pub const WINDOW_FULL_ADVICE: &str = "make room on the disk where DATA/runs cannot be written (the log says so), else raise gate.duplicate_bytes_max and start again";
 
 impl GateActor {
     /// Takes runs that were written, and wishes for one when memory is crowded.
@@ -45,6 +52,26 @@ impl GateActor {
             let Some(number) = self.gate.age() else { return };
             let _ = self.rings.runs.push(RunWish::Remove(number));
             self.rings.runs.wake();
+        }
+    }
+
+    /// Once a second: says when the index is full, and when it is no more.
+    pub(super) fn watch_window(&mut self) {
+        let full = self.gate.is_window_full();
+        if std::mem::replace(&mut self.window_full, full) == full {
+            return;
+        }
+        match full {
+            true => tracing::error!("the duplicate index is full: sales get 96; {WINDOW_FULL_ADVICE}"),
+            false => tracing::info!("the duplicate index has room again: sales are taken"),
+        }
+    }
+
+    /// Once a second: a window that was filled takes so much memory that it is worth huge pages.
+    pub(super) fn watch_memory(&mut self) {
+        if !self.huge_pages && self.gate.state().index.bytes() > SMALL_PAGES_BYTES {
+            machine::allow_huge_pages();
+            self.huge_pages = true;
         }
     }
 

@@ -105,6 +105,17 @@ fn filters_are_read_for_what_can_be_repeated_only() {
     assert_eq!(with_filters, expected);
 }
 
+/// The same run, sound, as a release would have written it that knows another version of the form.
+fn of_version(run: &[u8], version: u8) -> Vec<u8> {
+    let mut run = run.to_vec();
+    // Checksum, magic, version; the version is one byte of four that is not zero.
+    let written = run[12..16].iter().position(|byte| *byte != 0).expect("a version");
+    run[12 + written] = version;
+    let check = crc32c::crc32c_append(crc32c::crc32c(&0u32.to_le_bytes()), &run[4..BLOCK_BYTES]);
+    run[..4].copy_from_slice(&check.to_le_bytes());
+    run
+}
+
 #[test]
 fn a_run_that_is_missing_changed_or_damaged_refuses_the_start_and_is_named() {
     let data = tempfile::tempdir().expect("a folder");
@@ -130,6 +141,8 @@ fn a_run_that_is_missing_changed_or_damaged_refuses_the_start_and_is_named() {
         flipped[at] ^= 4;
         assert!(refused(Some(&flipped)).contains("cannot be used"));
     }
+    let earlier = of_version(&whole, 1);
+    assert!(refused(Some(&earlier)).contains("has version 1 of the format"), "and is told from damage");
     let other = std::fs::read(&files(data.path())[1]).expect("another run");
     assert!(refused(Some(&other)).contains("another one"));
     // One that is too old for anything was removed in good order.

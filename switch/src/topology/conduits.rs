@@ -80,6 +80,7 @@ fn start_one(
         dialects: Arc::clone(&common.dialects),
         catalogue: Arc::clone(plan.catalogue),
         blocked: Arc::clone(plan.gate.state().controls().blocked()),
+        days: Arc::clone(&plan.board.days),
         window_h: plan.settings.gate.duplicate_window_h,
         keys: plan.keys.clone(),
         keyring: Arc::clone(plan.keyring),

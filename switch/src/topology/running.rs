@@ -2,7 +2,7 @@
 //!
 //! Invariants: the door closes first, so that nothing new comes in; the gate closes last, behind everybody who may still tell it something.
 
-use super::StopError;
+use super::{StartError, StopError};
 use crate::board::Board;
 use crate::checkpointer::CheckpointThread;
 use crate::conduit::{self, Conduit, ConduitCounters, Drain};
@@ -12,6 +12,7 @@ use crate::gate::{Close, GateActor};
 use crate::journal::Replayed;
 use crate::keeper::Keeper;
 use crate::supplier::{Leave, SupplierActor};
+use crate::tls::DialTls;
 use actix::{Addr, System};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +42,8 @@ pub struct Running {
     /// How long the start took, until the conduits opened.
     pub ready_after: Duration,
     pub(super) door: Door,
+    /// TLS of the suppliers' links that are dialled, by their codes.
+    pub(super) dial_tls: Vec<(String, Arc<DialTls>)>,
     pub(super) yard: Yard,
     pub(super) keeper: Keeper,
     pub(super) checkpoints: CheckpointThread,
@@ -87,6 +90,18 @@ impl Running {
     /// What happened so far.
     pub fn figures(&self) -> control::Figures {
         control::figures(&self.board)
+    }
+
+    /// Reads certificates, keys and authorities of all conduits and links again: handshakes that begin now have them, connections keep what they have. What was wrong; its place keeps
+    /// what it had, all others are renewed.
+    pub fn renew_certificates(&self) -> Vec<String> {
+        let mut wrong: Vec<String> = self.door.reload().iter().map(ToString::to_string).collect();
+        for (supplier, tls) in &self.dial_tls {
+            if let Err(source) = tls.reload() {
+                wrong.push(StartError::Tls { supplier: supplier.clone(), source }.to_string());
+            }
+        }
+        wrong
     }
 
     /// Stops: the door closes, conduits answer what is open, suppliers sign off, the journal is sealed.

@@ -26,10 +26,7 @@ impl Gate {
         if let Some(code) = ticket.request.refusal {
             return self.refuse(now, ticket, code);
         }
-        if is_too_old(now, &ticket)
-            || !self.room
-            || self.state.index.bytes() >= self.options.duplicate_bytes_max
-        {
+        if is_too_old(now, &ticket) || !self.room || self.is_window_full() {
             return self.refuse(now, ticket, Code::FAULT);
         }
         let catalogue = ticket.catalogue.clone().unwrap_or_default();

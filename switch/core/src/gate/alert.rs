@@ -72,6 +72,15 @@ pub enum Alert {
         /// How many it may have.
         parked_max: usize,
     },
+    /// From a supplier nearly as many answers may still come late as may be awaited, or as many: at that number it gets no sale.
+    ManyLate {
+        /// Its name.
+        supplier: Text<30>,
+        /// How many.
+        late: u32,
+        /// How many may be.
+        late_max: u32,
+    },
     /// From one request to the next the clock went ahead by more than a day.
     ClockAhead,
 }
@@ -121,6 +130,10 @@ impl fmt::Display for Alert {
             Self::ManyParked { supplier, parked, parked_max } => write!(
                 f,
                 "supplier {supplier} has {parked} parked reversals; settle them (`advices list`): at {parked_max} it gets no sale, and reversals of what it sold get 96"
+            ),
+            Self::ManyLate { supplier, late, late_max } => write!(
+                f,
+                "supplier {supplier}: {late} answers may still come late, after time-outs and reversals; at {late_max} (`supplier.late_max`) its sales go elsewhere or get 91 until their late windows end; if that lasts raise it, or shorten `late_window_ms` where the supplier answers sooner"
             ),
             Self::ReversalsFull => f.write_str(
                 "too many reversals are open; reversals of approved sales get 96 until suppliers answer",

@@ -23,13 +23,7 @@ impl Gate {
 
     /// The network's business day at `now`, whether it has begun or not.
     pub fn day_at(&self, now: Now, network: &Network) -> Day {
-        match self.state.day(network.id) {
-            Some(day) if now.wall_ms < day.until_ms => day,
-            before => {
-                let today = stamp::business_day(now.wall_ms, &network.cut_over);
-                before.map_or(today, |before| today.max_by_date(before))
-            }
-        }
+        stamp::day_at(self.state.day(network.id), now.wall_ms, &network.cut_over)
     }
 
     /// The network's business day; begins the next one when the last is over (S-16).
@@ -37,6 +31,7 @@ impl Gate {
         let day = self.day_at(now, network);
         if self.state.day(network.id) != Some(day) {
             self.record(&Fact::Day { network: network.id, date: day.date, until_ms: day.until_ms });
+            self.counters.days += 1;
         }
         day.digits()
     }
@@ -69,6 +64,7 @@ impl Gate {
             stan,
             transmission,
         });
+        self.counters.days += 1;
         self.cut_over_done(ticket, next);
     }
 

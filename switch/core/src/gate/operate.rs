@@ -85,6 +85,7 @@ impl Gate {
                     self.advise(at, supplier, flight);
                 }
             }
+            Act::DayClosed { .. } => self.counters.days += 1,
             _ => {}
         }
         Ok((act, at))

@@ -8,7 +8,6 @@
 //! Deliberately absent: guessing before that message comes. A key of S-5 says nothing of that of S-1.
 
 use super::{Alert, Gate, network};
-use crate::code::Code;
 use crate::fact::Fact;
 use crate::ids::Now;
 use crate::index::{Entry, Standing};
@@ -34,7 +33,7 @@ impl Gate {
                 self.recognised(now, &ticket, Undone::Nothing(Original::of(entry)));
             }
         }
-        self.tell(now, ticket, Code::CANCELLED);
+        self.tell_cancelled(now, ticket);
     }
 
     /// An approved sale: read from the journal first, then taken back.
@@ -53,7 +52,7 @@ impl Gate {
         };
         let at = self.recognised(now, &ticket, Undone::Sold { flight: Box::new(flight), link, taken });
         self.follow(now, at, &flight, taken);
-        self.tell(now, ticket, Code::CANCELLED);
+        self.tell_cancelled(now, ticket);
     }
 
     /// What a reversal meant cannot be undone now: somebody is told. The message may come again.
@@ -61,7 +60,7 @@ impl Gate {
         if let Some(entry) = self.own(&ticket) {
             self.alert(Alert::Standing { flight: entry.flight });
         }
-        self.tell(now, ticket, Code::CANCELLED);
+        self.tell_cancelled(now, ticket);
     }
 
     fn recognised(&mut self, now: Now, ticket: &Ticket, undone: Undone) -> Lsn {

@@ -61,7 +61,10 @@ impl Gate {
             }
             // The journal cannot be read there: 96, and the reversal comes again.
             (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
-            _ if self.is_reversed(&ticket) => self.tell(now, ticket, Code::CANCELLED),
+            _ if self.is_reversed(&ticket) => match ticket.request.kind {
+                Kind::Sale => self.tell_cancelled(now, ticket),
+                _ => self.tell(now, ticket, Code::CANCELLED),
+            },
             // Its entry may have left memory meanwhile, cancelled perhaps.
             _ if self.must_seek(&ticket) => self.seek(ticket),
             _ => self.releases.now(ticket),

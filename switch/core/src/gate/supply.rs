@@ -29,7 +29,7 @@ pub struct Supply {
     breaker: Breaker,
     window: u32,
     advices_max: u32,
-    late_max: u32,
+    pub(super) late_max: u32,
     late_window_us: u64,
     in_flight: u32,
     advices: u32,
@@ -46,6 +46,10 @@ pub struct Supply {
     pub(super) parked_full: bool,
     /// Before that nobody is told again that many are.
     pub(super) parked_told_us: u64,
+    /// Before that nobody is told again that many answers may still come.
+    pub(super) late_told_us: u64,
+    /// How often a sale was kept from it because as many may.
+    late_full: u64,
     stan_max: u32,
 }
 
@@ -67,6 +71,8 @@ impl Default for Supply {
             advising: 0,
             parked_full: false,
             parked_told_us: 0,
+            late_told_us: 0,
+            late_full: 0,
             stan_max: STAN_MAX,
         }
     }
@@ -107,6 +113,16 @@ impl Supply {
         (self.stans.len() as u32).saturating_sub(self.in_flight)
     }
 
+    /// Of those as many as there may be (`supplier.late_max`): beyond it no sale is asked.
+    pub fn late_max(&self) -> u32 {
+        self.late_max
+    }
+
+    /// How often a sale was not asked of it because as many answers as may were still awaited.
+    pub fn late_full(&self) -> u64 {
+        self.late_full
+    }
+
     /// Where its breaker stands.
     pub fn breaker(&self, now: Now) -> Position {
         self.breaker.position(now)
@@ -140,9 +156,11 @@ impl Supply {
         self.free_quarantined(now);
         let share = self.shares.get(&place).copied().unwrap_or(0);
         let stan_free = self.stans.len() < self.stan_max as usize;
+        let late_full = self.late() >= self.late_max;
+        self.late_full += u64::from(late_full);
         self.in_flight < self.window
             && self.advices < self.advices_max
-            && self.late() < self.late_max
+            && !late_full
             && share < (window / 2).max(1)
             && stan_free
             && !self.parked_full
@@ -199,7 +217,7 @@ impl Supply {
         stan
     }
 
-    fn free_quarantined(&mut self, now: Now) {
+    pub(super) fn free_quarantined(&mut self, now: Now) {
         while let Some((until_us, stan)) = self.quarantine.front().copied() {
             if until_us > now.mono_us {
                 return;

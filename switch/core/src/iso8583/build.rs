@@ -75,6 +75,7 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Puts the element with this role. Shorter than a fixed element is padded as the dialect says; longer is an error.
+    #[inline]
     pub fn text(&mut self, role: Role, ascii: &[u8]) -> &mut Self {
         match self.dialect.de(role) {
             Some(de) => self.element(de, ascii),
@@ -83,6 +84,7 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Puts a number, with zeros before it up to the length of a fixed element.
+    #[inline]
     pub fn number(&mut self, role: Role, number: u64) -> &mut Self {
         let Some(de) = self.dialect.de(role) else { return self };
         let mut digits = [b'0'; NUMBER_DIGITS];
@@ -102,6 +104,7 @@ impl<'d, 'o> Build<'d, 'o> {
     }
 
     /// Puts the element with this number from its canonical form: ASCII characters, for `b` its bytes.
+    #[inline]
     pub fn element(&mut self, de: u8, ascii: &[u8]) -> &mut Self {
         if self.error.is_none()
             && let Err(rule) = self.put_ascii(de, ascii)
@@ -118,6 +121,7 @@ impl<'d, 'o> Build<'d, 'o> {
 
     /// Puts the element with this role as a message has it, or nothing where it has none. Within one dialect its bytes are taken over as they are: the view has
     /// checked them.
+    #[inline]
     pub fn echo(&mut self, view: &View<'_>, role: Role) -> &mut Self {
         if !std::ptr::eq(self.dialect, view.dialect()) {
             return self.echo_anew(view, role);
@@ -335,7 +339,7 @@ impl<'d, 'o> Build<'d, 'o> {
     #[inline]
     fn put_ascii(&mut self, de: u8, ascii: &[u8]) -> Result<(), BuildRule> {
         let field = self.may_put(de)?;
-        if field.nested != Nested::Plain || !field.takes_as_is(ascii) {
+        if !field.takes_as_is(ascii) {
             return self.put_slowly(de, field, Source::Slice(ascii));
         }
         self.make_bitmap(de);

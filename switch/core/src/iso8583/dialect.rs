@@ -115,11 +115,13 @@ impl Dialect {
     }
 
     /// How the dialect writes this tag.
+    #[inline]
     pub fn tag(&self, tag: Tag) -> Option<[u8; 2]> {
         self.tag_names[tag as usize]
     }
 
     /// What this tag means.
+    #[inline]
     pub fn tag_meaning(&self, name: [u8; 2]) -> Option<Tag> {
         self.tag_rule(name).map(|rule| rule.tag)
     }
@@ -147,6 +149,7 @@ impl Dialect {
         self.fields.get(usize::from(de))?.as_ref()
     }
 
+    #[inline]
     pub(super) fn tag_rule(&self, name: [u8; 2]) -> Option<&TagRule> {
         self.tag_index(name).map(|index| &self.tags[index])
     }
@@ -268,6 +271,10 @@ fn add_element(
         nested,
         filler: spec.filler.unwrap_or(0),
         role: element.role,
+        role_bit: element.role.map_or(Role::NONE_BIT, Role::bit),
+        plain: encoding == Encoding::Ascii
+            && nested == Nested::Plain
+            && prefix.encoding == PrefixEncoding::Ascii,
     });
     dialect.elements[usize::from(number)] = Some(Element {
         name: name.clone(),

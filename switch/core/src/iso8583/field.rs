@@ -280,6 +280,10 @@ pub(super) struct Field {
     pub(super) filler: u8,
     /// What it means to the switch, if anything.
     pub(super) role: Option<Role>,
+    /// The bit of that role, or of none ([`Role::NONE_BIT`]).
+    pub(super) role_bit: u64,
+    /// Whether characters that fit are written as they are: ASCII without a form within, behind ASCII digits where its length varies.
+    pub(super) plain: bool,
 }
 
 impl Field {
@@ -292,11 +296,9 @@ impl Field {
     pub(super) fn takes_as_is(&self, ascii: &[u8]) -> bool {
         let fits = match self.is_fixed() {
             true => ascii.len() == usize::from(self.units_max),
-            false => {
-                ascii.len() <= usize::from(self.units_max) && self.prefix.encoding == PrefixEncoding::Ascii
-            }
+            false => ascii.len() <= usize::from(self.units_max),
         };
-        fits && self.encoding == Encoding::Ascii && self.content.holds(ascii)
+        self.plain && fits && self.content.holds(ascii)
     }
 
     /// The value of so many units that these bytes are.

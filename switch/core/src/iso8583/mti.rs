@@ -85,6 +85,11 @@ impl Mti {
         self.0 % 2 == 1
     }
 
+    /// Whether it comes from the acquirer's side, as what terminals ask does: its last digit is 0, or 1 for a repeat.
+    pub const fn is_acquirers(self) -> bool {
+        self.0 % 10 < 2
+    }
+
     /// The MTI with the repeat digit cleared: 0201 is 0200.
     pub const fn first(self) -> Mti {
         Mti(self.0 - self.0 % 2)

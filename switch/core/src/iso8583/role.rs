@@ -120,6 +120,16 @@ words! {
     }
 }
 
+impl Role {
+    /// Its bit in a set of roles ([`super::View::roles`]).
+    pub const fn bit(self) -> u64 {
+        1 << self as u32
+    }
+
+    /// The bit of elements that mean nothing to the switch.
+    pub const NONE_BIT: u64 = 1 << 63;
+}
+
 words! {
     /// What a tagged element inside the prepaid data means.
     pub enum Tag {

@@ -71,6 +71,7 @@ impl<'a> Tags<'a> {
 impl<'a> Iterator for Tags<'a> {
     type Item = ([u8; TAG_CHARACTERS], Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let taken = self.step()?.ok();
         if taken.is_none() {

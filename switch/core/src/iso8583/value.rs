@@ -23,6 +23,7 @@ pub struct Value<'a> {
 
 impl<'a> Value<'a> {
     /// The view and the tag walk make values; `bytes` are exactly those that hold `units` behind `skip` nibbles.
+    #[inline]
     pub(super) fn new(bytes: &'a [u8], units: usize, encoding: Encoding, skip: u8) -> Self {
         // Left-justified digits differ from the others in the nibbles to skip alone.
         let encoding = if encoding == Encoding::BcdLeft { Encoding::Bcd } else { encoding };
@@ -55,6 +56,7 @@ impl<'a> Value<'a> {
     }
 
     /// The value as a decimal number; `None` when it is empty, holds anything but digits, or passes 64 bits.
+    #[inline]
     pub fn number(&self) -> Option<u64> {
         if self.is_empty() || self.is_binary() {
             return None;
@@ -66,6 +68,7 @@ impl<'a> Value<'a> {
     }
 
     /// The value as short text; `None` when it is longer than `N` or not ASCII.
+    #[inline]
     pub fn text<const N: usize>(&self) -> Option<Text<N>> {
         if self.encoding == Encoding::Ascii {
             return Text::new(self.bytes);
@@ -179,6 +182,7 @@ impl<'a> Value<'a> {
 }
 
 /// Digits too few to overflow, which all but the longest numbers are.
+#[inline]
 fn short_number(ascii: &[u8]) -> Option<u64> {
     const DIGITS_MAX: usize = 19;
     let good = ascii.len() <= DIGITS_MAX && Content::Digits.holds(ascii);

@@ -30,6 +30,8 @@ pub struct View<'a> {
     bitmaps: u8,
     /// Elements read, the first in the highest bit; the bits that announce bitmaps are cleared.
     present: [u64; BITMAP_COUNT],
+    /// The bits of the roles of all elements that were read.
+    roles: u64,
     /// Where each present element's value begins, behind its prefix. Indexed by element number.
     starts: [u16; ELEMENT_MAX as usize + 1],
 }
@@ -40,6 +42,7 @@ pub struct Layout {
     mti: Mti,
     bitmaps: u8,
     present: [u64; BITMAP_COUNT],
+    roles: u64,
     starts: [u16; ELEMENT_MAX as usize + 1],
 }
 
@@ -75,6 +78,7 @@ impl<'a> View<'a> {
             mti: Mti::new(0),
             bitmaps: 0,
             present: [0; BITMAP_COUNT],
+            roles: 0,
             starts: [0; ELEMENT_MAX as usize + 1],
         });
         if let Ok(view) = &mut result
@@ -87,13 +91,14 @@ impl<'a> View<'a> {
 
     /// Where everything lies.
     pub fn layout(&self) -> Layout {
-        Layout { mti: self.mti, bitmaps: self.bitmaps, present: self.present, starts: self.starts }
+        let Self { mti, bitmaps, present, roles, starts, .. } = *self;
+        Layout { mti, bitmaps, present, roles, starts }
     }
 
     /// The view of a message that was read before. With bytes of another message it would find the wrong values or none; it stays within them.
     pub fn again(dialect: &'a Dialect, message: &'a [u8], layout: &Layout) -> View<'a> {
-        let Layout { mti, bitmaps, present, starts } = *layout;
-        View { dialect, message, mti, bitmaps, present, starts }
+        let Layout { mti, bitmaps, present, roles, starts } = *layout;
+        View { dialect, message, mti, bitmaps, present, roles, starts }
     }
 
     fn fill(&mut self) -> Result<(), FormatError> {
@@ -196,6 +201,7 @@ impl<'a> View<'a> {
             })?;
         }
         self.starts[usize::from(de)] = start as u16;
+        self.roles |= field.role_bit;
         Ok(end)
     }
 
@@ -263,8 +269,14 @@ impl<'a> View<'a> {
     }
 
     /// Whether the message has the element with this role.
+    #[inline]
     pub fn has(&self, role: Role) -> bool {
         self.dialect.de(role).is_some_and(|de| self.has_element(de))
+    }
+
+    /// The bits of the roles of its elements ([`Role::bit`], [`Role::NONE_BIT`]); of a message that is broken somewhere, of all that were read.
+    pub fn roles(&self) -> u64 {
+        self.roles
     }
 
     /// The element with this role.

@@ -92,17 +92,14 @@ impl State {
                     flight.amount,
                 )?;
                 self.stans.insert(supplier, stan);
-                self.flights.insert(
-                    flight.number,
-                    Flight {
-                        phase: Phase::Doubt,
-                        held: Held::Suspense,
-                        performed: true,
-                        link: Some(link),
-                        reversal_stan: stan,
-                        ..cancelled
-                    },
-                );
+                self.keep(Flight {
+                    phase: Phase::Doubt,
+                    held: Held::Suspense,
+                    performed: true,
+                    link: Some(link),
+                    reversal_stan: stan,
+                    ..cancelled
+                });
             }
             Taken::Withdrawn { credited } => {
                 self.withdraw(at_ms, flight, true);
@@ -112,8 +109,7 @@ impl State {
                 } else {
                     let (owed, suspense) = (Account::Supplier(supplier), Account::Suspense(supplier));
                     self.accounts.transfer(owed, suspense, flight.amount)?;
-                    let parked = Flight { phase: Phase::Parked, held: Held::Suspense, ..cancelled };
-                    self.flights.insert(flight.number, parked);
+                    self.keep(Flight { phase: Phase::Parked, held: Held::Suspense, ..cancelled });
                     self.parked.add(supplier);
                 }
             }
@@ -121,7 +117,7 @@ impl State {
                 self.pay_back(flight, Account::Wallet(flight.account))?;
             }
             Taken::Spent => {
-                self.flights.insert(flight.number, Flight { phase: Phase::Parked, ..cancelled });
+                self.keep(Flight { phase: Phase::Parked, ..cancelled });
                 self.parked.add(supplier);
             }
         }

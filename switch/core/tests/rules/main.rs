@@ -13,6 +13,7 @@ mod contradictions;
 mod credits;
 mod doubts;
 mod facts;
+mod late_answers;
 mod many_reversals;
 mod operating;
 mod order_of_checks;

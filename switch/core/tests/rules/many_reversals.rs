@@ -1,7 +1,7 @@
 //! How many reversals may be open: those that have ended leave their place to others (R-40, S-9).
 
 use super::reversals::{accepted, approved};
-use super::support::bench::{Bench, PARKED_MAX, REVERSALS_MAX};
+use super::support::bench::{Bench, PARKED_MAX, REVERSALS_MAX, late};
 use super::support::books::{ALPHA, BETA, catalogue};
 use super::support::locals::{batch, stock_key};
 use super::support::message::{Sale, topup};
@@ -121,4 +121,24 @@ fn a_supplier_that_refuses_reversals_gets_no_sale_once_too_many_are_parked() {
     bench.orders.clear();
     bench.ask(0, &topup(31));
     assert_eq!(bench.order().supplier, bench.supplier(ALPHA).0);
+}
+
+#[test]
+fn one_that_began_again_and_was_parked_is_no_place_for_another() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    // Undone, then approved after all: its reversal begins again, and is refused.
+    let reversal = bench.timed_out(&topup(1));
+    let flight = reversal.flight;
+    bench.undone(reversal, Some(ReversalMeaning::Reversed));
+    bench.heard(alpha, late(flight, true));
+    let again = bench.order();
+    assert_eq!(bench.gate.state().open_flights(), 1, "it is open again");
+    bench.undone(again, Some(ReversalMeaning::Refused));
+    assert_eq!((parked(&bench).len(), bench.gate.state().open_flights()), (1, 0));
+    let sales: Vec<_> = (2..=2 + REVERSALS_MAX as u32).map(topup).collect();
+    sales.iter().for_each(|sale| assert_eq!(approved(&mut bench, sale).code, "00"));
+    let codes: Vec<_> =
+        sales.iter().map(|sale| bench.reversed(&sale.reversal(sale.stan + 100)).code).collect();
+    assert_eq!(codes.iter().filter(|code| *code == "96").count(), 1, "one is one too many: {codes:?}");
 }

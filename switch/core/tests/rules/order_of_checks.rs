@@ -59,7 +59,7 @@ fn a_missing_element_is_a_format_error_before_anything_else() {
 
 #[test]
 fn one_wrong_thing_has_one_code() {
-    let table: [Row; 14] = [
+    let table: [Row; 16] = [
         (
             "a suspended network",
             |sale| {
@@ -85,6 +85,16 @@ fn one_wrong_thing_has_one_code() {
         ("one cent too much", |sale| sale.amount = 5_001, "13"),
         ("an account with a letter", |sale| sale.account = "06000000X1".into(), "14"),
         ("a void", |sale| sale.processing = 200_000, "40"),
+        (
+            "several items, each with a product of its own",
+            |sale| {
+                let item = "01005TOPUP06012000000000500".to_string();
+                (sale.processing, sale.product) = (900_000, String::new());
+                sale.tags = vec![(*b"10", item.clone()), (*b"10", item)];
+            },
+            "40",
+        ),
+        ("a sale that no acquirer sends", |sale| sale.mti = 208, "40"),
     ];
     for (what, change, code) in table {
         let mut sale = topup(1);

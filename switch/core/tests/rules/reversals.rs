@@ -68,6 +68,41 @@ fn an_approved_sale_is_reversed_at_its_supplier_and_the_money_comes_back_when_th
 }
 
 #[test]
+fn repeats_of_a_reversed_sale_get_one_answer_under_its_rrn() {
+    let mut bench = Bench::new();
+    let over = topup(1);
+    let first = approved(&mut bench, &over);
+    bench.reversed(&over.reversal(2));
+    let order = bench.order();
+    bench.undone(order, Some(ReversalMeaning::Reversed));
+    let cancelled = bench.asked(&over);
+    assert_eq!((&cancelled.code[..], cancelled.element(37)), ("17", first.element(37)));
+    assert_eq!(bench.asked(&Sale { mti: 201, ..over.clone() }), cancelled, "every field as first sent (S-2)");
+
+    let open = topup(3);
+    bench.ask(0, &open);
+    let order = bench.order();
+    accepted(&bench.reversed(&open.reversal(4)), 410);
+    bench.answered(order, "00");
+    let first = bench.answer();
+    assert_eq!(first.code, "17");
+    assert_eq!(bench.asked(&open), first, "and where the reversal came while it was open");
+    let order = bench.order();
+    bench.undone(order, Some(ReversalMeaning::Reversed));
+    bench.restart(catalogue());
+    assert_eq!((bench.asked(&over), bench.asked(&open)), (cancelled, first), "after a restart too");
+
+    let unseen = topup(5);
+    bench.reversed(&unseen.reversal(6));
+    let blocked = bench.asked(&unseen);
+    assert_ne!(
+        blocked.element(37),
+        bench.asked(&unseen).element(37),
+        "nothing was admitted, so nothing was stored"
+    );
+}
+
+#[test]
 fn a_repeated_reversal_gets_the_same_answer_and_reverses_once() {
     let mut bench = Bench::new();
     let sale = topup(1);

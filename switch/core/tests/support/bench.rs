@@ -9,6 +9,7 @@ use switchyard_core::adapter::{Local, Order};
 use switchyard_core::answer::{answer, refuse};
 use switchyard_core::catalogue::{Catalogue, Meaning, ReversalMeaning, Supplier};
 use switchyard_core::code::Code;
+use switchyard_core::flight::{Flight, Phase};
 use switchyard_core::gate::{Gate, GateOptions, Released, STAN_MAX};
 use switchyard_core::ids::{FlightNo, Now, SupplierId};
 use switchyard_core::index::ENTRY_MEMORY_BYTES;
@@ -267,7 +268,7 @@ impl Bench {
 
     fn refused(&mut self, slot: u32, dialect: &Dialect, body: &[u8], code: Code) {
         let mut out = Vec::new();
-        refuse(dialect, body, code, text("RRN000000000"), *b"1121", &mut out)
+        refuse(dialect, body, code, text("RRN000000000"), |_| *b"1121", &mut out)
             .expect("a refusal can be built");
         self.answers.push((slot, Answer::read(dialect, &out)));
     }
@@ -331,8 +332,12 @@ impl Bench {
             self.disk.sync(usize::MAX >> 1);
         }
         assert_eq!(self.gate.misfit(), None);
-        assert_eq!(self.gate.state().accounts.sum(), 0, "money-conserved");
+        let accounts = &self.gate.state().accounts;
+        assert_eq!((accounts.sum(), accounts.sum_of_each()), (0, 0), "money-conserved");
         assert!(self.disk.fold() == *self.gate.state(), "fold");
+        let state = self.gate.state();
+        let open = |flight: &&Flight| !flight.phase.is_over() && flight.phase != Phase::Parked;
+        assert_eq!(state.open_flights(), state.flights().filter(open).count(), "those that are open");
         let mut released = Released::default();
         self.gate.release(self.disk.written(), self.disk.durable(), &mut released);
         self.orders.append(&mut released.orders);

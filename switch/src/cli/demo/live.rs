@@ -5,6 +5,7 @@
 
 use crate::control::Figures;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// How often the line changes on a terminal.
@@ -56,9 +57,18 @@ impl Live {
             Some(bar) => bar.set_message(line),
             None if now.duration_since(self.shown_at) >= FILE_INTERVAL => {
                 self.shown_at = now;
-                println!("{line}");
+                drop(writeln!(std::io::stdout(), "{line}"));
             }
             None => {}
+        }
+    }
+
+    /// Says something beside the line.
+    pub(super) fn say(&self, words: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(words),
+            // Who does not read it any more has no use for it.
+            None => drop(writeln!(std::io::stdout(), "{words}")),
         }
     }
 

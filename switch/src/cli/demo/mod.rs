@@ -78,7 +78,7 @@ pub fn run(args: &DemoArgs, io: &mut Io) -> Result<Exit, Failure> {
     }
     demo_authority(&data.join("tls")).map_err(Failure::system)?;
     stock::ensure(&settings)?;
-    let suppliers = SupplierProcess::find_or_start(data)?;
+    let mut suppliers = SupplierProcess::find_or_start(data)?;
     reach_suppliers(&mut settings, &suppliers);
     let dialects = dialects(&settings);
     let running = match topology::start(settings) {
@@ -86,7 +86,7 @@ pub fn run(args: &DemoArgs, io: &mut Io) -> Result<Exit, Failure> {
         Err(error) => return Err(give_up(suppliers, not_started(error))),
     };
     io.text(page(&running, &suppliers, &dialects, args, io));
-    let conducted = conduct(args, &running, &signals);
+    let conducted = conduct(args, &running, &mut suppliers, &signals);
     if let Ok(line) = &conducted {
         io.line(format!("\n{line}"));
     }
@@ -133,16 +133,26 @@ fn dialects(settings: &Settings) -> Vec<String> {
     settings.conduits.iter().map(name).collect()
 }
 
-/// Sends traffic and shows figures until the end is asked for; the last figures.
-fn conduct(args: &DemoArgs, running: &Running, signals: &Signals) -> Result<String, Failure> {
+/// Sends traffic, tends the suppliers and shows figures until the end is asked for; the last figures.
+fn conduct(
+    args: &DemoArgs,
+    running: &Running,
+    suppliers: &mut SupplierProcess,
+    signals: &Signals,
+) -> Result<String, Failure> {
     let plain = address(running, "plain").filter(|_| !args.no_traffic);
     let traffic = plain.map(|plain| Traffic::start(plain, args.rate)).transpose()?;
     let deadline = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut live = Live::new(std::io::stdout().is_terminal());
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) || signals.wait(left.unwrap_or(Duration::MAX).min(live.interval())) {
+        if left == Some(Duration::ZERO)
+            || signals.wait(left.unwrap_or(Duration::MAX).min(live.interval())).is_some()
+        {
             break;
+        }
+        if let Some(words) = suppliers.tend() {
+            live.say(&words);
         }
         live.show(&running.figures());
     }

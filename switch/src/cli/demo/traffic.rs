@@ -7,8 +7,8 @@ use crate::cli::exit::Failure;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use switchyard_core::iso8583::{Dialect, Framing};
-use switchyard_loadtest::load::{IN_FLIGHT_MAX, Length, Load, PATIENCE_MS, Pace, run};
+use switchyard_core::iso8583::Dialect;
+use switchyard_loadtest::load::{Length, Load, Pace, run};
 use switchyard_loadtest::profile::Profile;
 use switchyard_loadtest::report::LiveCounters;
 use tokio_util::sync::CancellationToken;
@@ -41,21 +41,10 @@ impl Traffic {
         let fail = |error| Failure::system(format!("the demonstration's traffic cannot be started: {error}"));
         let dialect = Arc::new(Dialect::open_shipped("prepaid87").map_err(Failure::system)?);
         let seed = u64::from(std::process::id());
-        let load = |profile, share: f64| Load {
-            target,
-            allow_remote: false,
-            dialect: Arc::clone(&dialect),
-            framing: Framing::DEFAULT,
-            connections: CONNECTIONS,
-            pace: Pace::Open { per_second: per_second * share },
-            profile,
-            seed,
-            warm_up_ms: 0,
-            length: Length::Endless,
-            drain_ms: DRAIN_MS,
-            in_flight_max: IN_FLIGHT_MAX,
-            patience_ms: PATIENCE_MS,
-            watch: None,
+        let load = |profile, share: f64| {
+            let pace = Pace::Open { per_second: per_second * share };
+            let plain = Load::plain(target, Arc::clone(&dialect), profile, pace, Length::Endless);
+            Load { connections: CONNECTIONS, seed, drain_ms: DRAIN_MS, ..plain }
         };
         let (good, bad) =
             (load(profile(false), 1.0 - MISBEHAVING_SHARE), load(profile(true), MISBEHAVING_SHARE));

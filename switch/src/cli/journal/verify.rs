@@ -147,7 +147,7 @@ impl Fold {
 
     fn compare(&mut self, inspection: &Inspection, checkpoint: Lsn) -> Result<(), String> {
         let state = inspection.checkpoint(checkpoint).map_err(|fault| fault.to_string())?;
-        let sum = self.state.accounts.sum();
+        let sum = self.state.accounts.sum_of_each();
         if sum != 0 {
             return Err(format!("all accounts together are {sum}, and not zero"));
         }
@@ -161,7 +161,7 @@ impl Fold {
     }
 
     fn end(&self) -> Result<(), Failure> {
-        let sum = self.state.accounts.sum();
+        let sum = self.state.accounts.sum_of_each();
         if sum != 0 {
             return Err(Failure::new(Exit::Data, format!("all accounts together are {sum}, and not zero")));
         }

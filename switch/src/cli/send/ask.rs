@@ -170,8 +170,10 @@ fn sale(
     let Some(code) = &args.product else {
         let products =
             catalogue.products.iter().map(|product| product.code.to_string()).collect::<Vec<_>>().join(", ");
-        return Err(Failure::usage("no product was named, and neither --echo nor --sign-on nor --sign-off")
-            .help(format!("for example: switchyard send {products}").replacen(", ", "    # or ", 1)));
+        return Err(Failure::usage(
+            "no product was named, and none of --reverse, --inquire, --echo, --sign-on and --sign-off",
+        )
+        .help(format!("for example: switchyard send {products}").replacen(", ", "    # or ", 1)));
     };
     let product =
         Text::new(code.as_bytes()).and_then(|code| catalogue.product(code)).map(|(_, product)| product);

@@ -65,7 +65,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=999_999), help_heading = "Request")]
     pub stan: Option<u32>,
     /// The local date and time (DE12, DE13), such as 2026-11-21T23:00:59; without it, now.
-    #[arg(long, value_name = "TIME", help_heading = "Request")]
+    #[arg(long, value_name = "TIME", value_parser = local_time, help_heading = "Request")]
     pub time: Option<jiff::civil::DateTime>,
     /// The RRN (DE37); without it, the switch makes one.
     #[arg(long, value_name = "RRN", conflicts_with_all = ["reverse", "inquire"], help_heading = "Request")]
@@ -359,6 +359,11 @@ fn show_answer(
         io.line(format!("{}reverse it: {command}{}", io.paint.quiet, io.paint.end));
     }
     Ok(exit)
+}
+
+/// A local date and time, as `send` itself prints it.
+fn local_time(text: &str) -> Result<jiff::civil::DateTime, &'static str> {
+    text.parse().map_err(|_| "give a date and a time, such as 2026-11-21T23:00:59")
 }
 
 fn with_repeat(failure: Failure, args: &SendArgs, question: &Question) -> Failure {

@@ -134,6 +134,7 @@ impl Rig {
             dialects: Arc::from([Arc::clone(&dialect)]),
             catalogue: catalogue(&["100001"]),
             blocked: Arc::default(),
+            days: Arc::default(),
             window_h: 72,
             keys: KeyHash::new([7; 16]),
             keyring: Arc::new(Keyring::new()),

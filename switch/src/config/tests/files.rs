@@ -71,12 +71,15 @@ fn a_key_of_another_table_is_sent_there() {
 }
 
 #[test]
-fn wrong_merchants_have_lines_and_columns() {
+fn wrong_merchants_have_lines_and_columns_and_their_terminals_are_not_reported() {
     check(
-        &[(
-            "SHOP1,100001\n",
-            "SHOP1,100001\nSHOP2,100009\nSHOP1,100001\nSHOP3\nTOOLONGMERCHANTCODE,100001\n",
-        )],
+        &[
+            (
+                "SHOP1,100001\n",
+                "SHOP1,100001\nSHOP2,100009\nSHOP1,100001\nSHOP3\nTOOLONGMERCHANTCODE,100001\n",
+            ),
+            ("T0000001,SHOP1,active\n", "T0000001,SHOP1,active\nT0000002,SHOP2,active\n"),
+        ],
         r#"merchants.csv:3:7: error: there is no network `100009`
    3 | SHOP2,100009
      |       ^^^^^^

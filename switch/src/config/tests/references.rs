@@ -96,7 +96,7 @@ fn a_supplier_has_codes_that_mean_something() {
 more.toml:33:8: error: `05` is not a meaning
   33 | "05" = "declined"
      |        ^^^^^^^^^^
-     = allowed: "approved" | "declined:CC" | "not-performed:CC" | "unknown", CC our response code
+     = allowed: "approved" | "declined:CC" | "not-performed:CC" | "unknown", CC our response code, not 00, 10, 17, 68 or 94
 more.toml:34:1: error: 94 is never an approval or a decline (S-11)
   34 | "94" = "declined:05"
      | ^^^^

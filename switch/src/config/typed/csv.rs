@@ -31,10 +31,11 @@ pub(in super::super) fn merchants(
     each_line(files, ["code", "network"], faults, |[code, network], faults| {
         let at = code.at;
         let code = read::<15>(code, "code", &forms::MERCHANT, faults)?;
-        let network = networks.find(network, faults)?;
+        // A merchant whose network is wrong is there all the same: its terminals need not be reported too.
+        let network = networks.find(network, faults);
         once(&mut names, code, merchants.len(), at, "merchant", faults)?;
-        merchants.push(Merchant { code, network, funding: None });
-        Some(())
+        merchants.push(Merchant { code, network: network.unwrap_or_default(), funding: None });
+        network.map(|_| ())
     });
     (merchants, names)
 }

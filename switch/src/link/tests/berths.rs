@@ -19,7 +19,7 @@ impl Berthed {
             certificate_names: Vec::new(),
             takeover_ms,
         };
-        let door = Door::start(&[], std::path::Path::new("/")).expect("a thread");
+        let mut door = Door::start(&[], std::path::Path::new("/")).expect("a thread");
         let berth = door.berth(&supplier(5_000), &settings, std::path::Path::new("/")).expect("a listener");
         let address = berth.address();
         assert!(TcpStream::connect(address).await.is_err(), "nobody connects before the link is polled");

@@ -11,7 +11,8 @@ impl World {
     pub(super) fn look(&mut self) {
         let gate = &mut self.process.gate;
         assert_eq!(gate.misfit(), None);
-        assert_eq!(gate.state().accounts.sum(), 0, "money-conserved");
+        let accounts = &gate.state().accounts;
+        assert_eq!((accounts.sum(), accounts.sum_of_each()), (0, 0), "money-conserved");
         *self.counted.entry("alerts").or_default() += gate.alerts().count() as u64;
         if gate.log().facts() > 0 {
             return;
