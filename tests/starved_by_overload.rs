@@ -36,6 +36,8 @@ const CONNECTIONS: u32 = 16;
 const TIMES: f64 = 3.0;
 /// Requests that a connection's client has open at the most, while three times too much is asked for: eight times what the conduit reads of it at a time.
 const HELD_MAX: usize = 1_024;
+/// Loads after which the window has given requests to files, at the latest.
+const WARM_UPS_MAX: u64 = 60;
 /// Later approvals do not count.
 const PATIENCE_MS: u64 = 5_000;
 /// Held by the load that runs: two at once would measure each other.
@@ -101,15 +103,20 @@ fn in_a_second_of_processor(report: &Report) -> f64 {
     report.goodput * report.seconds / cpu_s
 }
 
-/// `in_flight`: so many requests on each of [`CONNECTIONS`] are what can be done at a time; `done` is what is compared.
-fn overload(name: &str, switch: Switch, in_flight: usize, done: fn(&Report) -> f64) {
+/// `in_flight`: so many requests on each of [`CONNECTIONS`] are what can be done at a time; `done` is what is compared; `fills_window`: so much is done that the duplicate window fills soon.
+fn overload(name: &str, switch: Switch, in_flight: usize, done: fn(&Report) -> f64, fills_window: bool) {
     let long = std::env::var("OVERLOAD_SECONDS").ok();
     let seconds = long.as_ref().map_or(SECONDS, |text| text.parse().expect("OVERLOAD_SECONDS: seconds"));
     let capacity = offer(&switch, Pace::Closed { in_flight }, seconds, 1);
     let before_it = done(&capacity);
     let per_second = TIMES * capacity.goodput;
-    // Buffers have the size that overload needs before memory is compared.
-    offer(&switch, Pace::Open { per_second }, seconds / 3.0, 2);
+    // Buffers have the size that overload needs before memory is compared. In the long form the window has given requests to files by then, which takes memory of its own once.
+    let warm_up = |seed| offer(&switch, Pace::Open { per_second }, seconds / 3.0, seed);
+    warm_up(2);
+    if long.is_some() && fills_window {
+        let more = (1..=WARM_UPS_MAX).take_while(|_| switch.metric("switchyard_gate_runs") < 2);
+        more.for_each(|count| drop(warm_up(100 + count)));
+    }
     let (till, before) = (Till::start(switch.address("plain")), own_cpu_s());
     let memory = switch.memory();
     let flooded = offer(&switch, Pace::Open { per_second }, seconds, 3);
@@ -188,7 +195,7 @@ fn a_supplier_at_its_window_goes_on_at_its_pace() {
     let slow = |host| SupplierHost { latency_ms: 50, ..host };
     let switch = Switch::start_with(folder.path(), &[&[window][..], &CHANGES].concat(), slow);
     // 56 sales: the window less the eighth that is kept, and what the till may hold.
-    overload("a supplier's window", switch, 3, in_a_second);
+    overload("a supplier's window", switch, 3, in_a_second, false);
 }
 
 /// The machine is what bounds: what cannot be taken is not read.
@@ -210,7 +217,7 @@ fn a_switch_at_its_limit_goes_on_at_its_pace() {
         let thread = thread.expect("a thread").file_name();
         keep_to(thread.to_string_lossy().parse().expect("a number"), first);
     }
-    overload("the machine", switch, 32, in_a_second_of_processor);
+    overload("the machine", switch, 32, in_a_second_of_processor, true);
 }
 
 /// Keeps a thread to one processor; 0 is the one that asks.

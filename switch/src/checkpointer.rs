@@ -151,9 +151,7 @@ fn make(files: &CheckpointFiles, keep: Duration, order: Order) -> Result<bool, J
     let Order { snapshot, durable } = order;
     let began = Instant::now();
     let (at, needs) = (snapshot.last(), Needs::of(&snapshot));
-    files.write(&snapshot)?;
-    // From here on the gate copies nothing any more for what it changes.
-    drop(snapshot);
+    files.write(snapshot)?;
     if durable.blocking_recv().is_err() {
         // The journal failed before that fact was durable; the process is about to end.
         files.discard(at);

@@ -314,7 +314,7 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 23] = [
+const GAUGES: [&str; 24] = [
     "switchyard_checkpoint_age_s",
     "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
@@ -323,6 +323,7 @@ const GAUGES: [&str; 23] = [
     "switchyard_gate_window_requests",
     "switchyard_gate_window_bytes",
     "switchyard_gate_window_bytes_max",
+    "switchyard_gate_window_held_bytes",
     "switchyard_gate_runs",
     "switchyard_gate_written_bytes",
     "switchyard_gate_durable_bytes",

@@ -492,6 +492,7 @@ impl GateActor {
         self.gate.watch_late(self.clock.now());
         self.alert();
         self.show_supplies();
+        show(&self.board.gate.window_held_bytes, self.gate.state().index.held_bytes() as u64);
         let sum = self.gate.state().accounts.sum();
         show(&self.board.gate.accounts_sum, sum as u64);
         if sum != 0 {

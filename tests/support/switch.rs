@@ -10,7 +10,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use switchyard::config::SHIPPED;
-use switchyard_core::footprint::index_bytes;
 use switchyard_core::index::ENTRY_MEMORY_BYTES;
 use switchyard_loadtest::supplier::SupplierHost;
 
@@ -19,9 +18,6 @@ pub const RICH: [(&str, &str, &str); 2] = [
     ("networks.toml", "opening = \"10_000_000.00\"", "opening = \"900_000_000_000.00\""),
     ("networks.toml", "\ncredit_line = \"500_000.00\"", "\ncredit_line = \"900_000_000_000.00\""),
 ];
-
-/// `gate.duplicate_bytes_max` as shipped; an eighth of it is for entries, until they go to files.
-const WINDOW_BYTES: usize = 1 << 30;
 
 /// The process, and the suppliers on a thread of the test. Both end when it is dropped.
 pub struct Switch {
@@ -100,14 +96,10 @@ impl Switch {
         said.saturating_sub(requests * ENTRY_MEMORY_BYTES) as u64
     }
 
-    /// The same beside the duplicate window, which grows with what is sold up to a bound of its own: entries, and filters of what lies in files.
+    /// Memory of its own beside the duplicate window, which grows with what is sold up to a bound of its own: entries, and filters of what lies in files. In bytes.
     pub fn memory(&self) -> u64 {
-        let requests = self.metric("switchyard_gate_window_requests") as usize;
-        let filters = self.filter_bytes() as usize;
-        // Entries that went to a file have left their room to those that come.
-        let spilled = self.metric("switchyard_gate_runs") > 0;
-        let room = if spilled { WINDOW_BYTES / 8 / ENTRY_MEMORY_BYTES } else { requests };
-        self.own_bytes().saturating_sub((index_bytes(room.max(requests)) + filters) as u64)
+        let held = self.metric("switchyard_gate_window_held_bytes");
+        self.own_bytes().saturating_sub(held + self.filter_bytes())
     }
 
     /// A number of its metrics, summed over labels.

@@ -7,7 +7,6 @@ use crate::adapter::Order;
 use crate::flight::Flight;
 use crate::gate;
 use crate::ids::FlightNo;
-use crate::index::{Entry, Slot};
 use crate::log::Lsn;
 use crate::session;
 use crate::shelf::Voucher;
@@ -47,15 +46,9 @@ pub fn table_bytes(entries: usize, entry_bytes: usize) -> usize {
     places.saturating_mul(entry_bytes + 1)
 }
 
-/// What the index takes for `requests` requests: an entry each, and its number in the tables of both keys.
-pub fn index_bytes(requests: usize) -> usize {
-    requests.saturating_mul(size_of::<Entry>()) + 2 * table_bytes(requests, size_of::<Slot>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::{Index, Standing};
 
     #[test]
     fn a_table_takes_what_is_said() {
@@ -69,30 +62,5 @@ mod tests {
             assert!(held as usize <= said + said / 2 + 64, "{entries}: {held} of {said}");
             assert!(said / 4 <= held as usize, "{entries}: {held} of {said}");
         }
-    }
-
-    #[test]
-    fn the_index_takes_what_is_said() {
-        const REQUESTS: usize = 100_000;
-        let measured = allocation_counter::measure(|| {
-            let mut index = Index::default();
-            for number in 0..REQUESTS as u128 {
-                let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834);
-                let entry = Entry {
-                    key: spread,
-                    named: !spread,
-                    contents: 7,
-                    flight: FlightNo(number as u64),
-                    admitted_ms: 0,
-                    intent_at: Lsn(1),
-                    outcome_at: Lsn(2),
-                    standing: Standing::Answered,
-                    secret: false,
-                };
-                index.add(entry);
-            }
-        });
-        let (held, said) = (measured.bytes_max as usize, index_bytes(REQUESTS));
-        assert!(held <= said + said / 8 && said / 2 <= held, "{held} of {said}");
     }
 }

@@ -20,7 +20,6 @@ pub use image::{ENTRY_BYTES, IndexSnapshot, Refill};
 pub use run::{RUN_WRITER_BYTES, RUN_WRITING_BYTES, RunHead, RunMark};
 pub use runs::{Run, Runs};
 pub use spill::{ENTRY_MEMORY_BYTES, Spill, spill_entries_max};
-pub use table::Slot;
 
 use crate::ids::FlightNo;
 use crate::log::Lsn;
@@ -110,7 +109,7 @@ fn own(chunk: &mut Chunk) -> &mut Vec<Entry> {
 #[derive(Clone, Debug, Default)]
 pub struct Index {
     chunks: VecDeque<Chunk>,
-    /// Chunks whose entries have left for a run.
+    /// Chunks that entries have left.
     spares: Spares,
     /// Number of the oldest chunk's first entry.
     first: EntryNo,
@@ -286,7 +285,7 @@ impl Index {
         self.left += 1;
         if self.left == CHUNK_ENTRIES {
             if let Some(chunk) = self.chunks.pop_front() {
-                self.spares.keep(chunk);
+                self.spares.keep(chunk, self.chunks.len());
             }
             self.first = self.first.wrapping_add(CHUNK_ENTRIES as u32);
             self.left = 0;

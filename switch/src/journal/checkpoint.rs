@@ -73,11 +73,11 @@ pub struct CheckpointFiles {
 
 impl CheckpointFiles {
     /// Writes and syncs the file of a snapshot under a name that is not yet a checkpoint's. Once the log is durable beyond the snapshot's position,
-    /// [`CheckpointFiles::adopt`] makes it one.
+    /// [`CheckpointFiles::adopt`] makes it one. What is written the gate need not copy any more when it changes it.
     ///
     /// # Errors
     /// [`JournalError::Io`]; the log is not concerned.
-    pub fn write(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
+    pub fn write(&self, snapshot: Snapshot) -> Result<(), JournalError> {
         let path = self.folder.checkpoint_making_path(snapshot.last());
         let mut open = OpenOptions::new();
         open.write(true).create(true).truncate(true).mode(0o600);

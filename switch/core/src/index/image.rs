@@ -123,6 +123,12 @@ impl IndexSnapshot {
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
     }
+
+    /// The entries, oldest first. A chunk goes when it is over, so those that leave memory meanwhile, which are the oldest, are free soon.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
+        let of = |chunk: Chunk| (0..chunk.len()).map(move |place| chunk[place]);
+        self.chunks.into_iter().flat_map(of).skip(self.left)
+    }
 }
 
 /// An index that is read back, entry after entry, and gets its tables at the end: each is made once in its size, shard by shard, so that it neither grows nor
@@ -262,6 +268,18 @@ mod tests {
         back.entry_mut(first).expect("it is there").standing = Standing::Cancelled;
         let found = back.by_key(entry(0).key).and_then(|number| back.entry(number)).copied();
         assert_eq!(found.map(|entry| entry.standing), Some(Standing::Cancelled));
+    }
+
+    #[test]
+    fn what_a_checkpoint_has_written_is_not_shared_any_more() {
+        let mut index = Index::default();
+        (0..3 * CHUNK_ENTRIES as u64).for_each(|number| {
+            index.add(entry(number));
+        });
+        let mut entries = index.snapshot().into_entries();
+        assert_eq!(entries.by_ref().take(CHUNK_ENTRIES + 1).last(), Some(entry(CHUNK_ENTRIES as u64)));
+        let shared: Vec<_> = index.chunks.iter().map(|chunk| Arc::strong_count(chunk) > 1).collect();
+        assert_eq!(shared, [false, true, true]);
     }
 
     #[test]

@@ -83,6 +83,13 @@ impl Index {
         self.memory_bytes() + self.runs.bytes()
     }
 
+    /// What entries and both tables hold of memory, in use or kept for entries to come, in bytes: flat from the first run on, while [`Index::bytes`] goes up and down with what is in
+    /// memory. Asks every shard of the tables, so it is no question for each request.
+    pub fn held_bytes(&self) -> usize {
+        let chunks = self.chunks.len() + self.spares.len();
+        chunks * CHUNK_ENTRIES * size_of::<Entry>() + self.by_key.held_bytes() + self.by_named.held_bytes()
+    }
+
     fn memory_bytes(&self) -> usize {
         self.len() * ENTRY_MEMORY_BYTES + self.seen_since.len() * SEEN_MEMORY_BYTES
     }
@@ -112,7 +119,6 @@ impl Index {
             return None;
         }
         self.handed = count;
-        self.spares.bound(count);
         let chunks: Vec<Chunk> = self.chunks.iter().take(count).cloned().collect();
         // They are in order of time; what was seen while these entries came goes with them.
         let upto_ms = chunks.last().and_then(|chunk| chunk.last()).map_or(0, |entry| entry.admitted_ms);
@@ -125,6 +131,8 @@ impl Index {
     /// The run of the last spill is on disk: its entries may leave.
     pub fn spilled(&mut self, run: Run) {
         self.runs.add(run);
+        // Until the next run is on disk as many again will do.
+        self.spares.bound(self.chunks.len());
         (self.leaving, self.handed) = (self.handed, 0);
         (self.leaving_seen, self.handed_seen) = (self.handed_seen, 0);
     }

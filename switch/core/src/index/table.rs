@@ -1,7 +1,8 @@
 //! Numbers of entries by a key of theirs.
 //!
 //! Owns: the table of one kind of key, spread over shards.
-//! Invariants: each shard grows by itself, so that growing stops nobody for long, and without a look at any entry: the bits that a number lies by are kept beside it.
+//! Invariants: each shard grows by itself, so that growing stops nobody for long, and without a look at any entry: the bits that a number lies by are kept beside it; a shard grows only when
+//! numbers fill it, so a table that fills up to the same height time after time stays as it is.
 //! Deliberately absent: the keys themselves (entries have them), so who looks for one says whether an entry has it.
 
 use super::EntryNo;
@@ -13,18 +14,22 @@ pub(super) const SHARDS: usize = 256;
 
 /// A number, and the bits of its key that it lies by.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot {
+pub(super) struct Slot {
     bits: u32,
     number: EntryNo,
 }
 
 /// A table.
 #[derive(Clone, Debug)]
-pub(super) struct Table(Vec<HashTable<Slot>>);
+pub(super) struct Table {
+    shards: Vec<HashTable<Slot>>,
+    /// What stays of a shard while it is swept.
+    kept: Vec<Slot>,
+}
 
 impl Default for Table {
     fn default() -> Self {
-        Self(vec![HashTable::new(); SHARDS])
+        Self::of(vec![HashTable::new(); SHARDS])
     }
 }
 
@@ -42,15 +47,24 @@ fn hash(bits: u32) -> u64 {
 }
 
 impl Table {
+    fn of(shards: Vec<HashTable<Slot>>) -> Self {
+        Self { shards, kept: Vec::new() }
+    }
+
     /// How many keys there are.
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(HashTable::len).sum()
+        self.shards.iter().map(HashTable::len).sum()
+    }
+
+    /// Bytes that it takes, used or not. Asks every shard.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.shards.iter().map(HashTable::allocation_size).sum()
     }
 
     /// The number under that key; `has` says whether an entry has it.
     pub(super) fn find(&self, key: u128, has: impl Fn(EntryNo) -> bool) -> Option<EntryNo> {
         let bits = bits(key);
-        let found = self.0[shard(key)].find(hash(bits), |slot| slot.bits == bits && has(slot.number));
+        let found = self.shards[shard(key)].find(hash(bits), |slot| slot.bits == bits && has(slot.number));
         found.map(|slot| slot.number)
     }
 
@@ -61,17 +75,25 @@ impl Table {
 
     /// Puts a number under its key, in place of the one that was there.
     pub(super) fn put(&mut self, key: u128, number: EntryNo, has: impl Fn(EntryNo) -> bool) {
-        put(&mut self.0[shard(key)], Slot { bits: bits(key), number }, has);
+        put(&mut self.shards[shard(key)], Slot { bits: bits(key), number }, has);
     }
 
-    /// Keeps the numbers of that shard that are still of use. It goes through the shard as it lies in memory.
+    /// Keeps the numbers of that shard that are still of use. It goes through the shard as it lies in memory, and puts back what stays into the same memory, emptied: a number that is
+    /// taken out by itself leaves a mark where it lay, marks take the room of numbers, and in the end the shard would grow for them.
     pub(super) fn keep(&mut self, shard: usize, is_of_use: impl Fn(EntryNo) -> bool) {
-        self.0[shard].retain(|slot| is_of_use(slot.number));
+        let Self { shards, kept } = self;
+        let shard = &mut shards[shard];
+        kept.clear();
+        kept.extend(shard.iter().filter(|slot| is_of_use(slot.number)));
+        shard.clear();
+        for slot in kept.drain(..) {
+            shard.insert_unique(hash(slot.bits), slot, |known| hash(known.bits));
+        }
     }
 
     /// A table of many numbers, oldest first; `same` says whether two have the same key: of those the newest is found.
     pub(super) fn filled(numbers: &Sorted, same: impl Fn(EntryNo, EntryNo) -> bool) -> Self {
-        Self(numbers.0.iter().map(|of_shard| filled(of_shard, &same)).collect())
+        Self::of(numbers.0.iter().map(|of_shard| filled(of_shard, &same)).collect())
     }
 }
 

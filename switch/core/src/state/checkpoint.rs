@@ -218,11 +218,11 @@ impl Snapshot {
             .min()
     }
 
-    /// Hands over the image piece by piece, each at most `PIECE_BYTES_MAX` long.
+    /// Hands over the image piece by piece, each at most `PIECE_BYTES_MAX` long. Entries that were handed over are shared no more: the index may use their memory.
     ///
     /// # Errors
     /// What `sink` says; the image is then incomplete.
-    pub fn write<E>(&self, mut sink: impl FnMut(Piece, &[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn write<E>(self, mut sink: impl FnMut(Piece, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut buffer = Vec::with_capacity(PIECE_BYTES_MAX);
         VERSION.pack(&mut buffer);
         self.small.window_ms.pack(&mut buffer);
@@ -231,7 +231,7 @@ impl Snapshot {
         let head = buffer.len() as u64;
         buffer.chunks(PIECE_BYTES_MAX).try_for_each(|piece| sink(Piece::Head, piece))?;
         buffer.clear();
-        for entry in self.index.iter() {
+        for entry in self.index.into_entries() {
             entry.pack(&mut buffer);
             if buffer.len() == ENTRIES_BYTES {
                 sink(Piece::Entries, &buffer)?;

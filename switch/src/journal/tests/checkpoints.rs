@@ -107,7 +107,7 @@ impl Books {
         let files = self.files();
         let last = self.state.last;
         self.started().await_durable(Lsn(last.0 + 1));
-        files.write(&self.state.snapshot()).expect("room on the disk");
+        files.write(self.state.snapshot()).expect("room on the disk");
         files.adopt(self.state.last).expect("own folder");
         self.state.last
     }
@@ -230,7 +230,7 @@ fn segments_between_a_checkpoint_and_the_end_are_missed() {
 fn what_did_not_become_a_checkpoint_is_none() {
     let mut books = Books::new();
     books.sell(10);
-    books.files().write(&books.state.snapshot()).expect("room on the disk");
+    books.files().write(books.state.snapshot()).expect("room on the disk");
     books.end();
     let (state, replayed, _) = books.restored().expect("sound");
     assert!(state == books.state && replayed.checkpoint == Lsn(0));
