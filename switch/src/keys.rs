@@ -154,9 +154,12 @@ impl Kek {
     /// Reads the key from a file that only its owner may use (mode 0600 or less).
     ///
     /// # Errors
-    /// [`KeyError::Io`], [`KeyError::Exposed`], [`KeyError::Unreadable`].
+    /// [`KeyError::Missing`], [`KeyError::Io`], [`KeyError::Exposed`], [`KeyError::Unreadable`].
     pub fn from_file(file: &Path) -> Result<Kek, KeyError> {
-        let opened = File::open(file).map_err(io_error("open", file))?;
+        let opened = File::open(file).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => KeyError::Missing { file: file.to_owned() },
+            _ => io_error("open", file)(error),
+        })?;
         let mode = opened.metadata().map_err(io_error("look at", file))?.mode() & 0o7777;
         if mode & 0o077 != 0 {
             return Err(KeyError::Exposed { file: file.to_owned(), mode });

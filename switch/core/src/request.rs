@@ -15,6 +15,7 @@ use crate::keyhash::KeyHash;
 use crate::money::Minor;
 use crate::operate::Blocked;
 use crate::reversal::Named;
+use crate::secret::Secret;
 use crate::stamp;
 use crate::text::Text;
 use crate::ticket::Ticket;
@@ -509,11 +510,20 @@ fn contents(view: &View<'_>, fields: &Fields, tags: Tags<'_>, pan: &[u8], keys: 
         if view.dialect().tag_meaning(name) == Some(Tag::ThirdParty) {
             continue;
         }
-        // In its canonical form, so that a repeat through a conduit of another dialect is one.
-        let text = if value.lies_canonical() { None } else { value.text::<200>() };
-        let canonical = text.as_ref().map_or(value.raw(), Text::as_bytes);
         digest.add_fixed(&name);
-        digest.add(canonical);
+        // In its canonical form, so that a repeat through a conduit of another dialect is one.
+        if value.lies_canonical() {
+            digest.add(value.raw());
+            continue;
+        }
+        match value.text::<200>() {
+            Some(text) => digest.add(text.as_bytes()),
+            None => {
+                let mut long = Secret::new();
+                value.append_to(long.buffer());
+                digest.add(long.expose());
+            }
+        }
     }
     digest.end() as u64
 }

@@ -20,6 +20,15 @@ pub enum KeyError {
         /// What the system said.
         error: Arc<io::Error>,
     },
+    /// There is no key file.
+    #[error(
+        "there is no key file {}: put a copy of the key there that this data folder was made with; only for a new data folder may one be made, with `create = true` under [keys]",
+        file.display()
+    )]
+    Missing {
+        /// The key file.
+        file: PathBuf,
+    },
     /// Others than the owner may use the key file.
     #[error("key file {} has mode {mode:04o}; take the rights of others away: chmod 600", file.display())]
     Exposed {

@@ -30,7 +30,7 @@ fn a_made_key_file_is_read_again_and_closed_to_others() {
 fn an_exposed_missing_or_broken_key_file_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("kek");
-    assert!(matches!(Kek::from_file(&file), Err(KeyError::Io { .. })));
+    assert!(matches!(Kek::from_file(&file), Err(KeyError::Missing { .. })));
     Kek::create_file(&file).expect("made");
     std::fs::set_permissions(&file, Permissions::from_mode(0o640)).expect("own file");
     let error = Kek::from_file(&file).expect_err("others may read it");
@@ -180,7 +180,7 @@ fn a_key_that_is_not_the_folders_is_named_with_the_one_that_is() {
     let error = place.open().expect_err("never known here");
     assert!(matches!(error, KeyError::Stranger { .. }), "{error}");
     std::fs::remove_file(place.file()).expect("own file");
-    assert!(matches!(place.open(), Err(KeyError::Io { .. })), "no key is made where the folder had one");
+    assert!(matches!(place.open(), Err(KeyError::Missing { .. })), "no key is made where the folder had one");
     std::fs::write(place.file(), &after).expect("own file");
     std::fs::set_permissions(place.file(), Permissions::from_mode(0o600)).expect("own file");
     place.assert_opens(&place.open().expect("opens"));

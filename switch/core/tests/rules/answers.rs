@@ -2,7 +2,7 @@
 
 use crate::support::bench::Bench;
 use crate::support::locals::pin_of;
-use crate::support::message::{Answer, Sale};
+use crate::support::message::{Answer, Sale, topup};
 use switchyard_core::details::{Detail, put};
 use switchyard_core::session::Report;
 
@@ -147,6 +147,22 @@ fn a_repeat_in_another_dialect_is_a_repeat() {
     drop(answers);
     bench.ask_frame(1, 1, &packed);
     assert_eq!(bench.answer().code, "00");
+}
+
+/// Contents are compared in their canonical form, however long an element is (S-1).
+#[test]
+fn a_repeat_in_ebcdic_has_the_same_contents() {
+    for length in [1, 200, 201, 500] {
+        let mut bench = Bench::new();
+        let sale = Sale { tags: vec![(*b"77", "A".repeat(length))], ..topup(1) };
+        bench.ask(0, &sale);
+        let order = bench.order();
+        bench.answered(order, "00");
+        assert_eq!(bench.answer().code, "00");
+        let spoken = sale.frame(&bench.dialects[2]);
+        bench.ask_frame(1, 2, &spoken);
+        assert_eq!(bench.answer().code, "00", "{length}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use switchyard_core::iso8583::{Build, Dialect, Mti, Role, Tag};
 
 /// The dialects of the tests, by their index in tickets.
-pub(crate) const DIALECTS: [&str; 2] = ["prepaid87", "prepaid87-bcd"];
+pub(crate) const DIALECTS: [&str; 3] = ["prepaid87", "prepaid87-bcd", "prepaid87-ebcdic"];
 
 /// Those dialects, compiled.
 pub(crate) fn dialects() -> Vec<Arc<Dialect>> {
