@@ -107,22 +107,25 @@ fn in_a_second_of_processor(report: &Report) -> f64 {
 fn overload(name: &str, switch: Switch, in_flight: usize, done: fn(&Report) -> f64, fills_window: bool) {
     let long = std::env::var("OVERLOAD_SECONDS").ok();
     let seconds = long.as_ref().map_or(SECONDS, |text| text.parse().expect("OVERLOAD_SECONDS: seconds"));
-    let capacity = offer(&switch, Pace::Closed { in_flight }, seconds, 1);
-    let before_it = done(&capacity);
-    let per_second = TIMES * capacity.goodput;
-    // Buffers have the size that overload needs before memory is compared. In the long form the window has given requests to files by then, which takes memory of its own once.
-    let warm_up = |seed| offer(&switch, Pace::Open { per_second }, seconds / 3.0, seed);
+    let can_do = |seed| offer(&switch, Pace::Closed { in_flight }, seconds, seed);
+    let flood = |per_second, seconds, seed| offer(&switch, Pace::Open { per_second }, seconds, seed);
+    let mut capacity = can_do(1);
+    // Buffers have the size that overload needs before memory is compared.
+    let warm_up = |seed| flood(TIMES * capacity.goodput, seconds / 3.0, seed);
     warm_up(2);
     if long.is_some() && fills_window {
+        // The window has given requests to files by then, which takes memory of its own once. A sale over a full window takes longer than over an empty one, so that is asked again.
         let more = (1..=WARM_UPS_MAX).take_while(|_| switch.metric("switchyard_gate_runs") < 2);
         more.for_each(|count| drop(warm_up(100 + count)));
+        capacity = can_do(5);
     }
+    let (before_it, per_second) = (done(&capacity), TIMES * capacity.goodput);
     let (till, before) = (Till::start(switch.address("plain")), own_cpu_s());
     let memory = switch.memory();
-    let flooded = offer(&switch, Pace::Open { per_second }, seconds, 3);
+    let flooded = flood(per_second, seconds, 3);
     let (memory, own_cpu_s) = ([memory, switch.memory()], own_cpu_s() - before);
     let waits = till.end();
-    let after_it = done(&offer(&switch, Pace::Closed { in_flight }, seconds, 4));
+    let after_it = done(&can_do(4));
     let ratio = 2.0 * done(&flooded) / (before_it + after_it);
     print(name, [&capacity, &flooded], &waits, own_cpu_s, memory);
     println!(
