@@ -81,10 +81,10 @@ row!(
         window_requests,
         /// What the duplicate window takes in memory, filters of runs among it, in bytes.
         window_bytes,
-        /// What entries and tables of the duplicate window hold of memory, in use or kept for those to come, in bytes.
-        window_held_bytes,
         /// What it may take; from there on sales get 96.
         window_bytes_max,
+        /// What entries and tables of the duplicate window hold of memory, in use or kept for those to come, in bytes.
+        window_held_bytes,
         /// Runs of requests that memory has given to files.
         runs,
         /// Batches written.
