@@ -10,6 +10,7 @@ mod many;
 
 use crate::ids::{NetworkId, SupplierId};
 use crate::money::Minor;
+use crate::numbered::Numbered;
 use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::text::Text;
 use many::Many;
@@ -79,38 +80,12 @@ pub struct OutOfRange;
 /// All accounts. Those of every sale lie where their number says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounts {
-    networks: Numbered,
-    suppliers: Numbered,
-    suspense: Numbered,
+    networks: Numbered<Balance>,
+    suppliers: Numbered<Balance>,
+    suspense: Numbered<Balance>,
     wallets: Many<30>,
     merchants: Many<15>,
     contra: Option<Balance>,
-}
-
-/// Accounts of one kind that have numbers, counted from 0. The last one was seen, so that equal books are equal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Numbered(Vec<Option<Balance>>);
-
-impl Numbered {
-    fn get(&self, number: u16) -> Option<&Balance> {
-        self.0.get(usize::from(number))?.as_ref()
-    }
-
-    fn set(&mut self, number: u16, balance: Balance) {
-        let number = usize::from(number);
-        if self.0.len() <= number {
-            self.0.resize(number + 1, None);
-        }
-        self.0[number] = Some(balance);
-    }
-
-    fn sum(&self) -> i128 {
-        self.0.iter().flatten().map(|balance| i128::from(balance.posted.0)).sum()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u16, Balance)> + '_ {
-        self.0.iter().zip(0..).filter_map(|(balance, number)| Some((number, (*balance)?)))
-    }
 }
 
 impl Accounts {
@@ -214,7 +189,7 @@ impl Accounts {
 
     /// The sum over all accounts: zero, always (`money-conserved`). Wallets and merchants are not looked at one by one: what they hold together is known.
     pub fn sum(&self) -> i128 {
-        let few = self.networks.sum() + self.suppliers.sum() + self.suspense.sum();
+        let few = sum(&self.networks) + sum(&self.suppliers) + sum(&self.suspense);
         let contra = self.contra.map_or(0, |balance| i128::from(balance.posted.0));
         few + contra + self.wallets.sum() + self.merchants.sum()
     }
@@ -242,14 +217,19 @@ impl Accounts {
 
     /// As `iter`, without stored-value accounts.
     pub fn positions(&self) -> impl Iterator<Item = (Account, Balance)> + '_ {
-        let networks = self.networks.iter().map(|(id, balance)| (Account::Network(NetworkId(id)), balance));
+        let networks = self.networks.iter().map(|(id, balance)| (Account::Network(NetworkId(id)), *balance));
         let suppliers =
-            self.suppliers.iter().map(|(id, balance)| (Account::Supplier(SupplierId(id)), balance));
-        let suspense = self.suspense.iter().map(|(id, balance)| (Account::Suspense(SupplierId(id)), balance));
+            self.suppliers.iter().map(|(id, balance)| (Account::Supplier(SupplierId(id)), *balance));
+        let suspense = self.suspense.iter().map(|(id, balance)| (Account::Suspense(SupplierId(id)), *balance));
         let merchants = self.merchants.iter().map(|(code, balance)| (Account::Merchant(code), balance));
         let contra = self.contra.map(|balance| (Account::Contra, balance));
         networks.chain(suppliers).chain(suspense).chain(merchants).chain(contra)
     }
+}
+
+/// What accounts of a kind hold together.
+fn sum(accounts: &Numbered<Balance>) -> i128 {
+    accounts.iter().map(|(_, balance)| i128::from(balance.posted.0)).sum()
 }
 
 #[cfg(test)]

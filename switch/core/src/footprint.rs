@@ -10,6 +10,7 @@ use crate::ids::FlightNo;
 use crate::log::Lsn;
 use crate::session;
 use crate::shelf::Voucher;
+use crate::slab::slab_bytes;
 use crate::ticket::Ticket;
 
 /// A ticket without what is in its buffers.
@@ -22,20 +23,29 @@ pub const ORDER_KEPT_BYTES: usize = gate::ORDER_BYTES_KEPT;
 pub const ORDERS_KEPT: usize = gate::ORDERS_KEPT;
 /// A voucher on a tray.
 pub const VOUCHER_BYTES: usize = size_of::<Voucher>();
-/// A flight in the state, with its key.
-pub const FLIGHT_BYTES: usize = size_of::<(FlightNo, Flight)>();
-/// A ticket's place while it waits for its flight, with its key.
-pub const WAITING_BYTES: usize = gate::WAITING_BYTES;
 /// A reversal that waits for a place at its supplier.
 pub const BACKLOG_BYTES: usize = size_of::<(Lsn, FlightNo)>();
 /// An effect that waits for the log.
 pub const RELEASE_BYTES: usize = size_of::<(Lsn, u64, u64)>();
-/// What a session holds under a STAN, its deadlines (sale, reversal, late window) among it; there may be twice as many before they are swept.
-pub const OPEN_BYTES: usize = session::OPEN_BYTES + 2 * 3 * session::DUE_BYTES;
 /// What every session may take beside that.
 pub const SESSION_BYTES: usize = session::FIXED_BYTES;
 /// Choices of routes that are remembered, all of them.
 pub const EXPLANATIONS_BYTES: usize = gate::EXPLANATIONS_BYTES;
+
+/// What so many flights in the state take.
+pub fn flights_bytes(flights: usize) -> usize {
+    slab_bytes::<FlightNo, Flight>(flights)
+}
+
+/// What the places of so many tickets take while these wait for their flights.
+pub fn waiting_bytes(tickets: usize) -> usize {
+    gate::waiting_bytes(tickets)
+}
+
+/// What a session holds under so many STANs, their deadlines (sale, reversal, late window) among it; of these there may be twice as many before they are swept.
+pub fn open_bytes(stans: usize) -> usize {
+    session::open_bytes(stans) + stans.saturating_mul(2 * 3 * session::DUE_BYTES)
+}
 
 /// What a hash table takes that holds `entries` of `entry_bytes`: a power of two of places, of which an eighth stays free, and a byte of control for each.
 pub fn table_bytes(entries: usize, entry_bytes: usize) -> usize {

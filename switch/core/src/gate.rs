@@ -50,6 +50,7 @@ use crate::request::Kind;
 use crate::route::Route;
 use crate::seal::{DataKey, KeyId, Keyring};
 use crate::shelf::Shelf;
+use crate::slab::{Slab, slab_bytes};
 use crate::state::{Misfit, State};
 use crate::text::Text;
 use crate::ticket::{Errand, Ticket};
@@ -148,8 +149,10 @@ pub(crate) const ORDERS_KEPT: usize = 4_096;
 /// Room of an order that is kept; the usual answer needs a quarter of it.
 pub(crate) const ORDER_BYTES_KEPT: usize = 1_024;
 
-/// What a ticket that waits takes, with its key.
-pub(crate) const WAITING_BYTES: usize = size_of::<(FlightNo, Waiting)>();
+/// What so many tickets that wait take, without the tickets.
+pub(crate) fn waiting_bytes(tickets: usize) -> usize {
+    slab_bytes::<FlightNo, Waiting>(tickets)
+}
 
 /// The gate.
 pub struct Gate {
@@ -160,7 +163,7 @@ pub struct Gate {
     shelf: Shelf,
     locals: FxHashMap<SupplierId, Box<dyn Local>>,
     supplies: Vec<Supply>,
-    waiting: FxHashMap<FlightNo, Waiting>,
+    waiting: Slab<FlightNo, Waiting>,
     releases: Releases,
     explanations: Explanations,
     orders: Vec<Box<Order>>,
@@ -216,7 +219,7 @@ impl Gate {
             shelf: Shelf::default(),
             locals: FxHashMap::default(),
             supplies: Vec::new(),
-            waiting: FxHashMap::default(),
+            waiting: Slab::default(),
             releases: Releases::default(),
             explanations: Explanations::default(),
             orders: Vec::new(),
@@ -413,7 +416,7 @@ impl Gate {
 
     fn join(&mut self, now: Now, ticket: Box<Ticket>, flight: FlightNo) {
         self.counters.joined += 1;
-        match self.waiting.get_mut(&flight) {
+        match self.waiting.get_mut(flight) {
             Some(waiting) => waiting.joined.push(ticket),
             // Nobody waits for it only between a crash and its Doubt, before conduits open.
             None => self.refuse(now, ticket, Code::FAULT),

@@ -21,12 +21,12 @@ pub use stray::Stray;
 use crate::adapter::{Ask, Fault, Heard, LinkNo, Order, Out, Wire};
 use crate::catalogue::Supplier;
 use crate::ids::{FlightNo, Now, SupplierId};
+use crate::slab::{Slab, slab_bytes};
 use crate::text::Text;
 use crate::wheel::Wheel;
 use advices::{REVERSALS_A_TURN_MAX, Reversal};
 use answered::{ANSWERED_MAX, Answered, AnsweredTable};
 use deadlines::{Due, SWEEP_MIN};
-use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use stray::Strays;
 
@@ -87,10 +87,13 @@ struct Link {
 /// Bytes that every session may take, whatever its supplier: what was answered of late, and deadlines before they are swept.
 pub(crate) const FIXED_BYTES: usize =
     ANSWERED_MAX * (size_of::<Answered>() + size_of::<Order>()) + 2 * SWEEP_MIN * DUE_BYTES;
-/// What is open under a STAN, with its key.
-pub(crate) const OPEN_BYTES: usize = size_of::<(u32, Open)>();
 /// A deadline in the wheel.
 pub(crate) const DUE_BYTES: usize = size_of::<(u64, Due)>();
+
+/// What is open under so many STANs takes.
+pub(crate) fn open_bytes(stans: usize) -> usize {
+    slab_bytes::<u32, Open>(stans)
+}
 
 /// The session of one supplier.
 pub struct Session {
@@ -98,7 +101,7 @@ pub struct Session {
     adapter: Box<dyn Wire>,
     links: Vec<Link>,
     next_link: usize,
-    open: FxHashMap<u32, Open>,
+    open: Slab<u32, Open>,
     /// Reversals that wait to be sent, in order.
     waiting: VecDeque<(u32, FlightNo)>,
     /// Reversals that may be under way without an answer, and how many are.
@@ -155,7 +158,7 @@ impl Session {
             adapter,
             links: vec![Link::default(); links.max(1)],
             next_link: 0,
-            open: FxHashMap::default(),
+            open: Slab::default(),
             waiting: VecDeque::new(),
             expiring: false,
             continuing: false,
@@ -205,7 +208,7 @@ impl Session {
     pub fn watch(&mut self, watch: &Watch) {
         self.wheel.put(watch.until_us, Due::Forget(watch.stan, watch.flight));
         // A doubt that came back is there twice; the later end counts.
-        let open = self.open.entry(watch.stan).or_insert(Open {
+        let open = self.open.or_insert_with(watch.stan, || Open {
             flight: watch.flight,
             attempt: watch.attempt,
             rrn: watch.rrn,
@@ -229,7 +232,7 @@ impl Session {
     /// The `send`-th of `out().sends` begins at `position` of its link's stream.
     pub fn queued(&mut self, send: usize, position: u64) {
         if let Some(Some(stan)) = self.sends.get(send)
-            && let Some(open) = self.open.get_mut(stan)
+            && let Some(open) = self.open.get_mut(*stan)
         {
             // Where an order makes several messages, the first one counts: a byte of any of them may have done something.
             open.position.get_or_insert(position);
@@ -242,11 +245,11 @@ impl Session {
         let Some(Some(stan)) = self.sends.get(send).copied() else { return };
         // Another message of the same order may still be queued: then something is sent, and time decides.
         let more = self.sends[send + 1..].contains(&Some(stan));
-        let Some(open) = self.open.get_mut(&stan).filter(|open| open.position.is_none() && !more) else {
+        let Some(open) = self.open.get_mut(stan).filter(|open| open.position.is_none() && !more) else {
             return;
         };
         if let Some(order) = open.asked.take() {
-            self.open.remove(&stan);
+            self.open.discard(stan);
             self.not_sent(order);
         }
     }
@@ -290,7 +293,7 @@ impl Session {
             .open
             .iter()
             .filter(|(_, open)| open.link == link && open.asked.is_some())
-            .map(|(stan, _)| *stan)
+            .map(|(stan, _)| stan)
             .collect();
         lost.sort_unstable();
         for stan in lost {
@@ -302,7 +305,7 @@ impl Session {
     /// A sale whose link is gone: never sent, or cut.
     fn lose(&mut self, now: Now, stan: u32, written: u64) {
         let late_until_us = now.mono_us + self.late_window_us();
-        let Some(open) = self.open.get_mut(&stan) else { return };
+        let Some(open) = self.open.get_mut(stan) else { return };
         let sent = open.position.is_some_and(|position| position < written);
         let Some(order) = open.asked.take() else { return };
         if sent {
@@ -311,7 +314,7 @@ impl Session {
             self.counters.cut += 1;
             self.reports.push_back(Report::Cut(order));
         } else {
-            self.open.remove(&stan);
+            self.open.discard(stan);
             self.counters.not_sent += 1;
             self.reports.push_back(Report::NotSent(order));
         }

@@ -10,6 +10,7 @@ mod checkpoint;
 mod controls;
 mod ended;
 mod parked;
+mod payment;
 mod undo;
 
 pub use aging::BELIEVED_MS;
@@ -25,12 +26,15 @@ use crate::index::{Entry, EntryPlace, Index, Spill, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::operate::Controls;
+use crate::numbered::Numbered;
 use crate::outcome::{Outcome, Verdict};
+use crate::slab::Slab;
 use crate::stock::Stock;
 use crate::text::Text;
 use crate::withdrawn::{Withdrawn, WithdrawnVouchers};
 use aging::{Aging, STEP_MS};
 use parked::Parked;
+use payment::{pay, pay_back, release, reserve};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -95,14 +99,14 @@ pub struct State {
     /// The end of the log that was folded.
     pub last: Lsn,
     names: FxHashMap<NameKind, Vec<Text<30>>>,
-    days: FxHashMap<NetworkId, Day>,
-    flights: FxHashMap<FlightNo, Flight>,
+    days: Numbered<Day>,
+    flights: Slab<FlightNo, Flight>,
     settled: VecDeque<Ended>,
     /// Follows from `flights`.
     parked: Parked,
     /// Flights that are over and remembered for a while; follows from `flights`.
     over: usize,
-    stans: FxHashMap<SupplierId, u32>,
+    stans: Numbered<u32>,
     controls: Controls,
     last_flight: FlightNo,
     aging: Aging,
@@ -133,22 +137,22 @@ impl State {
 
     /// A network's business day; none before its first one.
     pub fn day(&self, network: NetworkId) -> Option<Day> {
-        self.days.get(&network).copied()
+        self.days.get(network.0).copied()
     }
 
     /// An open flight, or one that was settled a short time ago.
     pub fn flight(&self, number: FlightNo) -> Option<&Flight> {
-        self.flights.get(&number)
+        self.flights.get(number)
     }
 
     /// All of those, in no order.
-    pub fn flights(&self) -> impl ExactSizeIterator<Item = &Flight> {
+    pub fn flights(&self) -> impl Iterator<Item = &Flight> {
         self.flights.values()
     }
 
     /// Reversals that ended a short time ago, by their supplier or by an operator, oldest first; and their flights, which may be open again.
     pub fn settled(&self) -> impl Iterator<Item = (Ended, &Flight)> {
-        self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(&ended.flight)?)))
+        self.settled.iter().filter_map(|ended| Some((*ended, self.flights.get(ended.flight)?)))
     }
 
     /// Parked reversals of a supplier: they wait for an operator.
@@ -169,7 +173,7 @@ impl State {
 
     /// The last STAN used at a supplier; 0 before the first.
     pub fn stan(&self, supplier: SupplierId) -> u32 {
-        self.stans.get(&supplier).copied().unwrap_or(0)
+        self.stans.get(supplier.0).copied().unwrap_or(0)
     }
 
     /// The highest flight number given.
@@ -210,13 +214,13 @@ impl State {
                 Ok(self.accounts.transfer(Account::Contra, *account, *amount)?)
             }
             Fact::Day { network, date, until_ms } => {
-                self.days.insert(*network, Day { date: *date, until_ms: *until_ms });
+                self.days.set(network.0, Day { date: *date, until_ms: *until_ms });
                 Ok(())
             }
             Fact::Stock(batch) => self.stock.add(batch).map_err(|error| Misfit::Stock(error.to_string())),
             Fact::Intent { flight, .. } => self.intent(at, flight),
             Fact::Moved { flight, attempt, .. } => {
-                self.stans.insert(attempt.supplier, attempt.stan);
+                self.stans.set(attempt.supplier.0, attempt.stan);
                 self.open(*flight)?.attempt = *attempt;
                 Ok(())
             }
@@ -265,18 +269,19 @@ impl State {
     /// Adds a flight, or puts it in place of what it was.
     fn keep(&mut self, flight: Flight) {
         self.over += usize::from(flight.phase.is_over());
-        let before = self.flights.insert(flight.number, flight);
+        let before = self.flights.get(flight.number);
         self.over -= usize::from(before.is_some_and(|before| before.phase.is_over()));
+        self.flights.insert(flight.number, flight);
     }
 
-    fn let_go(&mut self, number: FlightNo) -> Option<Flight> {
-        let flight = self.flights.remove(&number)?;
-        self.over -= usize::from(flight.phase.is_over());
-        Some(flight)
+    fn let_go(&mut self, number: FlightNo) {
+        let flight = self.flights.get(number);
+        self.over -= usize::from(flight.is_some_and(|flight| flight.phase.is_over()));
+        self.flights.discard(number);
     }
 
     fn open(&mut self, number: FlightNo) -> Result<&mut Flight, Misfit> {
-        self.flights.get_mut(&number).ok_or(Misfit::NotOpen(number))
+        self.flights.get_mut(number).ok_or(Misfit::NotOpen(number))
     }
 
     fn named(&mut self, kind: NameKind, id: u16, name: Text<30>) -> Result<(), Misfit> {
@@ -316,29 +321,29 @@ impl State {
             self.settled.pop_front();
             // One that began again, and ended since, is kept for that end.
             let over = |flight: &Flight| flight.phase.is_over() && ended.is_last_of(flight);
-            if self.flights.get(&ended.flight).is_some_and(over) {
+            if self.flights.get(ended.flight).is_some_and(over) {
                 self.let_go(ended.flight);
             }
         }
     }
 
     fn intent(&mut self, at: Lsn, flight: &Flight) -> Result<(), Misfit> {
-        self.reserve(flight)?;
-        self.stans.insert(flight.attempt.supplier, flight.attempt.stan);
-        let entry = self.enter(at, flight, Standing::InFlight, false);
-        let entry = EntryPlace(entry);
-        let flight = Flight { entry, intent_at: at, phase: Phase::Asked, held: Held::Reserved, ..*flight };
-        self.keep(flight);
+        reserve(&mut self.accounts, flight)?;
+        self.stans.set(flight.attempt.supplier.0, flight.attempt.stan);
+        let entry = EntryPlace(self.enter(at, flight, Standing::InFlight, false));
+        self.keep(Flight { entry, intent_at: at, phase: Phase::Asked, held: Held::Reserved, ..*flight });
         Ok(())
     }
 
     fn outcome(&mut self, at: Lsn, outcome: &Outcome<'_>) -> Result<(), Misfit> {
-        let flight = self.let_go(outcome.flight).ok_or(Misfit::NotOpen(outcome.flight))?;
-        self.release(&flight)?;
+        let flight = self.flights.get(outcome.flight).ok_or(Misfit::NotOpen(outcome.flight))?;
+        release(&mut self.accounts, flight)?;
         if outcome.verdict == Verdict::Approved {
-            self.pay(&flight, Account::Supplier(flight.attempt.supplier))?;
+            pay(&mut self.accounts, flight, Account::Supplier(flight.attempt.supplier))?;
         }
-        self.answered(&flight, at, outcome);
+        let entry = flight.entry;
+        self.let_go(outcome.flight);
+        self.answered(entry, at, outcome);
         Ok(())
     }
 
@@ -346,14 +351,14 @@ impl State {
         let flight = self.open(outcome.flight)?;
         (flight.phase, flight.performed) = (Phase::Doubt, cause == Cause::Cancelled);
         let flight = *flight;
-        self.answered(&flight, at, outcome);
+        self.answered(flight.entry, at, outcome);
         self.withdraw(at_ms, &flight, !outcome.sealed.is_empty());
         Ok(())
     }
 
     /// A reversal that was accepted meanwhile stays the last word on its original (S-4).
-    fn answered(&mut self, flight: &Flight, at: Lsn, outcome: &Outcome<'_>) {
-        if let Some(entry) = self.index.entry_mut(flight.entry.0) {
+    fn answered(&mut self, entry: EntryPlace, at: Lsn, outcome: &Outcome<'_>) {
+        if let Some(entry) = self.index.entry_mut(entry.0) {
             entry.outcome_at = at;
             entry.secret = !outcome.sealed.is_empty();
             if entry.standing != Standing::Cancelled {
@@ -401,7 +406,7 @@ impl State {
     /// A STAN was given for a reversal; 0: none was.
     fn reverse_under(&mut self, supplier: SupplierId, stan: u32) {
         if stan != 0 {
-            self.stans.insert(supplier, stan);
+            self.stans.set(supplier.0, stan);
         }
     }
 
@@ -420,7 +425,7 @@ impl State {
             }
             LocalEffect::Load { account, .. } => Account::Wallet(*account),
         };
-        self.pay(flight, to)?;
+        pay(&mut self.accounts, flight, to)?;
         self.enter(at, flight, Standing::Approved, !outcome.sealed.is_empty());
         Ok(())
     }
@@ -430,8 +435,8 @@ impl State {
         let before = self.end_doubt(number, Phase::Settled, Held::Nothing)?;
         match before.held {
             Held::Nothing => {}
-            Held::Reserved => self.release(&before)?,
-            Held::Suspense => self.pay_back(&before, Account::Suspense(before.attempt.supplier))?,
+            Held::Reserved => release(&mut self.accounts, &before)?,
+            Held::Suspense => pay_back(&mut self.accounts, &before, Account::Suspense(before.attempt.supplier))?,
         }
         self.ended(at_ms, number, before.undo_stan());
         Ok(())
@@ -451,42 +456,8 @@ impl State {
         let before = self.end_doubt(number, Phase::Parked, held)?;
         self.parked.add(before.attempt.supplier);
         if before.held == Held::Reserved {
-            self.release(&before)?;
-            self.pay(&before, Account::Suspense(before.attempt.supplier))?;
-        }
-        Ok(())
-    }
-
-    /// Reserves the amount of a flight with everybody who pays.
-    fn reserve(&mut self, flight: &Flight) -> Result<(), Misfit> {
-        payers(flight)
-            .try_for_each(|payer| self.accounts.reserve(payer, flight.amount))
-            .map_err(Misfit::Amount)
-    }
-
-    /// Gives that back.
-    fn release(&mut self, flight: &Flight) -> Result<(), Misfit> {
-        payers(flight)
-            .try_for_each(|payer| self.accounts.release(payer, flight.amount))
-            .map_err(Misfit::Amount)
-    }
-
-    /// Everybody who pays does; the network's money goes `to`.
-    fn pay(&mut self, flight: &Flight, to: Account) -> Result<(), Misfit> {
-        self.accounts.transfer(Account::Network(flight.network), to, flight.amount)?;
-        if flight.merchant_pays {
-            let merchant = Account::Merchant(flight.merchant);
-            self.accounts.transfer(merchant, Account::Contra, flight.amount)?;
-        }
-        Ok(())
-    }
-
-    /// Everybody who paid gets it back; the network's money comes `from`.
-    fn pay_back(&mut self, flight: &Flight, from: Account) -> Result<(), Misfit> {
-        self.accounts.transfer(from, Account::Network(flight.network), flight.amount)?;
-        if flight.merchant_pays {
-            let merchant = Account::Merchant(flight.merchant);
-            self.accounts.transfer(Account::Contra, merchant, flight.amount)?;
+            release(&mut self.accounts, &before)?;
+            pay(&mut self.accounts, &before, Account::Suspense(before.attempt.supplier))?;
         }
         Ok(())
     }
@@ -500,12 +471,6 @@ impl State {
         self.over -= usize::from(before.phase.is_over());
         Ok(before)
     }
-}
-
-/// Whose positions a flight takes from.
-fn payers(flight: &Flight) -> impl Iterator<Item = Account> {
-    let merchant = flight.merchant_pays.then_some(Account::Merchant(flight.merchant));
-    std::iter::once(Account::Network(flight.network)).chain(merchant)
 }
 
 fn standing(verdict: Verdict) -> Standing {

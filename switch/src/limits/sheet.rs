@@ -271,7 +271,7 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     table(
         "messages that wait for a supplier",
         waiting,
-        table_bytes(waiting, footprint::WAITING_BYTES),
+        footprint::waiting_bytes(waiting),
         "windows",
         "",
     );
@@ -285,7 +285,7 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     table(
         "open flights, parked ones, and those settled lately",
         flights,
-        table_bytes(flights, footprint::FLIGHT_BYTES),
+        footprint::flights_bytes(flights),
         "gate.reversals_max, gate.parked_max, windows, advices, SETTLED_KEPT_MAX",
         "sales go to another supplier, or get 91",
     );
@@ -348,7 +348,7 @@ fn session(settings: &Settings, supplier: &Supplier) -> (usize, usize) {
     // Those that were answered are on their way to the gate, each as long as it may be; the wheel holds three deadlines of each at most.
     let answered = REPORTS_KEPT_MAX.min(open) * 2 * frame_bytes(settings, supplier);
     let fixed = footprint::SESSION_BYTES;
-    (entries, table_bytes(entries, footprint::OPEN_BYTES) + orders + answered + fixed)
+    (entries, footprint::open_bytes(entries) + orders + answered + fixed)
 }
 
 fn frame_bytes(settings: &Settings, supplier: &Supplier) -> usize {

@@ -139,13 +139,13 @@ impl Gate {
 
     /// Gives back what an attempt held. Its advice credit only with `over`: a doubt keeps it.
     fn end_attempt(&mut self, flight: &Flight, over: bool) {
-        let place = self.waiting.get(&flight.number).map(|waiting| waiting.ticket.place);
+        let place = self.waiting.get(flight.number).map(|waiting| waiting.ticket.place);
         self.supplies[usize::from(flight.attempt.supplier.0)].give_back(flight.attempt.stan, place, over);
     }
 
     /// Hands the tickets of a flight their outcome, to be answered once the log is durable up to `at`.
     fn answer_waiting(&mut self, at: Lsn, flight: &Flight, outcome: &Outcome<'_>, strict: bool) {
-        let Some(Waiting { mut ticket, joined, .. }) = self.waiting.remove(&flight.number) else { return };
+        let Some(Waiting { mut ticket, joined, .. }) = self.waiting.remove(flight.number) else { return };
         for mut joined in joined {
             let relaxed = joined.relaxed && !strict;
             if joined.request.kind == Kind::Inquiry {
@@ -179,7 +179,7 @@ impl Gate {
             return self.declined(now, flight, order, code);
         };
         self.end_attempt(&flight, true);
-        let Some(waiting) = self.waiting.remove(&flight.number) else {
+        let Some(waiting) = self.waiting.remove(flight.number) else {
             return self.declined(now, flight, order, code);
         };
         let attempt = self.attempt(now, supplier, candidate, &waiting.ticket, flight.attempt.number + 1);
@@ -198,7 +198,7 @@ impl Gate {
         if flight.attempt.number + 1 >= FlightNo::ATTEMPTS_MAX {
             return None;
         }
-        let waiting = self.waiting.get_mut(&flight.number)?;
+        let waiting = self.waiting.get_mut(flight.number)?;
         if now.mono_us >= waiting.ticket.deadline_us {
             return None;
         }

@@ -12,6 +12,7 @@ use crate::catalogue::Supplier;
 use crate::ids::{FlightNo, Now};
 use crate::log::Lsn;
 use crate::route::Health;
+use crate::slab::Slab;
 use crate::ticket::Place;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -35,7 +36,7 @@ pub struct Supply {
     advices: u32,
     shares: FxHashMap<Place, u16>,
     /// STANs that must not be given, each with the end of its quarantine, monotonic microseconds.
-    stans: FxHashMap<u32, u64>,
+    stans: Slab<u32, u64>,
     /// Ends of quarantines in order. Where `stans` says otherwise meanwhile, the entry means nothing.
     quarantine: VecDeque<(u64, u32)>,
     /// Reversals that are not at the session yet, and the position that each needs.
@@ -65,7 +66,7 @@ impl Default for Supply {
             in_flight: 0,
             advices: 0,
             shares: FxHashMap::default(),
-            stans: FxHashMap::default(),
+            stans: Slab::default(),
             quarantine: VecDeque::new(),
             backlog: VecDeque::new(),
             advising: 0,
@@ -210,7 +211,7 @@ impl Supply {
 
     fn next_stan(&mut self, last: u32) -> u32 {
         let mut stan = last % self.stan_max + 1;
-        while self.stans.contains_key(&stan) {
+        while self.stans.contains(stan) {
             stan = stan % self.stan_max + 1;
         }
         self.stans.insert(stan, IN_USE);
@@ -223,8 +224,8 @@ impl Supply {
                 return;
             }
             self.quarantine.pop_front();
-            if self.stans.get(&stan) == Some(&until_us) {
-                self.stans.remove(&stan);
+            if self.stans.get(stan) == Some(&until_us) {
+                self.stans.discard(stan);
             }
         }
     }
@@ -243,7 +244,7 @@ impl Supply {
         }
         if over {
             self.advices = self.advices.saturating_sub(1);
-            self.stans.remove(&stan);
+            self.stans.discard(stan);
         }
     }
 
@@ -255,7 +256,7 @@ impl Supply {
 
     /// Whether something open has a STAN.
     pub(super) fn is_in_use(&self, stan: u32) -> bool {
-        self.stans.get(&stan) == Some(&IN_USE)
+        self.stans.get(stan) == Some(&IN_USE)
     }
 
     /// Puts a STAN that nothing open has into quarantine until `until_us`. Call it in the order of those ends.

@@ -52,7 +52,7 @@ pub(super) fn places(supplier: &Supplier) -> usize {
 impl Session {
     /// How far the reversal of a flight is that is open under `stan`; none where none is.
     pub fn tries(&self, stan: u32, flight: FlightNo) -> Option<Tries> {
-        let open = self.open.get(&stan).filter(|open| open.flight == flight)?;
+        let open = self.open.get(stan).filter(|open| open.flight == flight)?;
         let reversal = open.reversal.as_ref()?;
         let next_us = (!reversal.queued).then_some(reversal.repeat_us);
         Some(Tries { sent: reversal.order.tries, next_us })
@@ -66,10 +66,10 @@ impl Session {
         // A reversal of another life of the switch, or of an answer that could not be understood: the sale may still be answered, and an approval must be noticed.
         let late_until_us = now.mono_us + self.late_window_us();
         // Where only late answers to something else are matched under its STAN, they must not stand in its way.
-        if self.open.get(&stan).is_some_and(|open| open.flight != flight && open.is_watched_only()) {
-            self.open.remove(&stan);
+        if self.open.get(stan).is_some_and(|open| open.flight != flight && open.is_watched_only()) {
+            self.open.discard(stan);
         }
-        let open = self.open.entry(stan).or_insert_with(|| Open {
+        let open = self.open.or_insert_with(stan, || Open {
             flight,
             attempt,
             rrn: order.rrn,
@@ -114,7 +114,7 @@ impl Session {
                 return self.continue_soon(now);
             }
             let Some((stan, flight)) = self.waiting.pop_front() else { return };
-            let Some(open) = self.open.get(&stan).filter(|open| open.flight == flight) else { continue };
+            let Some(open) = self.open.get(stan).filter(|open| open.flight == flight) else { continue };
             let Some(reversal) = open.reversal.as_ref().filter(|reversal| reversal.queued) else { continue };
             if self.expired(now, reversal) {
                 self.end_reversal(now, stan);
@@ -139,7 +139,7 @@ impl Session {
 
     fn send_reversal(&mut self, now: Now, stan: u32, link: LinkNo) {
         let max_us = u64::from(self.supplier.advice_retry_max_ms).max(1) * 1_000;
-        let Some(open) = self.open.get_mut(&stan) else { return };
+        let Some(open) = self.open.get_mut(stan) else { return };
         let Some(reversal) = open.reversal.as_mut() else { return };
         // Repeats count from the first reversal: what was asked before changed nothing.
         if reversal.asks_status {
@@ -176,7 +176,7 @@ impl Session {
 
     /// A reversal was not answered for so long that another one may have its place.
     pub(super) fn yield_place(&mut self, stan: u32, flight: FlightNo) {
-        let Some(open) = self.open.get_mut(&stan).filter(|open| open.flight == flight) else { return };
+        let Some(open) = self.open.get_mut(stan).filter(|open| open.flight == flight) else { return };
         if let Some(reversal) = open.reversal.as_mut()
             && std::mem::take(&mut reversal.placed)
         {
@@ -185,13 +185,13 @@ impl Session {
     }
 
     pub(super) fn repeat(&mut self, now: Now, stan: u32, flight: FlightNo) {
-        let Some(open) = self.open.get(&stan).filter(|open| open.flight == flight) else { return };
+        let Some(open) = self.open.get(stan).filter(|open| open.flight == flight) else { return };
         let due = |reversal: &&Reversal| !reversal.queued && reversal.repeat_us <= now.mono_us;
         let Some(reversal) = open.reversal.as_ref().filter(due) else { return };
         if self.expired(now, reversal) {
             return self.end_reversal(now, stan);
         }
-        if let Some(reversal) = self.open.get_mut(&stan).and_then(|open| open.reversal.as_mut()) {
+        if let Some(reversal) = self.open.get_mut(stan).and_then(|open| open.reversal.as_mut()) {
             reversal.queued = true;
             self.waiting.push_back((stan, flight));
         }
@@ -209,7 +209,7 @@ impl Session {
     pub(super) fn expire(&mut self, now: Now) {
         self.expiring = false;
         for (stan, flight) in std::mem::take(&mut self.waiting) {
-            let open = self.open.get(&stan).filter(|open| open.flight == flight);
+            let open = self.open.get(stan).filter(|open| open.flight == flight);
             let Some(reversal) = open.and_then(|open| open.reversal.as_ref()) else { continue };
             if self.expired(now, reversal) {
                 self.end_reversal(now, stan);
@@ -226,7 +226,7 @@ impl Session {
 
     fn end_reversal(&mut self, now: Now, stan: u32) {
         let late_until_us = now.mono_us + self.late_window_us();
-        let Some(open) = self.open.get_mut(&stan) else { return };
+        let Some(open) = self.open.get_mut(stan) else { return };
         let Some(reversal) = open.reversal.take() else { return };
         self.placed -= usize::from(reversal.placed);
         // What comes after this end is news, even where it says what was said before: an approval begins a new reversal (S-8), for as long as the gate gives the STAN to
@@ -235,7 +235,7 @@ impl Session {
         self.wheel.put(late_until_us, Due::Forget(stan, open.flight));
         // Answers to the sale come under its own STAN, where the reversal has another one.
         let (sale_stan, rrn) = (reversal.order.original_stan, reversal.order.rrn);
-        if let Some(sale) = self.open.get_mut(&sale_stan).filter(|sale| sale.rrn == rrn) {
+        if let Some(sale) = self.open.get_mut(sale_stan).filter(|sale| sale.rrn == rrn) {
             (sale.said, sale.unmapped) = (None, false);
         }
         self.counters.undone += 1;
@@ -247,7 +247,7 @@ impl Session {
         let meaning = self.supplier.codes.reversal(reply.code);
         let blocks = self.supplier.reversal_blocks_original;
         let late_window_us = self.late_window_us();
-        let Some(reversal) = self.open.get_mut(&reply.stan).and_then(|open| open.reversal.as_mut()) else {
+        let Some(reversal) = self.open.get_mut(reply.stan).and_then(|open| open.reversal.as_mut()) else {
             return self.stray(now, reply);
         };
         let waited_us = now.mono_us.saturating_sub(reversal.started_us);
@@ -272,7 +272,7 @@ impl Session {
     pub(super) fn status_reply(&mut self, now: Now, reply: &Reply) {
         let meaning = self.supplier.codes.status(reply.code);
         let late_window_us = self.late_window_us();
-        let Some(open) = self.open.get_mut(&reply.stan) else { return };
+        let Some(open) = self.open.get_mut(reply.stan) else { return };
         let flight = open.flight;
         let Some(reversal) = open.reversal.as_mut().filter(|reversal| reversal.asks_status) else {
             return self.stray(now, reply);

@@ -39,7 +39,7 @@ impl Session {
             return;
         }
         let Self { wheel, open, .. } = self;
-        let find = |stan: &u32, flight: &FlightNo| open.get(stan).filter(|open| open.flight == *flight);
+        let find = |stan: &u32, flight: &FlightNo| open.get(*stan).filter(|open| open.flight == *flight);
         wheel.retain(|due| match due {
             Due::Answer(stan, flight) => find(stan, flight).is_some_and(|open| open.asked.is_some()),
             Due::Forget(stan, flight) => find(stan, flight).is_some(),
@@ -73,7 +73,7 @@ impl Session {
 
     fn time_out(&mut self, now: Now, stan: u32, flight: FlightNo) {
         let late_until_us = now.mono_us + self.late_window_us();
-        let Some(open) = self.open.get_mut(&stan).filter(|open| open.flight == flight) else { return };
+        let Some(open) = self.open.get_mut(stan).filter(|open| open.flight == flight) else { return };
         let Some(mut order) = open.asked.take() else { return };
         open.late_until_us = late_until_us;
         order.link = Some(open.link);
@@ -83,14 +83,14 @@ impl Session {
     }
 
     fn forget(&mut self, now: Now, stan: u32, flight: FlightNo) {
-        let over = self.open.get(&stan).is_some_and(|open| {
+        let over = self.open.get(stan).is_some_and(|open| {
             open.flight == flight
                 && open.asked.is_none()
                 && open.reversal.is_none()
                 && open.late_until_us <= now.mono_us
         });
         if over {
-            self.open.remove(&stan);
+            self.open.discard(stan);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::ids::Now;
 impl Session {
     /// Matches a reply: STAN, then our RRN and transmission time where it carries them.
     pub(super) fn reply(&mut self, now: Now, reply: &Reply) {
-        let known = self.open.get(&reply.stan).is_some_and(|open| {
+        let known = self.open.get(reply.stan).is_some_and(|open| {
             reply.rrn.is_none_or(|rrn| rrn.is_empty() || rrn == open.rrn)
                 && (reply.to != ReplyTo::Sale
                     || reply.transmission.is_none_or(|transmission| transmission == open.transmission))
@@ -29,7 +29,7 @@ impl Session {
     fn sale_reply(&mut self, now: Now, reply: &Reply) {
         let late_until_us = now.mono_us + self.late_window_us();
         let meaning = self.supplier.codes.sale(reply.code);
-        let Some(open) = self.open.get_mut(&reply.stan) else { return };
+        let Some(open) = self.open.get_mut(reply.stan) else { return };
         let Some(mut order) = open.asked.take() else {
             return self.late_reply(reply, meaning);
         };
@@ -43,14 +43,14 @@ impl Session {
             self.wheel.put(late_until_us, Due::Forget(reply.stan, order.flight));
         } else {
             self.answered.sale(&order, meaning == Meaning::Approved);
-            self.open.remove(&reply.stan);
+            self.open.discard(reply.stan);
         }
         self.reports.push_back(Report::Answered(order));
     }
 
     /// An answer after the outcome was unknown.
     fn late_reply(&mut self, reply: &Reply, meaning: Meaning) {
-        let Some(open) = self.open.get_mut(&reply.stan) else { return };
+        let Some(open) = self.open.get_mut(reply.stan) else { return };
         let said = meaning.performed();
         // What nobody understands takes nothing back that was said before (S-11).
         let (same, contradicts) = match said {

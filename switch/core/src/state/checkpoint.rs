@@ -23,7 +23,6 @@ use crate::outcome::sealed_with;
 use crate::pack::{self, Pack, Unpack, Unreadable};
 use crate::stock::Stock;
 use crate::withdrawn::WithdrawnVouchers;
-use rustc_hash::FxHashMap;
 
 /// Version of the image. To be raised whenever its form changes, or `State::apply` gives the same facts another meaning: an image of another version is not
 /// read, and the log is folded again.
@@ -140,16 +139,18 @@ impl State {
             let names = names.get(&kind).map_or(&[][..], Vec::as_slice);
             pack::list(out, names.iter(), |name, out| name.pack(out));
         });
-        pack::list(out, sorted(days).into_iter(), |(network, day), out| {
+        pack::list(out, days.iter().collect::<Vec<_>>().into_iter(), |(network, day), out| {
             network.pack(out);
             day.date.pack(out);
             day.until_ms.pack(out);
         });
-        pack::list(out, sorted(stans).into_iter(), |(supplier, stan), out| {
+        pack::list(out, stans.iter().collect::<Vec<_>>().into_iter(), |(supplier, stan), out| {
             supplier.pack(out);
             stan.pack(out);
         });
-        pack::list(out, sorted(flights).into_iter(), |(_, flight), out| flight.pack_whole(out));
+        let mut flights: Vec<_> = flights.values().collect();
+        flights.sort_unstable_by_key(|flight| flight.number);
+        pack::list(out, flights.into_iter(), |flight, out| flight.pack_whole(out));
         pack::list(out, settled.iter(), |ended, out| ended.pack(out));
         controls.pack(out);
     }
@@ -161,8 +162,8 @@ impl State {
         let withdrawn = WithdrawnVouchers::unpack(from)?;
         let names = from.list(|from| from.list(Unpack::text))?;
         let days =
-            from.list(|from| Ok((from.network()?, Day { date: from.u32()?, until_ms: from.u64()? })))?;
-        let stans = from.list(|from| Ok((from.supplier()?, from.u32()?)))?;
+            from.list(|from| Ok((from.u16()?, Day { date: from.u32()?, until_ms: from.u64()? })))?;
+        let stans = from.list(|from| Ok((from.u16()?, from.u32()?)))?;
         let flights = from.list(Flight::unpack_whole)?;
         let settled = from.list(Ended::unpack)?;
         let controls = Controls::unpack(from)?;
@@ -186,12 +187,6 @@ impl State {
             window_ms,
         })
     }
-}
-
-fn sorted<K: Copy + Ord, V>(map: &FxHashMap<K, V>) -> Vec<(K, &V)> {
-    let mut pairs: Vec<_> = map.iter().map(|(key, value)| (*key, value)).collect();
-    pairs.sort_unstable_by_key(|(key, _)| *key);
-    pairs
 }
 
 impl Snapshot {

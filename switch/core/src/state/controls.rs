@@ -4,6 +4,7 @@
 //! operator has settled is over: nothing that is heard of it later opens it again.
 //! Deliberately absent: the form of acts (`operate`).
 
+use super::payment::{pay, pay_back};
 use super::{Day, Misfit, State};
 use crate::account::Account;
 use crate::flight::{Held, Phase};
@@ -29,7 +30,7 @@ impl State {
             Act::Terminal { terminal, blocked } => self.controls.set_blocked(terminal, blocked),
             Act::Supplier { supplier, drained } => self.controls.set_drained(supplier, drained),
             Act::DayClosed { network, date, until_ms } => {
-                self.days.insert(network, Day { date, until_ms });
+                self.days.set(network.0, Day { date, until_ms });
             }
             // The batch's own fact made it stock.
             Act::Loaded { .. } => {}
@@ -44,7 +45,7 @@ impl State {
         let flight = self.open(number)?;
         (flight.phase, flight.reversal_stan) = (Phase::Doubt, stan);
         let supplier = flight.attempt.supplier;
-        self.stans.insert(supplier, stan);
+        self.stans.set(supplier.0, stan);
         self.parked.remove(supplier);
         Ok(())
     }
@@ -67,8 +68,8 @@ impl State {
         let (suspense, supplier) = (Account::Suspense(supplier), Account::Supplier(supplier));
         match (payer, to) {
             (Payer::Nobody, _) | (Payer::Network, Party::Network) => Ok(()),
-            (Payer::Network, Party::Supplier) => self.pay(&flight, supplier),
-            (Payer::Suspense, Party::Network) => self.pay_back(&flight, suspense),
+            (Payer::Network, Party::Supplier) => Ok(pay(&mut self.accounts, &flight, supplier)?),
+            (Payer::Suspense, Party::Network) => Ok(pay_back(&mut self.accounts, &flight, suspense)?),
             (Payer::Suspense, Party::Supplier) => {
                 Ok(self.accounts.transfer(suspense, supplier, flight.amount)?)
             }
@@ -76,7 +77,7 @@ impl State {
     }
 
     pub(super) fn cut_over(&mut self, network: NetworkId, day: Day, stan: u32, transmission: [u8; 10]) {
-        self.days.insert(network, day);
+        self.days.set(network.0, day);
         self.controls.set_cut_over(network, LastCutOver { stan, transmission, date: day.date });
     }
 }

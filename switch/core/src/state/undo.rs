@@ -1,5 +1,6 @@
 //! What an accepted reversal changes: its entry, its original's, the money, and the voucher (S-4 to S-10).
 
+use super::payment::pay_back;
 use super::{Misfit, State};
 use crate::account::Account;
 use crate::adapter::LinkNo;
@@ -91,7 +92,7 @@ impl State {
                     Account::Suspense(supplier),
                     flight.amount,
                 )?;
-                self.stans.insert(supplier, stan);
+                self.stans.set(supplier.0, stan);
                 self.keep(Flight {
                     phase: Phase::Doubt,
                     held: Held::Suspense,
@@ -104,7 +105,7 @@ impl State {
             Taken::Withdrawn { credited } => {
                 self.withdraw(at_ms, flight, true);
                 if credited {
-                    self.pay_back(flight, Account::Supplier(supplier))?;
+                    pay_back(&mut self.accounts, flight, Account::Supplier(supplier))?;
                     self.withdrawn.credit(flight.terminal, day);
                 } else {
                     let (owed, suspense) = (Account::Supplier(supplier), Account::Suspense(supplier));
@@ -114,7 +115,7 @@ impl State {
                 }
             }
             Taken::Unloaded => {
-                self.pay_back(flight, Account::Wallet(flight.account))?;
+                pay_back(&mut self.accounts, flight, Account::Wallet(flight.account))?;
             }
             Taken::Spent => {
                 self.keep(Flight { phase: Phase::Parked, ..cancelled });

@@ -1,0 +1,46 @@
+//! Values of what has a number from 0: networks, suppliers.
+//!
+//! Owns: `Numbered`, a list in which each value lies where its number says. Invariants: the last value was set, so lists that say the same are equal.
+//! Deliberately absent: taking one out; what has a number keeps it for ever.
+
+/// Values by number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbered<V>(Vec<Option<V>>);
+
+impl<V> Default for Numbered<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<V> Numbered<V> {
+    /// The value of a number; none where none was set.
+    pub fn get(&self, number: u16) -> Option<&V> {
+        self.0.get(usize::from(number))?.as_ref()
+    }
+
+    /// Sets the value of a number.
+    pub fn set(&mut self, number: u16, value: V) {
+        let number = usize::from(number);
+        match self.0.get_mut(number) {
+            Some(known) => *known = Some(value),
+            None => {
+                self.0.resize_with(number, || None);
+                self.0.push(Some(value));
+            }
+        }
+    }
+
+    /// All values with their numbers, in that order.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, &V)> + '_ {
+        self.0.iter().zip(0..).filter_map(|(value, number)| Some((number, value.as_ref()?)))
+    }
+}
+
+impl<V> FromIterator<(u16, V)> for Numbered<V> {
+    fn from_iter<I: IntoIterator<Item = (u16, V)>>(values: I) -> Self {
+        let mut numbered = Self::default();
+        values.into_iter().for_each(|(number, value)| numbered.set(number, value));
+        numbered
+    }
+}
