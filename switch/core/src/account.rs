@@ -90,6 +90,7 @@ pub struct Accounts {
 
 impl Accounts {
     /// What `account` holds; an account not seen before holds nothing.
+    #[inline]
     pub fn balance(&self, account: Account) -> Balance {
         self.get(account).copied().unwrap_or_default()
     }
@@ -99,6 +100,7 @@ impl Accounts {
         self.get(account).is_some()
     }
 
+    #[inline]
     fn get(&self, account: Account) -> Option<&Balance> {
         match account {
             Account::Network(id) => self.networks.get(id.0),
@@ -111,6 +113,7 @@ impl Accounts {
     }
 
     /// Puts a balance in place of what an account held.
+    #[inline]
     fn set(&mut self, account: Account, balance: Balance) {
         match account {
             Account::Network(id) => self.networks.set(id.0, balance),
@@ -153,6 +156,7 @@ impl Accounts {
     ///
     /// # Errors
     /// The amount leaves the range; nothing was moved.
+    #[inline]
     pub fn transfer(&mut self, from: Account, to: Account, amount: Minor) -> Result<(), OutOfRange> {
         let (source, target) = (self.balance(from), self.balance(to));
         let paid = source.posted.minus(amount).ok_or(OutOfRange)?;
@@ -168,6 +172,7 @@ impl Accounts {
     ///
     /// # Errors
     /// The amount leaves the range.
+    #[inline]
     pub fn reserve(&mut self, account: Account, amount: Minor) -> Result<(), OutOfRange> {
         let balance = self.balance(account);
         let reserved = balance.reserved.plus(amount).ok_or(OutOfRange)?;
@@ -179,6 +184,7 @@ impl Accounts {
     ///
     /// # Errors
     /// More is given back than was reserved.
+    #[inline]
     pub fn release(&mut self, account: Account, amount: Minor) -> Result<(), OutOfRange> {
         let balance = self.balance(account);
         let reserved = balance.reserved.minus(amount).filter(|rest| *rest >= Minor::ZERO);

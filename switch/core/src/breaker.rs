@@ -86,6 +86,8 @@ pub struct Breaker {
     rules: BreakerRules,
     standing: Standing,
     slices: [Slice; SLICES],
+    /// The number of the first part of the window from which on no outcome is unknown.
+    known_from: u64,
     opened: u64,
 }
 
@@ -98,14 +100,14 @@ impl Default for Breaker {
 impl Breaker {
     /// A closed one.
     pub fn new(rules: BreakerRules) -> Self {
-        Self { rules, standing: Standing::Closed, slices: [Slice::default(); SLICES], opened: 0 }
+        Self { rules, standing: Standing::Closed, slices: [Slice::default(); SLICES], known_from: 0, opened: 0 }
     }
 
     /// Goes on under other rules.
     pub fn configure(&mut self, rules: BreakerRules) {
         if self.rules != rules {
             self.rules = rules;
-            self.slices = [Slice::default(); SLICES];
+            self.clear();
         }
     }
 
@@ -154,7 +156,7 @@ impl Breaker {
                 (*probe, *answered) = (None, *answered + 1);
                 if *answered >= PROBES {
                     self.standing = Standing::Closed;
-                    self.slices = [Slice::default(); SLICES];
+                    self.clear();
                 }
             }
             Standing::HalfOpen { .. } | Standing::Open { .. } => {}
@@ -165,7 +167,9 @@ impl Breaker {
     pub fn unknown(&mut self, now: Now, stan: u32) {
         match self.standing {
             Standing::Closed => {
-                self.slice(now).unknown += 1;
+                let slice = self.slice(now);
+                slice.unknown += 1;
+                self.known_from = slice.number + 1;
                 self.judge(now);
             }
             Standing::HalfOpen { probe, .. } if probe == Some(stan) => self.open(now),
@@ -189,6 +193,10 @@ impl Breaker {
         }
     }
 
+    fn clear(&mut self) {
+        (self.slices, self.known_from) = ([Slice::default(); SLICES], 0);
+    }
+
     fn open(&mut self, now: Now) {
         self.opened += 1;
         self.standing = Standing::Open { until_us: now.mono_us + u64::from(self.rules.open_ms) * 1_000 };
@@ -209,6 +217,10 @@ impl Breaker {
 
     fn judge(&mut self, now: Now) {
         let number = self.number(now);
+        // As long as all is well: where nothing of the window is unknown, there is nothing to count.
+        if self.known_from + SLICES as u64 <= number + 1 || self.known_from == 0 {
+            return;
+        }
         let recent = self.slices.iter().filter(|slice| slice.number + SLICES as u64 > number);
         let (answered, unknown) = recent.fold((0u64, 0u64), |(answered, unknown), slice| {
             (answered + u64::from(slice.answered), unknown + u64::from(slice.unknown))

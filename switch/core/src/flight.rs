@@ -11,7 +11,7 @@ use crate::ids::{FlightNo, NetworkId, ProductId, SupplierId};
 use crate::index::EntryPlace;
 use crate::log::Lsn;
 use crate::money::Minor;
-use crate::pack::{Pack, Unpack, Unreadable};
+use crate::pack::{Fields, Pack, Unpack, Unreadable};
 use crate::text::Text;
 
 /// Longest sealed card number: head, 19 digits, tag.
@@ -84,13 +84,25 @@ impl Attempt {
     }
 }
 
+impl Attempt {
+    /// Puts its fields behind others.
+    fn put<const N: usize>(&self, fields: &mut Fields<N>) {
+        fields.put([self.number]);
+        fields.put(self.supplier.0.to_le_bytes());
+        fields.put(self.stan.to_le_bytes());
+        fields.put(self.transmission);
+        fields.text(&self.product);
+    }
+}
+
+/// More than an attempt takes, packed.
+const ATTEMPT_BYTES_MAX: usize = size_of::<Attempt>() + 1;
+
 impl Pack for Attempt {
     fn pack(&self, out: &mut Vec<u8>) {
-        self.number.pack(out);
-        self.supplier.pack(out);
-        self.stan.pack(out);
-        self.transmission.pack(out);
-        self.product.pack(out);
+        let mut fields = Fields::<ATTEMPT_BYTES_MAX>::default();
+        self.put(&mut fields);
+        fields.append(out);
     }
 }
 
@@ -296,27 +308,31 @@ impl Flight {
     }
 }
 
+/// More than a flight takes, packed, without its card number: no field takes more than in memory.
+const FLIGHT_BYTES_MAX: usize = size_of::<Flight>() - size_of::<SealedPan>();
+
 impl Pack for Flight {
     fn pack(&self, out: &mut Vec<u8>) {
-        self.number.pack(out);
-        self.admitted_ms.pack(out);
-        self.key.pack(out);
-        self.named.pack(out);
-        self.contents.pack(out);
-        self.network.pack(out);
-        self.product.pack(out);
-        self.service.pack(out);
-        self.amount.pack(out);
-        self.currency.pack(out);
-        self.account.pack(out);
-        self.terminal.pack(out);
-        self.merchant.pack(out);
-        out.push(u8::from(self.merchant_pays));
-        self.acquirer.pack(out);
-        self.local.pack(out);
-        self.day.pack(out);
-        self.rrn.pack(out);
-        self.attempt.pack(out);
-        self.pan.as_bytes().pack(out);
+        let mut fields = Fields::<FLIGHT_BYTES_MAX>::default();
+        fields.put(self.number.0.to_le_bytes());
+        fields.put(self.admitted_ms.to_le_bytes());
+        fields.put(self.key.to_le_bytes());
+        fields.put(self.named.to_le_bytes());
+        fields.put(self.contents.to_le_bytes());
+        fields.put(self.network.0.to_le_bytes());
+        fields.put(self.product.0.to_le_bytes());
+        fields.put([self.service]);
+        fields.put(self.amount.0.to_le_bytes());
+        fields.put(self.currency.to_le_bytes());
+        fields.text(&self.account);
+        fields.text(&self.terminal);
+        fields.text(&self.merchant);
+        fields.put([u8::from(self.merchant_pays)]);
+        fields.text(&self.acquirer);
+        fields.put(self.local);
+        fields.put(self.day);
+        fields.text(&self.rrn);
+        self.attempt.put(&mut fields);
+        fields.append_with(self.pan.as_bytes(), out);
     }
 }

@@ -51,6 +51,7 @@ use crate::route::Route;
 use crate::seal::{DataKey, KeyId, Keyring};
 use crate::shelf::Shelf;
 use crate::slab::{Slab, slab_bytes};
+use crate::stamp::Transmission;
 use crate::state::{Misfit, State};
 use crate::text::Text;
 use crate::ticket::{Errand, Ticket};
@@ -170,6 +171,7 @@ pub struct Gate {
     sale: LocalSale,
     sealed: Vec<u8>,
     next_flight: FlightNo,
+    transmission: Transmission,
     dialects: Vec<u16>,
     /// Whether the journal has room for sales.
     room: bool,
@@ -226,6 +228,7 @@ impl Gate {
             sale: LocalSale::default(),
             sealed: Vec::new(),
             next_flight,
+            transmission: Transmission::default(),
             dialects: Vec::new(),
             room: true,
             misfit: None,

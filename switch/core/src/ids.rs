@@ -98,12 +98,24 @@ impl FlightNo {
     }
 }
 
-/// `number` in base 36, upper case, zero-padded to `N` characters.
+/// Two digits of base 36 for each number that two of them make.
+const PAIRS: [[u8; 2]; 36 * 36] = {
+    const DIGITS: [u8; 36] = *b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let mut pairs = [[0; 2]; 36 * 36];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [DIGITS[number / 36], DIGITS[number % 36]];
+        number += 1;
+    }
+    pairs
+};
+
+/// `number` in base 36, upper case, zero-padded to `N` characters, an even number of them.
 fn base36<const N: usize>(mut number: u64) -> crate::text::Text<N> {
     let mut digits = [b'0'; N];
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(number % 36) as usize];
-        number /= 36;
+    for pair in digits.as_chunks_mut::<2>().0.iter_mut().rev() {
+        *pair = PAIRS[(number % 1_296) as usize];
+        number /= 1_296;
     }
     crate::text::Text::new(&digits).unwrap_or_default()
 }

@@ -97,7 +97,8 @@ type Chunk = Arc<Vec<Entry>>;
 
 /// The chunk, to be changed: a copy of its own, with room for a whole chunk, when a snapshot shares it.
 fn own(chunk: &mut Chunk) -> &mut Vec<Entry> {
-    if Arc::get_mut(chunk).is_none() {
+    // Nobody but a snapshot shares it, and no new one is made meanwhile: one that lets go of it in this moment costs a copy, no more.
+    if Arc::strong_count(chunk) > 1 {
         let mut copy = Vec::with_capacity(CHUNK_ENTRIES);
         copy.extend_from_slice(chunk);
         *chunk = Arc::new(copy);

@@ -44,3 +44,17 @@ impl<V> FromIterator<(u16, V)> for Numbered<V> {
         numbered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_is_there_in_the_order_of_the_numbers() {
+        let mut numbered = Numbered::default();
+        [(4, 'a'), (1, 'b'), (4, 'c')].into_iter().for_each(|(number, value)| numbered.set(number, value));
+        assert_eq!(numbered.iter().collect::<Vec<_>>(), [(1, &'b'), (4, &'c')]);
+        assert_eq!([numbered.get(0), numbered.get(4), numbered.get(5)], [None, Some(&'c'), None]);
+        assert_eq!(numbered, [(1, 'b'), (4, 'c')].into_iter().collect());
+    }
+}

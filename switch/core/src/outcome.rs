@@ -8,7 +8,7 @@
 use crate::code::Code;
 use crate::details::{self, Detail};
 use crate::ids::FlightNo;
-use crate::pack::{Pack, Unpack, Unreadable};
+use crate::pack::{Fields, Pack, Unpack, Unreadable};
 use crate::seal::{DataKey, KeyId, Keyring, Nonce};
 use crate::secret::Secret;
 use crate::text::Text;
@@ -103,15 +103,19 @@ impl Outcome<'_> {
     }
 }
 
+/// More than an outcome takes, packed, up to the length of its details.
+const OUTCOME_BYTES_MAX: usize = size_of::<Outcome<'_>>();
+
 impl Pack for Outcome<'_> {
     fn pack(&self, out: &mut Vec<u8>) {
-        self.flight.pack(out);
-        (self.verdict as u8).pack(out);
-        self.code.0.pack(out);
-        self.day.pack(out);
-        self.rrn.pack(out);
-        self.approval.pack(out);
-        self.details.pack(out);
+        let mut fields = Fields::<OUTCOME_BYTES_MAX>::default();
+        fields.put(self.flight.0.to_le_bytes());
+        fields.put([self.verdict as u8]);
+        fields.put(self.code.0);
+        fields.put(self.day);
+        fields.text(&self.rrn);
+        fields.text(&self.approval);
+        fields.append_with(self.details, out);
         self.sealed.pack(out);
     }
 }

@@ -1,6 +1,6 @@
 //! Packing of facts: little helpers that put values into bytes and take them out again.
 //!
-//! Owns: `Pack` (writing) and `Unpack` (reading). All numbers little-endian; bytes and texts with a two-byte length.
+//! Owns: `Pack` (writing), `Fields` (writing many at once) and `Unpack` (reading). All numbers little-endian; bytes and texts with a two-byte length.
 //! Invariants: what was packed unpacks to the same value; reading past the end is an error, never a panic.
 //! Deliberately absent: versions and schemas; a fact's first byte says what it is (`fact`).
 
@@ -17,6 +17,55 @@ pub struct Unreadable;
 pub trait Pack {
     /// Appends the value.
     fn pack(&self, out: &mut Vec<u8>);
+}
+
+/// Fields that follow each other, put together in room of a fixed size and appended at once: what each sale packs does not ask the buffer for room field by field.
+/// `N` is at least what all of them take at their longest.
+#[derive(Debug)]
+pub struct Fields<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> Default for Fields<N> {
+    fn default() -> Self {
+        Self { bytes: [0; N], length: 0 }
+    }
+}
+
+impl<const N: usize> Fields<N> {
+    /// Bytes as they are; numbers as their `to_le_bytes`.
+    #[inline]
+    pub fn put<const M: usize>(&mut self, bytes: [u8; M]) {
+        self.bytes[self.length..self.length + M].copy_from_slice(&bytes);
+        self.length += M;
+    }
+
+    /// A text, with its length.
+    #[inline]
+    pub fn text<const M: usize>(&mut self, text: &Text<M>) {
+        self.put([text.len() as u8]);
+        // All of its room, which the compiler knows; the next field begins where the text ends.
+        self.bytes[self.length..self.length + M].copy_from_slice(text.padded());
+        self.length += text.len();
+    }
+
+    /// Appends what was put together.
+    #[inline]
+    pub fn append(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[..self.length]);
+    }
+
+    /// Appends what was put together, and behind it bytes with their length, in the form that they have by themselves.
+    #[inline]
+    pub fn append_with(mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        self.put(length.to_le_bytes());
+        self.append(out);
+        if length > 0 {
+            out.extend_from_slice(&bytes[..usize::from(length)]);
+        }
+    }
 }
 
 /// Reading: the bytes still to be read.

@@ -217,6 +217,9 @@ fn judge(
 
 /// Puts the candidates in the order of the policy. Ties keep the order of priority, then of the file.
 fn order(product: &Product, seed: u64, health: &impl Fn(u32) -> Health, places: &mut [u8]) {
+    if places.len() < 2 {
+        return;
+    }
     let candidate = |place: &u8| product.candidates.get(usize::from(*place));
     let by = |key: &dyn Fn(&Candidate) -> i64, places: &mut [u8]| {
         places.sort_by_key(|place| candidate(place).map_or(i64::MAX, key));

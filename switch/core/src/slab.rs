@@ -1,14 +1,15 @@
-//! A slab: values under numbers that the switch counts itself, such as flights and STANs.
+//! A slab: values under numbers that the switch counts itself: flights, STANs, connections.
 //!
 //! Owns: `Slab`. A value lies in a slot, and stays there until it is taken out; a table of slots leads from a number to it. What is freed last is used first, so the slots in use stay near.
 //! Invariants: a number leads to one value; the slots are as many as there ever were values at a time, never as many as there were numbers; nothing is allocated where it has grown.
 //! Deliberately absent: protection from chosen keys. Numbers that clients choose belong into a table with a keyed hash.
 
 use crate::ids::FlightNo;
+use crate::ticket::Place;
 
-/// A number that the switch counts.
+/// A number that the switch counts, or some of them.
 pub trait Counted: Copy + PartialEq {
-    /// The number itself.
+    /// The number itself; of some, one that follows from them and seldom from others.
     fn count(self) -> u64;
 }
 
@@ -21,6 +22,13 @@ impl Counted for FlightNo {
 impl Counted for u32 {
     fn count(self) -> u64 {
         u64::from(self)
+    }
+}
+
+impl Counted for Place {
+    /// Connections' slots, and how often each was given.
+    fn count(self) -> u64 {
+        u64::from(self.slot) ^ u64::from(self.generation) << 24 ^ u64::from(self.conduit) << 48
     }
 }
 
@@ -202,6 +210,7 @@ impl<K: Counted, V> Slab<K, V> {
         self.places[place] = slot;
     }
 
+    /// Twice as many places. All slots have a value then: it happens before there is one more than ever.
     fn grow(&mut self) {
         let places = (2 * self.places.len()).max(PLACES_MIN);
         self.places.clear();
@@ -216,7 +225,9 @@ impl<K: Counted, V> Slab<K, V> {
 
     /// All values with their numbers, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
-        self.slots.iter().filter_map(|slot| Some((slot.key, slot.value.as_ref()?)))
+        // By way of the table, which is small: after a peak most slots may be free.
+        let slots = self.places.iter().filter_map(|slot| self.slots.get(*slot as usize));
+        slots.filter_map(|slot| Some((slot.key, slot.value.as_ref()?)))
     }
 
     /// All values, in no order.

@@ -36,6 +36,25 @@ pub fn transmission(wall_ms: u64) -> [u8; 10] {
     digits
 }
 
+/// DE7 of the last second that was asked for: under load, of all requests but one a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Transmission {
+    digits: [u8; 10],
+    /// The second after it, Unix; 0 before the first.
+    until_s: u64,
+}
+
+impl Transmission {
+    /// [`transmission`] of `wall_ms`.
+    pub fn at(&mut self, wall_ms: u64) -> [u8; 10] {
+        let until_s = wall_ms / 1_000 + 1;
+        if self.until_s != until_s {
+            *self = Self { digits: transmission(wall_ms), until_s };
+        }
+        self.digits
+    }
+}
+
 /// MMDD in UTC, as in DE15 where no business day is known.
 pub fn month_day(wall_ms: u64) -> [u8; 4] {
     let [a, b, c, d, ..] = transmission(wall_ms);
@@ -128,6 +147,15 @@ mod tests {
 
     fn ms(text: &str) -> u64 {
         text.parse::<Timestamp>().map_or(0, |at| at.as_millisecond() as u64)
+    }
+
+    #[test]
+    fn a_second_that_is_remembered_is_the_second_that_is_asked_for() {
+        let mut remembered = Transmission::default();
+        let new_year = ms("2026-12-31T23:59:59.999Z");
+        for wall_ms in [0, 999, new_year, new_year + 1, new_year + 2, new_year, 0] {
+            assert_eq!(remembered.at(wall_ms), transmission(wall_ms), "{wall_ms}");
+        }
     }
 
     #[test]

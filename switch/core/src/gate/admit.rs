@@ -17,8 +17,8 @@ use crate::money::Minor;
 use crate::outcome::{Outcome, Verdict, seal_details};
 use crate::route::{self, NoRoute, Query, Route};
 use crate::seal::Nonce;
-use crate::stamp;
 use crate::ticket::Ticket;
+use std::sync::Arc;
 
 impl Gate {
     /// A new request: the rest of the checks, position, route, credits; then its first fact.
@@ -64,7 +64,7 @@ impl Gate {
     fn choose(
         &mut self,
         now: Now,
-        catalogue: &Catalogue,
+        catalogue: &Arc<Catalogue>,
         product: &Product,
         ticket: &Ticket,
     ) -> Result<Route, NoRoute> {
@@ -92,7 +92,7 @@ impl Gate {
             Ok(route) => route.trace,
             Err((_, trace)) => *trace,
         };
-        self.explanations.keep(ticket, query.terminal, trace);
+        self.explanations.keep(ticket, catalogue, query.terminal, trace);
         routed.map_err(|(why, _)| why)
     }
 
@@ -260,7 +260,7 @@ impl Gate {
             number,
             supplier: supplier.id,
             stan,
-            transmission: stamp::transmission(now.wall_ms),
+            transmission: self.transmission.at(now.wall_ms),
             product: candidate.product,
         }
     }

@@ -20,7 +20,8 @@ struct Choice {
     stan: u32,
     product: u32,
     trace: Trace,
-    catalogue: Option<Arc<Catalogue>>,
+    /// Number of its snapshot, counted from 0.
+    snapshot: u64,
 }
 
 /// What all of them take.
@@ -30,6 +31,10 @@ pub(crate) const EXPLANATIONS_BYTES: usize = KEPT * size_of::<Choice>();
 #[derive(Debug, Default)]
 pub struct Explanations {
     choices: VecDeque<Choice>,
+    /// The snapshots that they were made with, each once while it stays the same; no more than there are choices.
+    snapshots: VecDeque<Arc<Catalogue>>,
+    /// Number of the first of these.
+    first: u64,
 }
 
 /// One choice, in words.
@@ -44,24 +49,37 @@ pub struct Explained {
 }
 
 impl Explanations {
-    pub(super) fn keep(&mut self, ticket: &Ticket, terminal: Text<8>, trace: Trace) {
+    pub(super) fn keep(
+        &mut self,
+        ticket: &Ticket,
+        catalogue: &Arc<Catalogue>,
+        terminal: Text<8>,
+        trace: Trace,
+    ) {
         if self.choices.len() == KEPT {
             self.choices.pop_front();
+            self.let_go();
         }
+        if self.snapshots.back().is_none_or(|last| !Arc::ptr_eq(last, catalogue)) {
+            self.snapshots.push_back(Arc::clone(catalogue));
+        }
+        let snapshot = self.first + self.snapshots.len() as u64 - 1;
         let (stan, product) = (ticket.request.stan, ticket.request.product);
-        self.choices.push_back(Choice {
-            terminal,
-            stan,
-            product,
-            trace,
-            catalogue: ticket.catalogue.clone(),
-        });
+        self.choices.push_back(Choice { terminal, stan, product, trace, snapshot });
+    }
+
+    /// Snapshots that no choice has any more go.
+    fn let_go(&mut self) {
+        while self.choices.front().is_some_and(|choice| choice.snapshot > self.first) {
+            self.snapshots.pop_front();
+            self.first += 1;
+        }
     }
 
     /// The newest choice for a terminal's STAN.
     pub fn find(&self, terminal: Text<8>, stan: u32) -> Option<Explained> {
         let choice = self.choices.iter().rev().find(|c| c.terminal == terminal && c.stan == stan)?;
-        let catalogue = choice.catalogue.as_deref()?;
+        let catalogue = self.snapshots.get(usize::try_from(choice.snapshot - self.first).ok()?)?;
         let product = catalogue.products.get(choice.product as usize)?;
         let candidates =
             product.candidates.iter().zip(choice.trace.reasons).filter(|(_, r)| *r != Reason::None);
@@ -73,5 +91,34 @@ impl Explanations {
                 .map(|(candidate, reason)| (named(candidate.supplier).unwrap_or_default(), reason.words()))
                 .collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Reason;
+
+    #[test]
+    fn a_choice_is_explained_by_its_own_snapshot_and_none_is_held_longer() {
+        let snapshots = [Arc::new(Catalogue::default()), Arc::new(Catalogue::default())];
+        let mut explanations = Explanations::default();
+        let mut ticket = Ticket::default();
+        let trace = Trace { reasons: [Reason::Place(1); _] };
+        let mut keep = |stan: usize, snapshot: &Arc<Catalogue>| {
+            ticket.request.stan = stan as u32;
+            explanations.keep(&ticket, snapshot, Text::EMPTY, trace);
+            // What it names is what it was made with.
+            let newest = explanations.choices.back().expect("one was kept");
+            let named = &explanations.snapshots[(newest.snapshot - explanations.first) as usize];
+            assert!(Arc::ptr_eq(named, snapshot));
+            explanations.snapshots.len()
+        };
+        let [first, second] = &snapshots;
+        assert_eq!((keep(0, first), keep(1, first), keep(2, second), keep(3, first)), (1, 1, 2, 3));
+        (4..KEPT).for_each(|stan| assert_eq!(keep(stan, second), 4));
+        assert_eq!([keep(KEPT, second), keep(KEPT + 1, second)], [4, 3]);
+        assert_eq!([keep(KEPT + 2, second), keep(KEPT + 3, second)], [2, 1]);
+        assert_eq!((Arc::strong_count(first), Arc::strong_count(second)), (1, 2));
     }
 }

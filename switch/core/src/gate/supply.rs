@@ -14,7 +14,6 @@ use crate::log::Lsn;
 use crate::route::Health;
 use crate::slab::Slab;
 use crate::ticket::Place;
-use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
 /// STANs are 1 to this (DE11, n6).
@@ -34,7 +33,7 @@ pub struct Supply {
     late_window_us: u64,
     in_flight: u32,
     advices: u32,
-    shares: FxHashMap<Place, u16>,
+    shares: Slab<Place, u16>,
     /// STANs that must not be given, each with the end of its quarantine, monotonic microseconds.
     stans: Slab<u32, u64>,
     /// Ends of quarantines in order. Where `stans` says otherwise meanwhile, the entry means nothing.
@@ -65,7 +64,7 @@ impl Default for Supply {
             late_window_us: 0,
             in_flight: 0,
             advices: 0,
-            shares: FxHashMap::default(),
+            shares: Slab::default(),
             stans: Slab::default(),
             quarantine: VecDeque::new(),
             backlog: VecDeque::new(),
@@ -155,7 +154,7 @@ impl Supply {
     /// Whether it may be asked, and has credits, for one more from a connection with that window.
     pub(super) fn takes(&mut self, now: Now, place: Place, window: u16) -> bool {
         self.free_quarantined(now);
-        let share = self.shares.get(&place).copied().unwrap_or(0);
+        let share = self.shares.get(place).copied().unwrap_or(0);
         let stan_free = self.stans.len() < self.stan_max as usize;
         let late_full = self.late() >= self.late_max;
         self.late_full += u64::from(late_full);
@@ -174,7 +173,7 @@ impl Supply {
     pub(super) fn take(&mut self, now: Now, last: u32, place: Place) -> u32 {
         self.in_flight += 1;
         self.advices += 1;
-        *self.shares.entry(place).or_default() += 1;
+        *self.shares.or_insert_with(place, || 0) += 1;
         let stan = self.next_stan(last);
         self.breaker.asked(now, stan);
         stan
@@ -235,11 +234,11 @@ impl Supply {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.breaker.withdrawn(stan);
         if let Some(place) = place
-            && let Some(share) = self.shares.get_mut(&place)
+            && let Some(share) = self.shares.get_mut(place)
         {
             *share -= 1;
             if *share == 0 {
-                self.shares.remove(&place);
+                self.shares.discard(place);
             }
         }
         if over {

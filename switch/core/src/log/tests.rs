@@ -169,6 +169,29 @@ fn facts_that_do_not_fill_their_batch_are_refused() {
     assert_eq!(read_batch(&bytes, expect).err(), Some(BatchError::Frames));
 }
 
+/// Frames are summed some at a time: around each number of facts at which that happens, and over two batches.
+#[test]
+fn a_batch_of_any_number_of_facts_has_the_checksum_of_all_its_frames() {
+    let mut log = Log::new(start());
+    let (mut at, mut chain) = (start().at, start().chain);
+    for facts in [127, 128, 129, 1, 256, 300] {
+        for fact in 0..facts {
+            append(&mut log, &u32::to_le_bytes(fact));
+        }
+        let batch = log.take(Lsn(0)).expect("facts wait");
+        let mut frames = Vec::new();
+        let mut rest = &batch.bytes[BATCH_HEADER_BYTES..];
+        while let Some((frame, behind)) = rest.split_at_checked(FRAME_BYTES) {
+            frames.extend_from_slice(frame);
+            rest = &behind[usize::from(u16_at(frame, 0)).next_multiple_of(8)..];
+        }
+        assert_eq!(frames.len(), FRAME_BYTES * facts as usize);
+        assert_eq!(u32_at(batch.bytes, 12), crc32c::crc32c(&frames), "{facts} facts");
+        assert_eq!((batch.at, batch.chain), (at, chain));
+        (at, chain) = (batch.end, checksum_of(batch.bytes));
+    }
+}
+
 #[test]
 fn an_empty_batch_is_only_taken_as_a_seal() {
     let mut log = Log::new(start());

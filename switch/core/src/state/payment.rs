@@ -8,12 +8,20 @@ use crate::flight::Flight;
 
 /// Reserves the amount of a flight with everybody who pays.
 pub(super) fn reserve(accounts: &mut Accounts, flight: &Flight) -> Result<(), OutOfRange> {
-    payers(flight).try_for_each(|payer| accounts.reserve(payer, flight.amount))
+    accounts.reserve(Account::Network(flight.network), flight.amount)?;
+    if flight.merchant_pays {
+        accounts.reserve(Account::Merchant(flight.merchant), flight.amount)?;
+    }
+    Ok(())
 }
 
 /// Gives that back.
 pub(super) fn release(accounts: &mut Accounts, flight: &Flight) -> Result<(), OutOfRange> {
-    payers(flight).try_for_each(|payer| accounts.release(payer, flight.amount))
+    accounts.release(Account::Network(flight.network), flight.amount)?;
+    if flight.merchant_pays {
+        accounts.release(Account::Merchant(flight.merchant), flight.amount)?;
+    }
+    Ok(())
 }
 
 /// Everybody who pays does; the network's money goes `to`.
@@ -32,10 +40,4 @@ pub(super) fn pay_back(accounts: &mut Accounts, flight: &Flight, from: Account) 
         accounts.transfer(Account::Contra, Account::Merchant(flight.merchant), flight.amount)?;
     }
     Ok(())
-}
-
-/// Whose positions a flight takes from.
-fn payers(flight: &Flight) -> impl Iterator<Item = Account> {
-    let merchant = flight.merchant_pays.then_some(Account::Merchant(flight.merchant));
-    std::iter::once(Account::Network(flight.network)).chain(merchant)
 }
