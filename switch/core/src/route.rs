@@ -101,6 +101,8 @@ pub struct Trace {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     places: [u8; CANDIDATES_MAX],
+    /// How many of them were taken.
+    taken: u8,
     length: u8,
     /// Why.
     pub trace: Trace,
@@ -118,14 +120,13 @@ pub enum NoRoute {
 impl Route {
     /// The candidates to try, in order, as indexes into the product's list.
     pub fn places(&self) -> &[u8] {
-        &self.places[..usize::from(self.length)]
+        &self.places[usize::from(self.taken)..usize::from(self.length)]
     }
 
     /// Takes the next candidate to try.
     pub fn take(&mut self) -> Option<u8> {
         let first = *self.places().first()?;
-        self.places.rotate_left(1);
-        self.length -= 1;
+        self.taken += 1;
         Some(first)
     }
 }

@@ -82,10 +82,12 @@ impl<K: Counted, V> Slab<K, V> {
     }
 
     /// Where a number's search begins. Numbers that follow each other lie far apart, and evenly (Fibonacci hashing).
+    #[inline]
     fn home(&self, key: K) -> usize {
         (key.count().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
     }
 
+    #[inline]
     fn after(&self, place: usize) -> usize {
         (place + 1) & (self.places.len() - 1)
     }
@@ -110,68 +112,68 @@ impl<K: Counted, V> Slab<K, V> {
     }
 
     /// Whether there is a value under a number.
+    #[inline]
     pub fn contains(&self, key: K) -> bool {
         self.find(key).is_some()
     }
 
     /// The value under a number.
+    #[inline]
     pub fn get(&self, key: K) -> Option<&V> {
         let (_, slot) = self.find(key)?;
         self.slots[slot].value.as_ref()
     }
 
     /// The value under a number, to be changed.
+    #[inline]
     pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
         let (_, slot) = self.find(key)?;
         self.slots[slot].value.as_mut()
     }
 
     /// Puts a value under a number, in place of what was there.
-    pub fn insert(&mut self, key: K, value: V) {
-        match self.find(key) {
-            Some((_, slot)) => self.slots[slot].value = Some(value),
-            None => self.add(key, value),
-        }
+    #[inline]
+    pub fn insert(&mut self, key: K, value: V) -> &mut V {
+        let slot = self.find(key).map_or_else(|| self.claim(key), |(_, slot)| slot);
+        self.slots[slot].value.insert(value)
     }
 
-    /// Puts a value under a number that has none.
-    fn add(&mut self, key: K, value: V) {
+    /// A slot for a number that has none.
+    #[inline]
+    fn claim(&mut self, key: K) -> usize {
         if 2 * (self.len() + 1) > self.places.len() {
             self.grow();
         }
         let slot = match self.free.pop() {
             Some(slot) => {
-                let free = &mut self.slots[slot as usize];
-                free.key = key;
-                free.value = Some(value);
-                slot
+                self.slots[slot as usize].key = key;
+                slot as usize
             }
             None => {
-                self.slots.push(Slot { key, value: Some(value) });
-                (self.slots.len() - 1) as u32
+                self.slots.push(Slot { key, value: None });
+                self.slots.len() - 1
             }
         };
-        self.enter(key, slot);
+        self.enter(key, slot as u32);
+        slot
     }
 
     /// The value under a number, made by `make` where there is none.
+    #[inline]
     pub fn or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        if !self.contains(key) {
-            self.add(key, make());
-        }
-        match self.get_mut(key) {
-            Some(value) => value,
-            None => unreachable!("it was put there above"),
-        }
+        let slot = self.find(key).map_or_else(|| self.claim(key), |(_, slot)| slot);
+        self.slots[slot].value.get_or_insert_with(make)
     }
 
     /// Takes the value under a number out.
+    #[inline]
     pub fn remove(&mut self, key: K) -> Option<V> {
         let slot = self.leave(key)?;
         self.slots[slot].value.take()
     }
 
     /// Drops the value under a number, where it lies. Whether there was one.
+    #[inline]
     pub fn discard(&mut self, key: K) -> bool {
         let Some(slot) = self.leave(key) else { return false };
         self.slots[slot].value = None;
@@ -179,6 +181,7 @@ impl<K: Counted, V> Slab<K, V> {
     }
 
     /// The number leads nowhere any more, and its slot is free.
+    #[inline]
     fn leave(&mut self, key: K) -> Option<usize> {
         let (place, slot) = self.find(key)?;
         self.close_gap(place);
@@ -202,6 +205,7 @@ impl<K: Counted, V> Slab<K, V> {
         self.places[gap] = FREE;
     }
 
+    #[inline]
     fn enter(&mut self, key: K, slot: u32) {
         let mut place = self.home(key);
         while self.places[place] != FREE {
@@ -211,6 +215,7 @@ impl<K: Counted, V> Slab<K, V> {
     }
 
     /// Twice as many places. All slots have a value then: it happens before there is one more than ever.
+    #[cold]
     fn grow(&mut self) {
         let places = (2 * self.places.len()).max(PLACES_MIN);
         self.places.clear();
@@ -313,7 +318,9 @@ mod tests {
     fn numbers_that_follow_each_other_are_found_at_once() {
         for first in [1u64, 1 << 20, 0x1234_5678_9ABC] {
             let mut slab = Slab::<FlightNo, ()>::default();
-            (first..first + 10_000).for_each(|number| slab.insert(FlightNo(number), ()));
+            for number in first..first + 10_000 {
+                slab.insert(FlightNo(number), ());
+            }
             let steps = |number: u64| {
                 let (place, _) = slab.find(FlightNo(number)).unwrap();
                 place.wrapping_sub(slab.home(FlightNo(number))) & (slab.places.len() - 1)
@@ -328,7 +335,9 @@ mod tests {
         for entries in [1, 7, 28, 29, 1_000, 100_000] {
             let measured = allocation_counter::measure(|| {
                 let mut slab = Slab::<u32, [u64; 4]>::default();
-                (0..entries).for_each(|entry| slab.insert(entry, [0; 4]));
+                for entry in 0..entries {
+                    slab.insert(entry, [0; 4]);
+                }
                 (0..entries).for_each(|entry| assert!(slab.discard(entry)));
             });
             let (held, said) = (measured.bytes_max as usize, slab_bytes::<u32, [u64; 4]>(entries as usize));

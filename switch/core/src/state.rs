@@ -237,7 +237,7 @@ impl State {
                     self.last_flight = self.last_flight.max(undo.number);
                     self.reverse_under(undo.attempt.supplier, *stan);
                     let doubt = Flight { phase: Phase::Doubt, performed: true, intent_at: at, ..*undo };
-                    self.keep(Flight { reversal_stan: *stan, ..doubt });
+                    self.keep(&Flight { reversal_stan: *stan, ..doubt });
                 }
                 Ok(())
             }
@@ -267,11 +267,11 @@ impl State {
     }
 
     /// Adds a flight, or puts it in place of what it was.
-    fn keep(&mut self, flight: Flight) {
+    fn keep(&mut self, flight: &Flight) -> &mut Flight {
         self.over += usize::from(flight.phase.is_over());
         let before = self.flights.get(flight.number);
         self.over -= usize::from(before.is_some_and(|before| before.phase.is_over()));
-        self.flights.insert(flight.number, flight);
+        self.flights.insert(flight.number, *flight)
     }
 
     fn let_go(&mut self, number: FlightNo) {
@@ -331,7 +331,8 @@ impl State {
         reserve(&mut self.accounts, flight)?;
         self.stans.set(flight.attempt.supplier.0, flight.attempt.stan);
         let entry = EntryPlace(self.enter(at, flight, Standing::InFlight, false));
-        self.keep(Flight { entry, intent_at: at, phase: Phase::Asked, held: Held::Reserved, ..*flight });
+        let kept = self.keep(flight);
+        (kept.entry, kept.intent_at, kept.phase, kept.held) = (entry, at, Phase::Asked, Held::Reserved);
         Ok(())
     }
 

@@ -93,7 +93,7 @@ impl State {
                     flight.amount,
                 )?;
                 self.stans.set(supplier.0, stan);
-                self.keep(Flight {
+                self.keep(&Flight {
                     phase: Phase::Doubt,
                     held: Held::Suspense,
                     performed: true,
@@ -110,7 +110,7 @@ impl State {
                 } else {
                     let (owed, suspense) = (Account::Supplier(supplier), Account::Suspense(supplier));
                     self.accounts.transfer(owed, suspense, flight.amount)?;
-                    self.keep(Flight { phase: Phase::Parked, held: Held::Suspense, ..cancelled });
+                    self.keep(&Flight { phase: Phase::Parked, held: Held::Suspense, ..cancelled });
                     self.parked.add(supplier);
                 }
             }
@@ -118,7 +118,7 @@ impl State {
                 pay_back(&mut self.accounts, flight, Account::Wallet(flight.account))?;
             }
             Taken::Spent => {
-                self.keep(Flight { phase: Phase::Parked, ..cancelled });
+                self.keep(&Flight { phase: Phase::Parked, ..cancelled });
                 self.parked.add(supplier);
             }
         }
