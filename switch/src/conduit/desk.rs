@@ -131,12 +131,10 @@ impl Desk {
         waits == 0 || (self.held_bytes == 0 && waits < OUTPUT_BYTES_OVER)
     }
 
-    /// Whether a message may go before sales that wait for a credit: 04xx, 08xx, and what is refused anyhow.
+    /// Whether a message may go before sales that wait for a credit: 04xx, 08xx, and what is ignored anyhow.
     pub(super) fn may_overtake(&self, body: &[u8]) -> bool {
-        match self.shared.dialect.view(body) {
-            Ok(view) => matches!(view.mti().class_digit(), 4 | 8) || view.mti().is_response(),
-            Err(_) => true,
-        }
+        let mti = self.shared.dialect.mti_of(body);
+        mti.is_none_or(|mti| matches!(mti.class_digit(), 4 | 8) || mti.is_response())
     }
 
     /// Takes a message.
