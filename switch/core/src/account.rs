@@ -226,7 +226,8 @@ impl Accounts {
         let networks = self.networks.iter().map(|(id, balance)| (Account::Network(NetworkId(id)), *balance));
         let suppliers =
             self.suppliers.iter().map(|(id, balance)| (Account::Supplier(SupplierId(id)), *balance));
-        let suspense = self.suspense.iter().map(|(id, balance)| (Account::Suspense(SupplierId(id)), *balance));
+        let suspense =
+            self.suspense.iter().map(|(id, balance)| (Account::Suspense(SupplierId(id)), *balance));
         let merchants = self.merchants.iter().map(|(code, balance)| (Account::Merchant(code), balance));
         let contra = self.contra.map(|balance| (Account::Contra, balance));
         networks.chain(suppliers).chain(suspense).chain(merchants).chain(contra)

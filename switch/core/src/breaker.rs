@@ -100,7 +100,13 @@ impl Default for Breaker {
 impl Breaker {
     /// A closed one.
     pub fn new(rules: BreakerRules) -> Self {
-        Self { rules, standing: Standing::Closed, slices: [Slice::default(); SLICES], known_from: 0, opened: 0 }
+        Self {
+            rules,
+            standing: Standing::Closed,
+            slices: [Slice::default(); SLICES],
+            known_from: 0,
+            opened: 0,
+        }
     }
 
     /// Goes on under other rules.

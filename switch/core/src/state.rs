@@ -25,8 +25,8 @@ use crate::ids::{FlightNo, NetworkId, SupplierId};
 use crate::index::{Entry, EntryPlace, Index, Spill, Standing};
 use crate::log::Lsn;
 use crate::money::Minor;
-use crate::operate::Controls;
 use crate::numbered::Numbered;
+use crate::operate::Controls;
 use crate::outcome::{Outcome, Verdict};
 use crate::slab::Slab;
 use crate::stock::Stock;
@@ -437,7 +437,9 @@ impl State {
         match before.held {
             Held::Nothing => {}
             Held::Reserved => release(&mut self.accounts, &before)?,
-            Held::Suspense => pay_back(&mut self.accounts, &before, Account::Suspense(before.attempt.supplier))?,
+            Held::Suspense => {
+                pay_back(&mut self.accounts, &before, Account::Suspense(before.attempt.supplier))?
+            }
         }
         self.ended(at_ms, number, before.undo_stan());
         Ok(())

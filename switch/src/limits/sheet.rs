@@ -268,13 +268,7 @@ fn tables(settings: &Settings, lines: &mut Lines) {
     table("orders kept for the next attempt", footprint::ORDERS_KEPT, orders, "ORDERS_KEPT", "");
     table("tickets kept for the next message", kept, kept_bytes, "TICKETS_KEPT, TICKET_BYTES_KEPT", "");
     let waiting = open.min(tickets);
-    table(
-        "messages that wait for a supplier",
-        waiting,
-        footprint::waiting_bytes(waiting),
-        "windows",
-        "",
-    );
+    table("messages that wait for a supplier", waiting, footprint::waiting_bytes(waiting), "windows", "");
     let releases = 2 * (tickets + open) * footprint::RELEASE_BYTES;
     table("what waits for the journal", tickets + open, releases, "windows", "");
     let waiting = 2 * reversals * footprint::BACKLOG_BYTES;

@@ -161,8 +161,7 @@ impl State {
         let (accounts, stock) = (Accounts::unpack(from)?, Stock::unpack(from)?);
         let withdrawn = WithdrawnVouchers::unpack(from)?;
         let names = from.list(|from| from.list(Unpack::text))?;
-        let days =
-            from.list(|from| Ok((from.u16()?, Day { date: from.u32()?, until_ms: from.u64()? })))?;
+        let days = from.list(|from| Ok((from.u16()?, Day { date: from.u32()?, until_ms: from.u64()? })))?;
         let stans = from.list(|from| Ok((from.u16()?, from.u32()?)))?;
         let flights = from.list(Flight::unpack_whole)?;
         let settled = from.list(Ended::unpack)?;
