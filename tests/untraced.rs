@@ -99,6 +99,9 @@ fn what_operators_do_is_in_the_trail_and_survives_a_kill() {
     done(data, &["day", "close", "100001", "--reason", "early today"]);
     let tomorrow = day(data);
     assert!(tomorrow.as_str() > today.as_str(), "{today} {tomorrow}");
+    let why = refused(data, &["day", "close", "100001", "--reason", "given twice"], Exit::Usage);
+    assert!(why.contains("closed early already") && why.contains("--again"), "{why}");
+    assert_eq!(day(data), tomorrow);
     drop(client);
     demo.kill();
 

@@ -184,11 +184,17 @@ pub struct SupplierArgs {
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum DayCommand {
     /// Close a network's business day, as its own cut-over (0800 with 201) would; sales from now on count in the next one.
+    ///
+    /// A day that began early already, because the one before was closed, is closed with --again only: no day is taken back.
     #[command(after_help = "Example:\n  \
         switchyard day close 100001 --reason 'the network could not send its cut-over' --data data/demo")]
     Close {
         /// The network's code (DE32).
         network: String,
+        /// Close a day that has begun early already, too.
+        #[arg(long)]
+        #[serde(default)]
+        again: bool,
         /// Why, where, and how the answer is to look.
         #[command(flatten)]
         act: ActArgs,
