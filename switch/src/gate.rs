@@ -477,6 +477,9 @@ impl GateActor {
             show(&row.late_open, u64::from(supply.late()));
             show(&row.late_max, u64::from(supply.late_max()));
             show(&row.late_full, supply.late_full());
+            show(&row.parked, self.gate.state().parked(supplier.id) as u64);
+            show(&row.parked_max, self.gate.parked_max() as u64);
+            show(&row.parked_refused, supply.parked_refused());
             show(&row.breaker, supply.breaker(now) as u64);
             show(&row.breaker_opened, supply.breaker_opened());
         }

@@ -208,7 +208,8 @@ pub enum TransactionCommand {
     ///
     /// What is given must all fit. The journal is read back from now, for at most 20 seconds; the answer says how far that was
     /// (in JSON: the last object).
-    /// A card number is read from standard input, so that no list of processes shows it; it is found where a supplier was asked with it.
+    /// A card number is read from standard input, so that no list of processes shows it; it finds what a supplier was asked with it,
+    /// and nothing that the switch sold from its own stock and accounts: no number is kept there.
     #[command(after_help = "Examples:\n  \
         switchyard transaction find --terminal T0000001 --stan 4711 --data data/demo\n  \
         switchyard transaction find --account 0612345678 --since 2h --json --data data/demo\n  \

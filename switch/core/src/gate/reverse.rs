@@ -220,7 +220,7 @@ impl Gate {
     /// Too many reversals are open, or parked at that supplier: somebody is told once a minute, and not with each that is refused.
     pub(super) fn reversals_full(&mut self, now: Now, supplier: SupplierId) {
         if self.is_parked_full(supplier) {
-            return self.count_parked(now, supplier);
+            return self.refuse_parked(now, supplier);
         }
         if now.mono_us >= self.full_again_us {
             self.full_again_us = now.mono_us + FULL_TOLD_US;
