@@ -346,7 +346,9 @@ impl GateActor {
     fn send_ticket(&mut self, now_us: u64, ticket: Box<Ticket>) {
         let ring = match ticket.errand {
             // It comes back.
-            Errand::Recall | Errand::Status | Errand::Original => Some(&self.rings.recalls),
+            Errand::Recall | Errand::Status | Errand::Original | Errand::Cancelled => {
+                Some(&self.rings.recalls)
+            }
             _ => {
                 self.board.latency.count(now_us.saturating_sub(ticket.received_us));
                 self.rings.answers.get(usize::from(ticket.place.conduit))

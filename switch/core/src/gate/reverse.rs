@@ -61,6 +61,11 @@ impl Gate {
             }
             // The journal cannot be read there: 96, and the reversal comes again.
             (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
+            (Errand::Cancelled, _) => {
+                let recalled = ticket.recalled.as_ref();
+                let day = recalled.map(|recalled| recalled.flight.day).unwrap_or_default();
+                self.tell_cancelled_of(now, ticket, day);
+            }
             _ if self.is_reversed(&ticket) => match ticket.request.kind {
                 Kind::Sale => self.tell_cancelled(now, ticket),
                 _ => self.tell(now, ticket, Code::CANCELLED),

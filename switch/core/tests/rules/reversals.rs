@@ -10,6 +10,7 @@ use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::Alert;
 use switchyard_core::ids::SupplierId;
+use switchyard_core::operate::{Instruction, Operator, reason};
 use switchyard_core::session::Report;
 
 pub(crate) fn voucher(stan: u32) -> Sale {
@@ -100,6 +101,48 @@ fn repeats_of_a_reversed_sale_get_one_answer_under_its_rrn() {
         bench.asked(&unseen).element(37),
         "nothing was admitted, so nothing was stored"
     );
+}
+
+#[test]
+fn a_reversed_sale_keeps_its_business_day_in_repeats() {
+    let mut bench = Bench::new();
+    let product = bench.gate.catalogue().products[0].id;
+    stock_key(&bench.keyring, 2);
+    bench.gate.load_stock(batch(product, 2, 5));
+    let close = |bench: &mut Bench| {
+        let network = bench.gate.catalogue().networks[0].id;
+        let act = Instruction::CloseDay { network, again: true };
+        let why = reason("early").expect("printable");
+        bench.gate.operate(bench.now, Operator::default(), why, &act).expect("closed");
+        bench.flush();
+    };
+    let (wire, stock) = (topup(1), voucher(2));
+    let first = approved(&mut bench, &wire);
+    assert_eq!(bench.asked(&stock).element(15), first.element(15));
+    close(&mut bench);
+    let later = voucher(3);
+    assert_ne!(bench.asked(&later).element(15), first.element(15));
+    for (at, sale) in [&wire, &stock, &later].into_iter().enumerate() {
+        accepted(&bench.reversed(&sale.reversal(10 + at as u32)), 410);
+    }
+    for (restart, over) in [(false, false), (false, true), (true, true)] {
+        if over && !restart {
+            let order = bench.order();
+            bench.undone(order, Some(ReversalMeaning::Reversed));
+            bench.pass_until_forgotten();
+        }
+        close(&mut bench);
+        if restart {
+            bench.restart(catalogue());
+        }
+        let days = [&wire, &stock, &later].map(|sale| {
+            let cancelled = bench.asked(sale);
+            assert_eq!(cancelled.code, "17");
+            cancelled.element(15).map(<[u8]>::to_vec)
+        });
+        let of = |day: &str| Some(day.as_bytes().to_vec());
+        assert_eq!(days, [of("1121"), of("1121"), of("1122")], "as admitted (S-16)");
+    }
 }
 
 #[test]

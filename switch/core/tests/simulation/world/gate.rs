@@ -86,7 +86,9 @@ impl World {
         }
         for ticket in released.tickets {
             match ticket.errand {
-                Errand::Recall | Errand::Status | Errand::Original => self.process.recalls.push(ticket),
+                Errand::Recall | Errand::Status | Errand::Original | Errand::Cancelled => {
+                    self.process.recalls.push(ticket)
+                }
                 Errand::Ask | Errand::Answer => self.respond(ticket),
                 Errand::Seek => panic!("what is sought is released apart"),
             }
