@@ -45,7 +45,7 @@ impl World {
         for report in side.reports.drain(..items.min(side.reports.len())) {
             let news = match &report {
                 // Some carry an RRN that is nobody's.
-                Report::Stray(stray) => stray.rrn.as_str() != NOT_OURS,
+                Report::Stray { stray, .. } => stray.rrn.as_str() != NOT_OURS,
                 report => matches!(report, Report::Late { .. } | Report::Contradicted { .. }),
             };
             if let Report::Undone(order) = &report {
