@@ -160,7 +160,9 @@ fn read_all(dialect: &Dialect, input: &[u8]) {
             broken.read.clone()
         }
     };
+    let first = dialect.mti_of(input);
     let Some(view) = view else { return };
+    assert_eq!(first, Some(view.mti()));
     for (de, value) in view.elements() {
         out.clear();
         dialect.element(de).unwrap().mask().write(&value, &mut out);
