@@ -36,16 +36,44 @@ fn eight(number: u64) -> [u8; EIGHT] {
     (digits | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
-/// The number that ASCII digits are; `None` where there are none or so many that it could pass 64 bits, or something else among them.
+/// The number that ASCII digits are; `None` where there are none or more than sixteen, or something else among them.
 #[inline]
 pub(super) fn short_number(ascii: &[u8]) -> Option<u64> {
-    const DIGITS_MAX: usize = 19;
-    let (number, highest) = ascii.iter().take(DIGITS_MAX).fold((0_u64, 0_u8), |(number, highest), byte| {
-        let digit = byte.wrapping_sub(b'0');
-        // What is no digit makes the number meaningless, not the sum too large: 19 times 255 at most in each place.
-        (number.wrapping_mul(10).wrapping_add(u64::from(digit)), highest.max(digit))
-    });
-    (highest < 10 && (1..=DIGITS_MAX).contains(&ascii.len())).then_some(number)
+    if ascii.len() <= EIGHT {
+        return number_of_eight(ascii);
+    }
+    let (before, last) = ascii.split_last_chunk::<EIGHT>()?;
+    let before = if before.len() <= EIGHT { number_of_eight(before)? } else { return None };
+    Some(before * EIGHT_DIGITS + number_of_eight(last)?)
+}
+
+/// The number that one to eight ASCII digits are: tens, hundreds and ten thousands are put together side by side in one word, the last digit in the highest bits.
+#[inline]
+fn number_of_eight(ascii: &[u8]) -> Option<u64> {
+    const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
+    let spare_bits = 8 * EIGHT.checked_sub(ascii.len())? as u32;
+    let digits = eight_bytes(ascii)? ^ ((EACH_BYTE * 0x30) << spare_bits);
+    if (digits | digits.wrapping_add(EACH_BYTE * 0x06)) & (EACH_BYTE * 0xF0) != 0 {
+        return None;
+    }
+    let tens = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
+    let hundreds = (tens * 100 + (tens >> 16)) & 0x0000_FFFF_0000_FFFF;
+    Some((hundreds * 10_000 + (hundreds >> 32)) & 0xFFFF_FFFF)
+}
+
+/// One to eight bytes at the end of a word, zeros before them. Where two pieces overlap they are the same.
+#[inline]
+fn eight_bytes(ascii: &[u8]) -> Option<u64> {
+    if let (Some(first), Some(last)) = (ascii.first_chunk::<4>(), ascii.last_chunk::<4>()) {
+        let (first, last) = (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)));
+        return Some(first << (8 * (EIGHT - ascii.len())) | last << 32);
+    }
+    match *ascii {
+        [a] => Some(u64::from_le_bytes([0, 0, 0, 0, 0, 0, 0, a])),
+        [a, b] => Some(u64::from_le_bytes([0, 0, 0, 0, 0, 0, a, b])),
+        [a, b, c] => Some(u64::from_le_bytes([0, 0, 0, 0, 0, a, b, c])),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -60,9 +88,12 @@ mod tests {
             let digits = decimal(number);
             let expected = format!("{number:020}");
             prop_assert_eq!(&digits[..], expected.as_bytes());
-            if number < 10_u64.pow(19) {
-                prop_assert_eq!(short_number(&digits[1..]), Some(number));
-            }
+        }
+
+        #[test]
+        fn the_number_is_that_of_the_digits(number: u64, length in 1_usize..=16) {
+            let number = number % 10_u64.pow(length as u32);
+            prop_assert_eq!(short_number(&decimal(number)[NUMBER_DIGITS - length..]), Some(number));
         }
     }
 
@@ -77,8 +108,14 @@ mod tests {
 
     #[test]
     fn what_is_no_digit_is_no_number() {
-        for ascii in [&b""[..], b"12 4", b"/", b":", b"1\xFF", b"00000000000000000001"] {
-            assert_eq!(short_number(ascii), None);
+        assert_eq!(short_number(b""), None);
+        assert_eq!(short_number(b"00000000000000001"), None);
+        for length in 1..=16 {
+            for (place, byte) in (0..length).flat_map(|place| (0..=255_u8).map(move |byte| (place, byte))) {
+                let mut ascii = vec![b'7'; length];
+                ascii[place] = byte;
+                assert_eq!(short_number(&ascii).is_some(), byte.is_ascii_digit(), "{length} {place} {byte}");
+            }
         }
     }
 }
