@@ -32,6 +32,8 @@ use switchyard_loadtest::supplier::{Mode, SupplierHost};
 const SECONDS: f64 = 12.0;
 /// Rounds without and with the silent ones, in turn.
 const ROUNDS: usize = 6;
+/// The same of the long form. Short ones next to each other have the same machine; the long ones of before did not.
+const LONG_ROUNDS: usize = 60;
 /// Rounds of the short form that must hold.
 const HOLD_MIN: usize = 2;
 /// Connections that say nothing; fewer where the system gives fewer descriptors.
@@ -46,6 +48,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A window that is full in seconds; the long form has the shipped one.
 const SMALL: (&str, &str, &str) =
     ("switchyard.toml", "#duplicate_bytes_max = 1_073_741_824", "duplicate_bytes_max = 8_388_608");
+/// Seconds of such a load, in the long form.
+const WARM_UP_S: f64 = 10.0;
 /// Loads after which the window is full, at the latest.
 const WARM_UPS_MAX: u64 = 40;
 
@@ -145,6 +149,8 @@ struct Memory {
     most: u64,
     /// What of it are filters, at last.
     filters: u64,
+    /// What the rest of the duplicate index holds, at last.
+    held: u64,
 }
 
 impl Memory {
@@ -166,7 +172,8 @@ impl Memory {
         });
         let of = |look: Option<&u64>| *look.expect("it looked");
         let (least, most) = (of(looks.iter().min()), of(looks.iter().max()));
-        (Self { least, most, filters: switch.filter_bytes() }, made)
+        let (filters, held) = (switch.filter_bytes(), switch.metric("switchyard_gate_window_held_bytes"));
+        (Self { least, most, filters, held }, made)
     }
 
     /// Beside filters.
@@ -185,7 +192,8 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 fn who_says_nothing_costs_the_others_nothing() {
     let long = std::env::var("SILENT_SECONDS").ok();
     let seconds = long.as_ref().map_or(SECONDS, |text| text.parse().expect("SILENT_SECONDS: seconds"));
-    let round_s = seconds / (2 * ROUNDS) as f64;
+    let rounds = if long.is_some() { LONG_ROUNDS } else { ROUNDS };
+    let round_s = seconds / (2 * rounds) as f64;
     let silent = SILENT.min(switchyard::machine::descriptors().saturating_sub(OWN_DESCRIPTORS));
     let folder = tempfile::tempdir().expect("a folder");
     let small = long.is_none().then_some(SMALL);
@@ -198,14 +206,14 @@ fn who_says_nothing_costs_the_others_nothing() {
     let switch = Switch::start_with(folder.path(), &changes, at_once);
     // Buffers have their size, and connections were there once, before anything is compared.
     let loads = (1..=WARM_UPS_MAX).take_while(|seed| {
-        others(&switch, round_s.min(10.0), 1_000 + seed);
+        others(&switch, if long.is_some() { WARM_UP_S } else { round_s }, 1_000 + seed);
         switch.metric("switchyard_gate_runs") < 2
     });
     let loads = loads.count();
     assert!(loads < WARM_UPS_MAX as usize, "the window is not full after {loads} loads");
     Silent::start(&switch, silent).end(&switch);
     let (mut without, mut with, mut marks) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS as u64 {
+    for round in 0..rounds as u64 {
         // Every other round begins with the silent ones: what grows meanwhile, or a busy machine, is neither side's.
         if round % 2 == 0 {
             without.push(others(&switch, round_s, 10 + round));
@@ -239,18 +247,22 @@ fn who_says_nothing_costs_the_others_nothing() {
         mib(least),
         mib(most),
     );
+    let waits =
+        std::iter::zip(&without, &with).map(|(without, with)| with.latency_us.p99 / without.latency_us.p99);
+    println!("  p99 with them is {:.2} times that of the round beside it (median)", median(waits));
     for (without, with) in std::iter::zip(&without, &with) {
         println!(
             "  {:.0} and {:.0}/s, p99 {:.0} and {:.0} µs",
             without.throughput, with.throughput, without.latency_us.p99, with.latency_us.p99
         );
     }
-    for Memory { least, most, filters } in &marks {
+    for Memory { least, most, filters, held } in &marks {
         println!(
-            "  memory {:.1} to {:.1} MiB, of which filters {:.1}",
+            "  memory {:.1} to {:.1} MiB, of which filters {:.1} and the rest of the index {:.1}",
             mib(*least),
             mib(*most),
-            mib(*filters)
+            mib(*filters),
+            mib(*held)
         );
     }
     for report in without.iter().chain(&with) {

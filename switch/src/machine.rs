@@ -1,10 +1,12 @@
-//! What the machine gives this process: memory and file descriptors.
+//! What the machine gives this process: memory, file descriptors, processor time.
 //!
 //! Owns: the questions to the system, and the two settings that the process makes for itself (descriptors up to the hard limit, memory in small pages).
 //! Invariants: nothing here fails: what cannot be learnt is none, what cannot be set stays. Deliberately absent: what is done with the answers (`limits`, `door`).
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 /// Descriptors that connections of conduits never take: journal, stock, links, pages, the operators' socket, and what libraries open. So whatever comes in from
 /// outside, the next segment can be opened and an operator be heard.
@@ -47,9 +49,47 @@ pub fn allow_huge_pages() {
     let _ = nix::sys::prctl::set_thp_disable(false);
 }
 
+/// What the system has counted of a thread's time.
+#[derive(Debug)]
+pub struct ThreadTime(Option<File>);
+
+impl ThreadTime {
+    /// Of the thread that calls this.
+    pub fn of_this_thread() -> Self {
+        Self(File::open("/proc/thread-self/schedstat").ok())
+    }
+
+    /// How long the thread has worked, or waited for a processor that others had; zero where the system does not count that.
+    pub fn wanted(&self) -> Duration {
+        const LINE_BYTES: usize = 96;
+        let mut line = [0; LINE_BYTES];
+        let read = self.0.as_ref().and_then(|file| file.read_at(&mut line, 0).ok()).unwrap_or_default();
+        wanted_time(&line[..read]).unwrap_or_default()
+    }
+}
+
+/// Nanoseconds that it ran, nanoseconds that it waited to run, and how often.
+fn wanted_time(schedstat: &[u8]) -> Option<Duration> {
+    let mut numbers = std::str::from_utf8(schedstat).ok()?.split_whitespace().map(str::parse::<u64>);
+    let (ran, waited) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    Some(Duration::from_nanos(ran.saturating_add(waited)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_that_a_thread_wanted_is_that_of_running_and_waiting() {
+        assert_eq!(wanted_time(b"2000 500 7\n"), Some(Duration::from_nanos(2_500)));
+        assert_eq!((wanted_time(b""), wanted_time(b"x 1 1")), (None, None));
+        let own = ThreadTime::of_this_thread();
+        let before = own.wanted();
+        // Where it is counted, it grows with what is done.
+        while own.0.is_some() && own.wanted() == before {
+            std::hint::spin_loop();
+        }
+    }
 
     #[test]
     fn memory_is_read_by_its_name() {

@@ -160,7 +160,9 @@ fn read_all(dialect: &Dialect, input: &[u8]) {
             broken.read.clone()
         }
     };
+    let first = dialect.mti_of(input);
     let Some(view) = view else { return };
+    assert_eq!(first, Some(view.mti()));
     // What is found by number, by role and by going through all is the same, also where a message is broken.
     let numbers: Vec<u8> = view.numbers().collect();
     assert!(view.elements().map(|(de, _)| de).eq(numbers.iter().copied()));

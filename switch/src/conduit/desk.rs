@@ -55,6 +55,8 @@ pub(super) struct Desk {
     refused: u32,
     /// For those of the gate.
     restraint: Restraint,
+    /// Requests that may be open before sales wait: the window, or less of it under pressure.
+    pressed_window: u32,
     held_bytes: u64,
     /// What waits to be written.
     pub(super) out: OutBuffer,
@@ -65,6 +67,7 @@ impl Desk {
         let names = shared.settings.binds_names().then_some(names);
         let snapshot = Rc::clone(&shared.snapshot.borrow());
         let bound = names.as_deref().map(|names| networks_of(&snapshot.catalogue, names));
+        let pressed_window = shared.settings.window_requests;
         Self {
             shared,
             place,
@@ -78,6 +81,7 @@ impl Desk {
             pushed: false,
             refused: 0,
             restraint: Restraint::default(),
+            pressed_window,
             held_bytes: 0,
             out: OutBuffer::new(),
         }
@@ -91,7 +95,10 @@ impl Desk {
     /// A turn begins.
     pub(super) fn begin_turn(&mut self, instant: Instant) {
         self.refused = 0;
-        self.restraint.begin_turn(self.shared.pressure.is_full(instant));
+        let pressure = &self.shared.pressure;
+        pressure.look(instant);
+        self.restraint.begin_turn(pressure.is_full());
+        self.pressed_window = pressure.window(self.shared.settings.window_requests);
         self.follow_reload();
     }
 
@@ -102,7 +109,7 @@ impl Desk {
 
     /// Whether sales wait until answers come, or the pressure on the yard ends.
     pub(super) fn is_restrained(&self) -> bool {
-        self.restraint.holds(self.open)
+        self.open >= self.pressed_window || self.restraint.holds(self.open)
     }
 
     /// What may be admitted now. Refusals need room for their response, so there is none without.
@@ -124,12 +131,10 @@ impl Desk {
         waits == 0 || (self.held_bytes == 0 && waits < OUTPUT_BYTES_OVER)
     }
 
-    /// Whether a message may go before sales that wait for a credit: 04xx, 08xx, and what is refused anyhow.
+    /// Whether a message may go before sales that wait for a credit: 04xx, 08xx, and what is ignored anyhow.
     pub(super) fn may_overtake(&self, body: &[u8]) -> bool {
-        match self.shared.dialect.view(body) {
-            Ok(view) => matches!(view.mti().class_digit(), 4 | 8) || view.mti().is_response(),
-            Err(_) => true,
-        }
+        let mti = self.shared.dialect.mti_of(body);
+        mti.is_none_or(|mti| matches!(mti.class_digit(), 4 | 8) || mti.is_response())
     }
 
     /// Takes a message.

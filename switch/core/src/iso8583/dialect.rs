@@ -7,11 +7,11 @@ use super::ELEMENT_MAX;
 use super::charset::Content;
 use super::error::{Broken, DialectError};
 use super::field::{Encoding, Field, Nested, Pad, Prefix, PrefixEncoding};
-use super::mti::Version;
+use super::mti::{Mti, Version};
 use super::role::{Mask, Role, Tag};
 use super::spec::{self, ElementSpec, Spec, TagSpec};
 use super::tags::TagRule;
-use super::view::View;
+use super::view::{View, read_mti};
 
 const TABLE_LENGTH: usize = ELEMENT_MAX as usize + 1;
 const TWO_DIGITS: usize = 100;
@@ -160,6 +160,11 @@ impl Dialect {
     /// The sender's fault; the error says where, and what could be read (R-7, S-20). This is the only path that allocates.
     pub fn view<'a>(&'a self, message: &'a [u8]) -> Result<View<'a>, Box<Broken<'a>>> {
         View::read(self, message)
+    }
+
+    /// What kind of message it is, without a look at the rest of it; `None` where its first digits are none.
+    pub fn mti_of(&self, message: &[u8]) -> Option<Mti> {
+        read_mti(self.mti, message).map(|(mti, _)| mti)
     }
 
     #[inline]

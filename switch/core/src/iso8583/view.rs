@@ -480,7 +480,7 @@ fn check_nested(dialect: &Dialect, field: &Field, bytes: &[u8], units: usize) ->
     }
 }
 
-fn read_mti(encoding: Encoding, message: &[u8]) -> Option<(Mti, usize)> {
+pub(super) fn read_mti(encoding: Encoding, message: &[u8]) -> Option<(Mti, usize)> {
     let length = encoding.bytes(4);
     let bytes = message.get(..length)?;
     let number = match encoding {

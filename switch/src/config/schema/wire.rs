@@ -75,7 +75,7 @@ pub(super) const CONDUIT: &[Key] = &[
         "requests",
         WINDOW_REQUESTS_MIN as i64,
         16_384,
-        "Requests that one connection may have open (R-41); beyond it the connection is not read. An eighth is kept for reversals. Half may be one supplier's; its sales beyond that get 91 at once (S-19).",
+        "Requests that one connection may have open (R-41); beyond it the connection is not read. An eighth is kept for reversals. Half may be one supplier's; its sales beyond that get 91 at once (S-19). While the switch has no idle time at all, as little as a quarter is open, and sales beyond that wait unread (R-43).",
     )
     .default("128"),
     frame_bytes_max(
