@@ -28,11 +28,11 @@ pub(super) fn decimal(number: u64) -> [u8; NUMBER_DIGITS] {
 /// product, cut off where its neighbour begins.
 #[inline]
 fn eight(number: u64) -> [u8; EIGHT] {
-    let halves = number / 10_000 | (number % 10_000) << 32;
-    let hundreds = (halves * 10_486) >> 20 & 0x0000_007F_0000_007F;
-    let quarters = hundreds | (halves - hundreds * 100) << 16;
-    let tens = (quarters * 103) >> 10 & 0x000F_000F_000F_000F;
-    let digits = tens | (quarters - tens * 10) << 8;
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007F_0000_007F;
+    let quarters = hundreds | ((halves - hundreds * 100) << 16);
+    let tens = ((quarters * 103) >> 10) & 0x000F_000F_000F_000F;
+    let digits = tens | ((quarters - tens * 10) << 8);
     (digits | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
