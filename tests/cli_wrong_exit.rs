@@ -169,7 +169,20 @@ fn nobody_there_and_no_answer_are_told_apart() {
     });
     let (_, err) = check(&["send", "--echo", "--to", &address], b"", Exit::Unknown);
     assert!(err.contains("closed the connection without an answer"), "{err}");
-    drop(closes.join().expect("no panic"));
+    let listener = closes.join().expect("no panic");
+    let speaks_tls = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut request = [0; 2];
+        let _ = stream.read_exact(&mut request);
+        // A fatal alert, as a TLS server gives to what is not TLS.
+        let _ = stream.write_all(&[21, 3, 1, 0, 2, 2, 70]);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+        listener
+    });
+    let (_, err) = check(&["send", "--echo", "--to", &address], b"", Exit::Unknown);
+    assert!(err.contains("--tls"), "{err}");
+    drop(speaks_tls.join().expect("no panic"));
     // It keeps the port, so that nobody else listens there.
     let away = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     away.set_reuse_address(true).expect("an address for itself");

@@ -59,10 +59,18 @@ fn a_supplier_that_answers_nothing_is_left_alone_and_probed_and_comes_back() {
     let admin = running.admin().expect("pages");
     let metric = "switchyard_supplier_breaker{supplier=\"telco-a\"} 2";
     let metrics = page(admin, "/metrics");
-    for metric in
-        [metric, "switchyard_door_accepted_total{conduit=\"plain\"} ", "switchyard_checkpoint_age_s "]
-    {
+    for metric in [
+        metric,
+        "switchyard_door_accepted_total{conduit=\"plain\"} ",
+        "switchyard_checkpoint_age_s ",
+        "switchyard_supplier_parked{supplier=\"telco-a\"} 0",
+        "switchyard_supplier_parked_max{supplier=\"telco-a\"} ",
+    ] {
         assert!(metrics.contains(metric), "{metric}");
+    }
+    for asked in ["", "?terminal=T0000001", "?terminal=T0000001&stan=x", "?terminal=T00000001&stan=1"] {
+        let said = page(admin, &format!("/api/explain{asked}"));
+        assert!(said.contains(" 400 ") && said.contains("?terminal=T0000001&stan=42"), "{asked}: {said}");
     }
     let explained = page(admin, &format!("/api/explain?terminal={}&stan={}", well.terminal, well.stan));
     assert!(explained.contains("left alone by its breaker"), "{explained}");

@@ -161,6 +161,12 @@ fn secured(data: &Path) -> ListenSettings {
     ListenSettings { tls: Some(tls), certificate_names: vec!["host.telco-a.example".into()], ..listener(0) }
 }
 
+/// The switch says nothing before the supplier does.
+fn let_it_sign_on(settings: &mut Settings) {
+    let supplier = settings.suppliers.iter_mut().find(|supplier| supplier.code == SUPPLIER);
+    supplier.expect("a supplier").adapter_settings.insert("awaits_sign_on".into(), true.into());
+}
+
 fn dial_with(
     berth: SocketAddr,
     data: &Path,
@@ -174,8 +180,7 @@ fn only_the_suppliers_certificate_may_speak_for_it_and_its_requests_are_answered
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(data.path());
     let_it_dial(&mut settings, secured(data.path()));
-    let supplier = settings.suppliers.iter_mut().find(|supplier| supplier.code == SUPPLIER);
-    supplier.expect("a supplier").adapter_settings.insert("awaits_sign_on".into(), true.into());
+    let_it_sign_on(&mut settings);
     let (running, berth) = start(settings);
 
     let other = Identity::signed(data.path(), "host.telco-b.example", 2020, 2090);
@@ -213,5 +218,49 @@ fn only_the_suppliers_certificate_may_speak_for_it_and_its_requests_are_answered
     assert_eq!(newer.ask(800, 8, Some(2)).code, "00", "sign-off");
     assert!(newer.client.receive().is_none(), "closed after its sign-off");
     until("it is not asked any more", || !is_ready(&running));
+    running.stop().expect("an orderly end");
+}
+
+#[test]
+fn a_supplier_that_dials_in_is_asked_for_renewed_certificates_without_a_restart() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut settings = settings(data.path());
+    let_it_dial(&mut settings, secured(data.path()));
+    let_it_sign_on(&mut settings);
+    let (running, berth) = start(settings);
+    let name = "host.telco-a.example";
+    let before = Identity::signed(data.path(), name, 2020, 2090);
+    let config = tls::config(data.path(), Some(&before));
+    let mut supplier = Player::new(Box::new(tls::stream(berth, Arc::clone(&config))));
+    assert_eq!(supplier.ask(800, 1, Some(301)).code, "00", "echo");
+
+    // A file that is wrong is said, and changes nothing.
+    let certificates = data.path().join("tls");
+    let authority = std::fs::read(certificates.join("ca.pem")).expect("the authority");
+    std::fs::write(certificates.join("ca.pem"), "no certificate").expect("written");
+    let wrong = running.renew_certificates();
+    assert!(wrong.iter().any(|what| what.contains(SUPPLIER) && what.contains("ca.pem")), "{wrong:?}");
+    std::fs::write(certificates.join("ca.pem"), authority).expect("written");
+    let mut still = Player::new(Box::new(tls::stream(berth, Arc::clone(&config))));
+    assert_eq!(still.ask(800, 2, Some(301)).code, "00", "echo");
+
+    // Another authority, and what it signed: the old one is shown until that is read.
+    for file in ["ca.pem", "ca.key"] {
+        std::fs::remove_file(certificates.join(file)).expect("there");
+    }
+    switchyard::tls::demo_authority(&certificates).expect("another authority");
+    let after = Identity::signed(data.path(), name, 2020, 2090);
+    let renewed = tls::config(data.path(), Some(&after));
+    let mut early = tls::stream(berth, Arc::clone(&renewed));
+    let _ = early.write_all(b"\0\0");
+    assert!(is_closed(&mut early), "neither end knows the other's authority");
+    let wrong = running.renew_certificates();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(still.ask(800, 3, Some(301)).code, "00", "who is in stays in");
+    let mut stranger = tls::stream(berth, config);
+    let _ = stranger.write_all(b"\0\0");
+    assert!(is_closed(&mut stranger), "the authority before is trusted no more");
+    let mut supplier = Player::new(Box::new(tls::stream(berth, renewed)));
+    assert_eq!(supplier.ask(800, 4, Some(301)).code, "00", "echo");
     running.stop().expect("an orderly end");
 }

@@ -99,6 +99,9 @@ fn what_operators_do_is_in_the_trail_and_survives_a_kill() {
     done(data, &["day", "close", "100001", "--reason", "early today"]);
     let tomorrow = day(data);
     assert!(tomorrow.as_str() > today.as_str(), "{today} {tomorrow}");
+    let why = refused(data, &["day", "close", "100001", "--reason", "given twice"], Exit::Usage);
+    assert!(why.contains("closed early already") && why.contains("--again"), "{why}");
+    assert_eq!(day(data), tomorrow);
     drop(client);
     demo.kill();
 
@@ -280,7 +283,8 @@ fn a_transaction_is_found_with_every_step_and_nothing_secret() {
     demo.kill();
     // A switch that stands still answers from its folder.
     let told = asked(data, &["transaction", "find", "--card"], "6006 4912 3456 7890");
-    assert!(told.contains("card ************7890") && told.contains("1 transactions"), "{told}");
+    assert!(told.contains("card ************7890") && told.contains("1 transaction;"), "{told}");
+    assert!(told.contains("own stock"), "what a search by card cannot find is not said: {told}");
     assert_eq!(done(data, &["transaction", "find", "--terminal", "T0000001"]), shown);
     Demo::start(data).end();
 }

@@ -161,6 +161,12 @@ row!(
         late_max,
         /// Sales that were not asked because there were as many.
         late_full,
+        /// Reversals of what it sold that wait for an operator.
+        parked,
+        /// Of those as many as there may be; beyond it no sale is asked, and reversals get 96.
+        parked_max,
+        /// Reversals that got 96 because there were as many.
+        parked_refused,
         /// Its breaker: 0 closed, 1 half-open, 2 open.
         breaker,
         /// How often its breaker opened.

@@ -109,6 +109,12 @@ pub struct SupplierFigures {
     pub late_max: u64,
     /// How often a sale was not asked because there were as many.
     pub late_full: u64,
+    /// Reversals that wait for an operator.
+    pub parked: u64,
+    /// As many as there may be; beyond it no sale is asked, and reversals get 96.
+    pub parked_max: u64,
+    /// Reversals that got 96 because there were as many.
+    pub parked_refused: u64,
     /// Its breaker: `closed`, `half-open` or `open`.
     pub breaker: &'static str,
 }
@@ -153,6 +159,9 @@ pub fn figures(board: &Board) -> Figures {
                 late_open: supply.late_open.load(Relaxed),
                 late_max: supply.late_max.load(Relaxed),
                 late_full: supply.late_full.load(Relaxed),
+                parked: supply.parked.load(Relaxed),
+                parked_max: supply.parked_max.load(Relaxed),
+                parked_refused: supply.parked_refused.load(Relaxed),
                 breaker: Position::of(supply.breaker.load(Relaxed)).name(),
             })
             .collect(),
@@ -253,15 +262,26 @@ async fn api_positions(shared: web::Data<Shared>) -> impl Responder {
 
 #[derive(Deserialize)]
 struct ExplainQuery {
-    terminal: String,
-    stan: u32,
+    terminal: Option<String>,
+    stan: Option<String>,
+}
+
+/// What `/api/explain` wants.
+const EXPLAIN_FORM: &str = "give terminal (DE41, 1 to 8 ASCII characters) and stan (DE11, 0 to 999999) of a sale: /api/explain?terminal=T0000001&stan=42\n";
+
+impl ExplainQuery {
+    fn ask(&self) -> Option<Explain> {
+        let terminal = self.terminal.as_ref().filter(|terminal| !terminal.is_empty())?;
+        let stan = self.stan.as_ref()?.parse().ok().filter(|stan| *stan <= 999_999)?;
+        Some(Explain { terminal: Text::new(terminal.as_bytes())?, stan })
+    }
 }
 
 async fn api_explain(shared: web::Data<Shared>, query: web::Query<ExplainQuery>) -> impl Responder {
-    let Some(terminal) = Text::new(query.terminal.as_bytes()) else {
-        return HttpResponse::BadRequest().body("terminal: at most 8 ASCII characters\n");
+    let Some(ask) = query.ask() else {
+        return HttpResponse::BadRequest().body(EXPLAIN_FORM);
     };
-    match shared.gate.send(Explain { terminal, stan: query.stan }).await {
+    match shared.gate.send(ask).await {
         Ok(Some(explained)) => HttpResponse::Ok().json(serde_json::json!({
             "product": explained.product,
             "policy": explained.policy,
@@ -314,7 +334,7 @@ async fn show_metrics(shared: web::Data<Shared>) -> impl Responder {
 }
 
 /// Numbers that go up and down; all others only count up.
-const GAUGES: [&str; 24] = [
+const GAUGES: [&str; 26] = [
     "switchyard_checkpoint_age_s",
     "switchyard_supplier_backlog",
     "switchyard_conduit_connections",
@@ -336,6 +356,8 @@ const GAUGES: [&str; 24] = [
     "switchyard_supplier_advices",
     "switchyard_supplier_late_open",
     "switchyard_supplier_late_max",
+    "switchyard_supplier_parked",
+    "switchyard_supplier_parked_max",
     "switchyard_supplier_breaker",
     "switchyard_supplier_links_up",
     "switchyard_supplier_ready",

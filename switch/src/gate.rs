@@ -346,7 +346,9 @@ impl GateActor {
     fn send_ticket(&mut self, now_us: u64, ticket: Box<Ticket>) {
         let ring = match ticket.errand {
             // It comes back.
-            Errand::Recall | Errand::Status | Errand::Original => Some(&self.rings.recalls),
+            Errand::Recall | Errand::Status | Errand::Original | Errand::Cancelled => {
+                Some(&self.rings.recalls)
+            }
             _ => {
                 self.board.latency.count(now_us.saturating_sub(ticket.received_us));
                 self.rings.answers.get(usize::from(ticket.place.conduit))
@@ -477,6 +479,9 @@ impl GateActor {
             show(&row.late_open, u64::from(supply.late()));
             show(&row.late_max, u64::from(supply.late_max()));
             show(&row.late_full, supply.late_full());
+            show(&row.parked, self.gate.state().parked(supplier.id) as u64);
+            show(&row.parked_max, self.gate.parked_max() as u64);
+            show(&row.parked_refused, supply.parked_refused());
             show(&row.breaker, supply.breaker(now) as u64);
             show(&row.breaker_opened, supply.breaker_opened());
         }

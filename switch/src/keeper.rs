@@ -151,7 +151,7 @@ fn grant(work: &mut KeeperWork, wish: KeeperWish) {
 /// Does what the errand of a ticket says, and sends it back to the gate.
 fn recall(work: &KeeperWork, mut ticket: Box<Ticket>, fact: &mut Vec<u8>) {
     match ticket.errand {
-        Errand::Original => recall_original(work, &mut ticket, fact),
+        Errand::Original | Errand::Cancelled => recall_original(work, &mut ticket, fact),
         _ => recall_answer(work, &mut ticket, fact),
     }
     hand_back(work, ticket);
@@ -181,12 +181,12 @@ fn seek(work: &KeeperWork, mut ticket: Box<Ticket>, files: &mut RunFiles) {
     hand_back(work, ticket);
 }
 
-/// Reads the sale that a reversal names; the gate decides what becomes of it. One that cannot be read is refused there.
+/// Reads the sale that a reversal names, or that a repeat is of; the gate decides what becomes of it.
 fn recall_original(work: &KeeperWork, ticket: &mut Ticket, fact: &mut Vec<u8>) {
     ticket.recalled = match read_original(work, ticket, fact) {
         Ok(recalled) => Some(Box::new(recalled)),
         Err(reason) => {
-            tracing::error!(at = ticket.intent_at.0, reason, "the original of a reversal cannot be read");
+            tracing::error!(at = ticket.intent_at.0, reason, "a sale that is reversed cannot be read");
             None
         }
     };

@@ -220,6 +220,10 @@ pub enum Fact<'a> {
         code: Text<4>,
         /// Whether it is an approval.
         approved: bool,
+        /// What it brought beside its code, in the form of `details`; empty where it brought nothing secret, and in what earlier releases wrote.
+        details: &'a [u8],
+        /// The secret part of that, sealed: the PIN of a voucher, which nobody was given by this answer (S-10).
+        sealed: &'a [u8],
     },
     /// A stored answer with a secret was given again (S-18).
     Replayed {

@@ -437,14 +437,29 @@ impl Gate {
         self.releases.ticket(last, last, ticket, false);
     }
 
-    /// 17 to a sale that was reversed (S-4). It has the RRN of the sale's first answer, so that its repeats are alike (S-2); what was never performed has none.
+    /// 17 to a sale that was reversed (S-4). It has the RRN and the business day of the sale's first answer, so that its repeats are alike (S-2, S-16); what was never performed has
+    /// none. Where the sale is not open any more its day is in the journal only.
     fn tell_cancelled(&mut self, now: Now, mut ticket: Box<Ticket>) {
         let entry = self.own(&ticket).filter(|entry| entry.standing != Standing::Blocked);
-        let sold = entry.filter(|entry| entry.contents == ticket.request.contents);
-        if let Some(entry) = sold.filter(|_| ticket.request.rrn.is_empty()) {
+        let Some(entry) = entry.filter(|entry| entry.contents == ticket.request.contents) else {
+            return self.tell(now, ticket, Code::CANCELLED);
+        };
+        if ticket.request.rrn.is_empty() {
             ticket.request.rrn = entry.flight.rrn(0);
         }
-        self.tell(now, ticket, Code::CANCELLED);
+        match self.state.flight(entry.flight).map(|flight| flight.day) {
+            Some(day) => self.tell_cancelled_of(now, ticket, day),
+            None => self.recall(entry.outcome_at, ticket, &entry, Errand::Cancelled),
+        }
+    }
+
+    /// 17, with the business day of the sale; zeros where what was read does not know it, and it is told with the present one.
+    fn tell_cancelled_of(&mut self, now: Now, mut ticket: Box<Ticket>, day: [u8; 4]) {
+        let today = self.bare_outcome(now, &ticket, Code::CANCELLED);
+        let day = if day == [0; 4] { today.day } else { day };
+        answer_with(&mut ticket, &Outcome { day, ..today });
+        let last = self.state.last;
+        self.releases.ticket(last, last, ticket, false);
     }
 
     /// An outcome that is nothing but its code.

@@ -91,6 +91,8 @@ pub enum Instruction {
     CloseDay {
         /// Whose.
         network: NetworkId,
+        /// Whether one that has begun early already is to be closed as well.
+        again: bool,
     },
     /// A batch of vouchers was loaded; its own fact is there.
     Load {

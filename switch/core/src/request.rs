@@ -317,7 +317,7 @@ fn reversal_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> 
     }
     let (key, named) = fields.own_keys(4, rules.keys);
     let amount = view.value(Role::Amount).and_then(|value| value.number()).unwrap_or_default();
-    let original = fields.original(rules.keys).ok_or(Code::FORMAT)?;
+    let original = fields.original(&REVERSED, rules.keys).ok_or(Code::FORMAT)?;
     let mut contents = rules.keys.begin(0x81);
     contents.add_fixed(&original.key.unwrap_or_default().to_be_bytes());
     contents.add_fixed(&original.named.unwrap_or_default().to_be_bytes());
@@ -353,7 +353,7 @@ fn inquiry_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> R
         kind: Kind::Inquiry,
         key,
         named,
-        original: fields.original(rules.keys).ok_or(Code::FORMAT)?,
+        original: fields.original(&INQUIRED, rules.keys).ok_or(Code::FORMAT)?,
         network,
         merchant,
         terminal,
@@ -362,6 +362,12 @@ fn inquiry_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> R
     };
     Ok(())
 }
+
+/// Classes of messages that a reversal may name: it undoes requests, and no reversals, which are final (S-4).
+const REVERSED: [u8; 2] = [1, 2];
+
+/// Classes that an inquiry may name: all that have keys (S-1).
+const INQUIRED: [u8; 3] = [1, 2, 4];
 
 /// Processing code of an inquiry, its first two digits.
 const INQUIRY: u8 = 30;

@@ -38,6 +38,8 @@ pub enum Errand {
     Status,
     /// The keeper reads the stored sale that a reversal names, and hands the ticket back to the gate with `recalled`.
     Original,
+    /// The keeper reads the stored sale of a repeat that gets 17, for its business day, and hands the ticket back to the gate with `recalled`.
+    Cancelled,
     /// The keeper looks for `seek` in the runs, and gives the ticket back to the gate.
     Seek,
 }
@@ -83,7 +85,7 @@ pub struct Ticket {
     pub intent_at: crate::log::Lsn,
     /// Where the stored outcome lies, for `Errand::Recall`.
     pub outcome_at: crate::log::Lsn,
-    /// What the keeper found of the sale that a reversal names; none where it cannot be read.
+    /// What the keeper found of the sale that a reversal names, or that a repeat is of; none where it cannot be read.
     pub recalled: Option<Box<Recalled>>,
     /// What the keeper looks for, for `Errand::Seek`, and what it found.
     pub seek: Seek,

@@ -184,11 +184,17 @@ pub struct SupplierArgs {
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum DayCommand {
     /// Close a network's business day, as its own cut-over (0800 with 201) would; sales from now on count in the next one.
+    ///
+    /// A day that began early already, because the one before was closed, is closed with --again only: no day is taken back.
     #[command(after_help = "Example:\n  \
         switchyard day close 100001 --reason 'the network could not send its cut-over' --data data/demo")]
     Close {
         /// The network's code (DE32).
         network: String,
+        /// Close a day that has begun early already, too.
+        #[arg(long)]
+        #[serde(default)]
+        again: bool,
         /// Why, where, and how the answer is to look.
         #[command(flatten)]
         act: ActArgs,
@@ -202,7 +208,8 @@ pub enum TransactionCommand {
     ///
     /// What is given must all fit. The journal is read back from now, for at most 20 seconds; the answer says how far that was
     /// (in JSON: the last object).
-    /// A card number is read from standard input, so that no list of processes shows it; it is found where a supplier was asked with it.
+    /// A card number is read from standard input, so that no list of processes shows it; it finds what a supplier was asked with it,
+    /// and nothing that the switch sold from its own stock and accounts: no number is kept there.
     #[command(after_help = "Examples:\n  \
         switchyard transaction find --terminal T0000001 --stan 4711 --data data/demo\n  \
         switchyard transaction find --account 0612345678 --since 2h --json --data data/demo\n  \

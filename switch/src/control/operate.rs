@@ -15,6 +15,7 @@ use serde_json::json;
 use switchyard_core::catalogue::{Catalogue, Network};
 use switchyard_core::gate::NotDone;
 use switchyard_core::operate::{Act, Instruction, Operator, reason};
+use switchyard_core::state::Day;
 use switchyard_core::text::Text;
 
 /// Why a command was not carried out; nothing was changed, unless it says so.
@@ -111,15 +112,26 @@ pub async fn supplier(command: &SupplierCommand, by: Operator, actors: &Actors) 
 /// # Errors
 /// Why not, for people.
 pub async fn day(command: &DayCommand, by: Operator, actors: &Actors) -> Result<String, Refused> {
-    let DayCommand::Close { network, act } = command;
+    let DayCommand::Close { network, again, act } = command;
     let sight = look(actors).await?;
     let (_, network) = find_network(&sight.catalogue, network)?;
-    let done = instruct(Instruction::CloseDay { network: network.id }, act, by, &sight, actors).await?;
+    let instruction = Instruction::CloseDay { network: network.id, again: *again };
+    let done = instruct(instruction, act, by, &sight, actors).await.map_err(|refused| match refused {
+        Failed::Not(NotDone::ClosedEarly { open }) => closed_early(network.code.as_str(), open),
+        other => other.into(),
+    })?;
     let Act::DayClosed { date, until_ms, .. } = done else { return Err(done_and_stopping()) };
     let (begun, until) = (history::date(date), history::time(until_ms));
     let text = format!("the day of {} is closed; {begun} has begun, until {until}", network.code);
     let object = json!({ "network": network.code.as_str(), "day": begun, "until": until });
     Ok(answer(act.json, text, object))
+}
+
+fn closed_early(network: &str, open: Day) -> Refused {
+    let (begun, until) = (history::date(open.date), history::time(open.until_ms));
+    format!(
+        "not done: the day before of {network} was closed early already, and {begun} has begun, until {until}; `audit` says who closed it, when and why. To close {begun} as well: --again"
+    )
 }
 
 /// What the gate knows that commands name.

@@ -11,6 +11,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use switchyard_core::iso8583::Dialect;
 
+/// Of what sales a search by card tells nothing.
+const CARD_REACH: &str = "only what a supplier was asked with a card number is found by it: what the switch sells from its own stock and accounts keeps none";
+
 /// Answers `audit`.
 ///
 /// # Errors
@@ -25,7 +28,7 @@ pub fn run_audit(args: &AuditArgs, source: &Source<'_>, now_ms: u64) -> Result<S
         return Ok(out);
     }
     entries.iter().for_each(|entry| line(&mut out, entry));
-    let _ = writeln!(out, "{} entries; {}", entries.len(), reached(reach));
+    let _ = writeln!(out, "{}; {}", counted(entries.len(), "entry", "entries"), reached(reach));
     Ok(out)
 }
 
@@ -54,12 +57,24 @@ pub fn run_find(
     let mut out = String::new();
     if args.show.json {
         transactions.iter().for_each(|transaction| object(&mut out, transaction));
-        object(&mut out, &told(reach));
+        let mut told = told(reach);
+        if args.card {
+            told["card"] = CARD_REACH.into();
+        }
+        object(&mut out, &told);
         return Ok(out);
     }
     transactions.iter().for_each(|transaction| steps(&mut out, transaction));
-    let _ = writeln!(out, "{} transactions; {}", transactions.len(), reached(reach));
+    let count = counted(transactions.len(), "transaction", "transactions");
+    let _ = writeln!(out, "{count}; {}", reached(reach));
+    if args.card {
+        let _ = writeln!(out, "{CARD_REACH}");
+    }
     Ok(out)
+}
+
+fn counted(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 fn since(text: &str, now_ms: u64) -> Result<u64, String> {

@@ -12,6 +12,13 @@ use switchyard_core::outcome::Outcome;
 use switchyard_core::reversal::Undone;
 use switchyard_core::text::Text;
 
+/// That the PIN of an answer is kept, and the serial number of its voucher, by which it can be talked about.
+fn kept_pin(details: &[u8]) -> String {
+    let serial = details::find(details, Detail::Serial).map(String::from_utf8_lossy);
+    let serial = serial.map_or_else(String::new, |serial| format!(" of serial {serial}"));
+    format!("; its PIN{serial} is kept, sealed, and was given to nobody by this answer")
+}
+
 /// A day YYYYMMDD as people read it: YYYY-MM-DD.
 pub fn date(date: u32) -> String {
     format!("{:04}-{:02}-{:02}", date / 10_000, date / 100 % 100, date % 100)
@@ -92,10 +99,11 @@ pub(super) fn step(fact: &Fact<'_>, names: &Names) -> String {
             format!("second answer {code}, an approval: the first one stands, it is to be reversed")
         }
         Fact::Contradicted { code, .. } => format!("second answer {code}: the first one stands"),
-        Fact::Stray { supplier, code, approved, .. } => {
+        Fact::Stray { supplier, code, approved, details, sealed, .. } => {
             let what = if *approved { ", an approval" } else { "" };
+            let pin = if sealed.is_empty() { String::new() } else { kept_pin(details) };
             format!(
-                "{} answered once more, with {code}{what}, when it was no longer remembered",
+                "{} answered once more, with {code}{what}, when it was no longer remembered{pin}",
                 names.supplier(*supplier)
             )
         }

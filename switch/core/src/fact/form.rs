@@ -153,13 +153,18 @@ impl Pack for Fact<'_> {
                 }
                 pack_stan(*stan, out);
             }
-            Self::Stray { at_ms, flight, supplier, code, approved } => {
-                out.push(38);
+            Self::Stray { at_ms, flight, supplier, code, approved, details, sealed } => {
+                let is_bare = details.is_empty() && sealed.is_empty();
+                out.push(if is_bare { 38 } else { 39 });
                 at_ms.pack(out);
                 flight.pack(out);
                 supplier.pack(out);
                 code.pack(out);
                 approved.pack(out);
+                if !is_bare {
+                    details.pack(out);
+                    sealed.pack(out);
+                }
             }
             Self::Replayed { at_ms, flight } => {
                 out.push(13);
@@ -269,12 +274,14 @@ impl<'a> Fact<'a> {
                 sealed: from.bytes()?,
                 stan: stan(from, number == 36)?,
             },
-            38 => Self::Stray {
+            38 | 39 => Self::Stray {
                 at_ms: from.u64()?,
                 flight: from.flight()?,
                 supplier: from.supplier()?,
                 code: from.text()?,
                 approved: from.flag()?,
+                details: if number == 39 { from.bytes()? } else { &[] },
+                sealed: if number == 39 { from.bytes()? } else { &[] },
             },
             13 => Self::Replayed { at_ms: from.u64()?, flight: from.flight()? },
             30 | 37 => Self::Contradicted {

@@ -83,6 +83,24 @@ pub enum Alert {
     },
     /// From one request to the next the clock went ahead by more than a day.
     ClockAhead,
+    /// A business day began while the clock was more than a day ahead of the requests before: after a standstill, or by a wrong clock. It is not taken back (S-16).
+    DayLeapt {
+        /// The network's code.
+        network: Text<11>,
+        /// The day before, YYYYMMDD.
+        before: u32,
+        /// The day that began, YYYYMMDD.
+        date: u32,
+    },
+    /// A network closed, by another 201, a business day that had begun early already (S-16).
+    ClosedAgain {
+        /// The network's code.
+        network: Text<11>,
+        /// The day that it closed, YYYYMMDD.
+        closed: u32,
+        /// The day that began, YYYYMMDD.
+        date: u32,
+    },
 }
 
 impl fmt::Display for Alert {
@@ -125,7 +143,7 @@ impl fmt::Display for Alert {
             ),
             Self::Stray { supplier, stray } => tell_stray(f, supplier, stray),
             Self::ClockAhead => f.write_str(
-                "the clock is more than a day ahead of the requests before; if it is wrong, put it right within a day: until then nothing is forgotten, after that it is believed",
+                "the clock is more than a day ahead of the requests before; if it is wrong, put it right within a day: until then nothing is forgotten and no business day begins that lies more than 31 days ahead, after that it is believed",
             ),
             Self::ManyParked { supplier, parked, parked_max } => write!(
                 f,
@@ -134,6 +152,14 @@ impl fmt::Display for Alert {
             Self::ManyLate { supplier, late, late_max } => write!(
                 f,
                 "supplier {supplier}: {late} answers may still come late, after time-outs and reversals; at {late_max} (`supplier.late_max`) its sales go elsewhere or get 91 until their late windows end; if that lasts raise it, or shorten `late_window_ms` where the supplier answers sooner"
+            ),
+            Self::DayLeapt { network, before, date } => write!(
+                f,
+                "network {network}: business day {date} has begun after {before}, by a clock that is more than a day ahead of the requests before; if the clock is wrong put it right now: this day stays, and the next ones must not begin"
+            ),
+            Self::ClosedAgain { network, closed, date } => write!(
+                f,
+                "network {network} closed business day {closed}, which had begun early already, by another 201: {date} has begun; where it only meant to repeat its cut-over it must send STAN and DE7 of the first (S-16)"
             ),
             Self::ReversalsFull => f.write_str(
                 "too many reversals are open; reversals of approved sales get 96 until suppliers answer",

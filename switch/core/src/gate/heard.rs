@@ -32,7 +32,7 @@ impl Gate {
             Report::Contradicted { flight, answer, undo, .. } => {
                 self.contradicted(now, flight, &answer, undo)
             }
-            Report::Stray(stray) => self.stray(now, supplier, *stray),
+            Report::Stray { stray, answer } => self.stray(now, supplier, *stray, &answer),
             Report::Undone(order) => self.undone(now, order),
             Report::Answered(order) => match self.current(&order) {
                 Some(flight) => self.answered(now, flight, order),
@@ -124,7 +124,7 @@ impl Gate {
     }
 
     /// Seals the secret details of an answer into `sealed`.
-    fn seal_answer(&mut self, answer: &Answer, flight: FlightNo, sealed: &mut Vec<u8>) {
+    pub(super) fn seal_answer(&mut self, answer: &Answer, flight: FlightNo, sealed: &mut Vec<u8>) {
         sealed.clear();
         if answer.secret.is_empty() {
             return;

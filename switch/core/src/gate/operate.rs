@@ -13,6 +13,7 @@ use crate::ids::{FlightNo, NetworkId, Now, SupplierId};
 use crate::log::Lsn;
 use crate::money::Minor;
 use crate::operate::{Act, Action, Instruction, Operator, Party, Payer, Reason};
+use crate::state::Day;
 use crate::text::Text;
 
 /// Why an instruction was not carried out. Nothing was changed.
@@ -33,6 +34,12 @@ pub enum NotDone {
     /// It is as the instruction wants it already.
     #[error("that is so already")]
     Already,
+    /// The network's business day has begun early already: it was closed by hand or by a 201, or a wrong clock began it.
+    #[error("its business day was closed early already")]
+    ClosedEarly {
+        /// The day that is open.
+        open: Day,
+    },
     /// The configuration blocks the terminal.
     #[error("the configuration blocks that terminal: change its status there")]
     Configured,
@@ -97,10 +104,7 @@ impl Gate {
             Instruction::Debit { network, merchant, amount } => self.debit(network, merchant, amount),
             Instruction::Terminal { terminal, blocked } => self.block_terminal(terminal, blocked),
             Instruction::Supplier { supplier, drained } => self.drain(supplier, drained),
-            Instruction::CloseDay { network } => {
-                let next = self.day_after(now, self.network(network)?);
-                Ok(Act::DayClosed { network, date: next.date, until_ms: next.until_ms })
-            }
+            Instruction::CloseDay { network, again } => self.close_day(now, network, again),
             Instruction::Load { product, batch, count } => Ok(Act::Loaded { product, batch, count }),
             Instruction::RotateKeys { old, new, since_ms, retired } => {
                 Ok(Act::KeysRotated { old, new, since_ms, retired })
@@ -111,6 +115,16 @@ impl Gate {
                 Ok(Act::Settled { flight, payer, to })
             }
         }
+    }
+
+    /// Closing is given twice sooner than it is meant twice, and is not taken back.
+    fn close_day(&self, now: Now, id: NetworkId, again: bool) -> Result<Act, NotDone> {
+        let network = self.network(id)?;
+        if !again && self.is_day_ahead(now, network) {
+            return Err(NotDone::ClosedEarly { open: self.day_at(now, network) });
+        }
+        let next = self.day_after(now, network);
+        Ok(Act::DayClosed { network: id, date: next.date, until_ms: next.until_ms })
     }
 
     fn network(&self, id: NetworkId) -> Result<&Network, NotDone> {

@@ -17,6 +17,19 @@ impl Gate {
         self.state.parked(supplier) >= self.options.parked_max
     }
 
+    /// As many reversals of a supplier as may be parked.
+    pub fn parked_max(&self) -> usize {
+        self.options.parked_max
+    }
+
+    /// A reversal gets 96, for as many as may are parked at its supplier.
+    pub(super) fn refuse_parked(&mut self, now: Now, supplier: SupplierId) {
+        if let Some(supply) = self.supplies.get_mut(usize::from(supplier.0)) {
+            supply.parked_refused += 1;
+        }
+        self.count_parked(now, supplier);
+    }
+
     /// What is parked at a supplier has changed, or one more found no room.
     pub(super) fn count_parked(&mut self, now: Now, supplier: SupplierId) {
         let (parked, parked_max) = (self.state.parked(supplier), self.options.parked_max);

@@ -61,6 +61,11 @@ impl Gate {
             }
             // The journal cannot be read there: 96, and the reversal comes again.
             (Errand::Original, false) => self.refuse(now, ticket, Code::FAULT),
+            (Errand::Cancelled, _) => {
+                let recalled = ticket.recalled.as_ref();
+                let day = recalled.map(|recalled| recalled.flight.day).unwrap_or_default();
+                self.tell_cancelled_of(now, ticket, day);
+            }
             _ if self.is_reversed(&ticket) => match ticket.request.kind {
                 Kind::Sale => self.tell_cancelled(now, ticket),
                 _ => self.tell(now, ticket, Code::CANCELLED),
@@ -220,7 +225,7 @@ impl Gate {
     /// Too many reversals are open, or parked at that supplier: somebody is told once a minute, and not with each that is refused.
     pub(super) fn reversals_full(&mut self, now: Now, supplier: SupplierId) {
         if self.is_parked_full(supplier) {
-            return self.count_parked(now, supplier);
+            return self.refuse_parked(now, supplier);
         }
         if now.mono_us >= self.full_again_us {
             self.full_again_us = now.mono_us + FULL_TOLD_US;

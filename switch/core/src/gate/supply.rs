@@ -44,6 +44,8 @@ pub struct Supply {
     advising: u32,
     /// Whether no more of its reversals may be parked.
     pub(super) parked_full: bool,
+    /// How often a reversal of what it sold got 96 for that.
+    pub(super) parked_refused: u64,
     /// Before that nobody is told again that many are.
     pub(super) parked_told_us: u64,
     /// Before that nobody is told again that many answers may still come.
@@ -70,6 +72,7 @@ impl Default for Supply {
             backlog: VecDeque::new(),
             advising: 0,
             parked_full: false,
+            parked_refused: 0,
             parked_told_us: 0,
             late_told_us: 0,
             late_full: 0,
@@ -106,6 +109,11 @@ impl Supply {
     /// Attempts and reversals not at their end.
     pub fn advices(&self) -> u32 {
         self.advices
+    }
+
+    /// How often a reversal of what it sold got 96, because as many as may (`gate.parked_max`) wait for an operator.
+    pub fn parked_refused(&self) -> u64 {
+        self.parked_refused
     }
 
     /// Attempts without an answer in time whose answer may still come.

@@ -93,14 +93,17 @@ impl Naming {
         (key(&mut shared, &local), named(&mut shared, &transmission))
     }
 
-    /// What it names: by DE90, or by the original's own STAN and times where it has no DE90 (S-5). `None` where that names nothing.
-    pub(super) fn original(&self, keys: &KeyHash) -> Option<Named> {
+    /// What it names: by DE90, or by the original's own STAN and times where it has no DE90 (S-5). `classes` are those whose messages it may be about. `None` where that names
+    /// nothing, or what no message can be: a key of S-1 or S-5 has the class of its MTI, so a name of another class belongs to nothing that could ever come. To block it (S-5) and say
+    /// 00 would tell a network that its sale is undone, which stands; it is a message that is wrong (S-20). The other digits of that MTI take no part in a key, nor here.
+    pub(super) fn original(&self, classes: &[u8], keys: &KeyHash) -> Option<Named> {
         let (class, stan, transmission) = match &self.original {
             Some(original) => {
+                let class = original[1].wrapping_sub(b'0');
                 let transmission: [u8; 10] = original[10..20].try_into().ok()?;
                 let given = transmission != [b'0'; 10];
                 (
-                    original[1].wrapping_sub(b'0'),
+                    classes.contains(&class).then_some(class)?,
                     original[4..10].try_into().ok()?,
                     given.then_some(transmission),
                 )

@@ -82,7 +82,7 @@ impl Session {
         let approved = meaning == Meaning::Approved;
         let before = self.answered.find(reply.stan);
         let Some(before) = before.filter(|before| reply.rrn.is_none_or(|rrn| rrn == before.rrn)) else {
-            return self.unmatched(now, reply, approved);
+            return self.unmatched(now, reply, meaning);
         };
         let same = before.approved == approved || before.contradicted;
         if reply.to != ReplyTo::Sale || !before.sale || same {
@@ -98,15 +98,19 @@ impl Session {
     }
 
     /// A reply to nothing that is known: one to a sale is told, for it may say otherwise than what was said then.
-    fn unmatched(&mut self, now: Now, reply: &Reply, approved: bool) {
+    fn unmatched(&mut self, now: Now, reply: &Reply, meaning: Meaning) {
         self.counters.unmatched += 1;
         if reply.to != ReplyTo::Sale {
             return;
         }
+        let approved = meaning == Meaning::Approved;
         self.counters.unmatched_approved += u64::from(approved);
         if let Some(untold) = self.strays.tell(now) {
             let (stan, code, rrn) = (reply.stan, reply.code, reply.rrn.unwrap_or_default());
-            self.reports.push_back(Report::Stray(Box::new(Stray { rrn, stan, code, approved, untold })));
+            let stray = Box::new(Stray { rrn, stan, code, approved, untold });
+            let mut answer = Box::<Answer>::default();
+            fill(&mut answer, reply, meaning, &self.out);
+            self.reports.push_back(Report::Stray { stray, answer });
         }
     }
 }

@@ -39,7 +39,12 @@ pub enum Report {
         undo: Option<Box<Order>>,
     },
     /// An answer to a sale of which nothing is known any more: a duplicate of one long over, or one that says otherwise.
-    Stray(Box<Stray>),
+    Stray {
+        /// Which.
+        stray: Box<Stray>,
+        /// What it says, with the PIN of a voucher that somebody may be waiting for, or have (S-10).
+        answer: Box<Answer>,
+    },
     /// Whether orders can be sent at all changed.
     Ready(bool),
 }

@@ -7,12 +7,14 @@ use crate::support::message::{Sale, topup};
 use switchyard_core::account::Account;
 use switchyard_core::adapter::{Answer, Ask, Order};
 use switchyard_core::catalogue::{Meaning, ReversalMeaning, StatusMeaning};
-use switchyard_core::details::{Detail, put};
+use switchyard_core::details::{self, Detail, put};
 use switchyard_core::fact::Fact;
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::{Alert, NotDone};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::operate::{Instruction, Operator, reason};
+use switchyard_core::outcome::{Outcome, open_details};
+use switchyard_core::secret::Secret;
 use switchyard_core::session::{Report, Stray};
 
 const PIN: &[u8] = b"4711471147114711";
@@ -257,20 +259,49 @@ fn an_answer_to_what_is_no_longer_remembered_is_on_record_and_somebody_is_told()
     bench.restart(catalogue());
     let before = (bench.disk.facts().count(), bench.gate.state().accounts.clone());
     let stray = Stray { rrn, stan, code: text("00"), approved: true, untold: 3 };
-    bench.heard(alpha, Report::Stray(Box::new(stray)));
+    bench.heard(alpha, Report::Stray { stray: Box::new(stray), answer: approval(false) });
     let fact = bench.disk.facts().last().map(|(_, bytes)| Fact::unpack(bytes));
     let (at_ms, supplier, code, approved) = (bench.now.wall_ms, alpha, text("00"), true);
-    assert_eq!(fact, Some(Ok(Fact::Stray { at_ms, flight, supplier, code, approved })));
+    assert_eq!(
+        fact,
+        Some(Ok(Fact::Stray { at_ms, flight, supplier, code, approved, details: &[], sealed: &[] }))
+    );
     let told: Vec<String> = bench.gate.alerts().map(|alert| alert.to_string()).collect();
     assert!(told.len() == 1 && told[0].contains("alpha") && told[0].contains(rrn.as_str()), "{told:?}");
     assert!(told[0].contains("3 more"), "{told:?}");
     // Without an RRN of ours nobody knows whose it is: it is told all the same.
     for rrn in ["", "ZZZZZZZZZZZZ", "A-B"] {
-        bench.heard(alpha, Report::Stray(Box::new(Stray { rrn: text(rrn), ..stray })));
+        let stray = Box::new(Stray { rrn: text(rrn), ..stray });
+        bench.heard(alpha, Report::Stray { stray, answer: approval(true) });
     }
     assert_eq!((bench.disk.facts().count(), bench.gate.alerts().count()), (before.0 + 1, 3));
     assert!(bench.gate.state().accounts == before.1 && bench.orders.is_empty());
     assert_eq!(bench.asked(&topup(1)), answer, "what was said first stands");
+}
+
+#[test]
+fn a_pin_that_comes_to_what_is_no_longer_remembered_lies_sealed_on_record() {
+    let mut bench = Bench::new();
+    let alpha = bench.supplier(ALPHA).0;
+    bench.ask(0, &Sale { stan: 1, ..Sale::of("JIT", 0) });
+    let order = bench.order();
+    let (flight, rrn, stan) = (order.flight, order.rrn, order.stan);
+    bench.answered(order, "05");
+    bench.answer();
+    bench.restart(catalogue());
+    let stray = Stray { rrn, stan, code: text("00"), approved: true, untold: 0 };
+    bench.heard(alpha, Report::Stray { stray: Box::new(stray), answer: approval(true) });
+    let fact = bench.disk.facts().last().map(|(_, bytes)| Fact::unpack(bytes));
+    let Some(Ok(Fact::Stray { flight: of, details: told, sealed, .. })) = fact else { panic!("{fact:?}") };
+    assert_eq!((of, details::find(told, Detail::Serial)), (flight, Some(&b"S1"[..])));
+    let outcome = Outcome { flight, details: told, sealed, ..Outcome::default() };
+    let mut secret = Secret::new();
+    open_details(&outcome, &bench.keyring, &mut secret).expect("it opens");
+    assert_eq!(details::find(secret.expose(), Detail::Pin), Some(PIN));
+    assert!(bench.gate.state().withdrawn.iter().next().is_none(), "it may be the one that was sold");
+    for (_, fact) in bench.disk.facts() {
+        assert!(!fact.windows(PIN.len()).any(|part| part == PIN), "a PIN in clear in the journal");
+    }
 }
 
 #[test]

@@ -128,6 +128,15 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         outcome: outcome(drawn),
         effect,
     };
+    let stray = |bytes| Fact::Stray {
+        at_ms,
+        flight: number,
+        supplier: SupplierId(b as u16),
+        code,
+        approved: c % 2 == 0,
+        details: bytes,
+        sealed: bytes,
+    };
     let mut all = vec![
         Fact::Day { network: NetworkId(a as u16), date: b as u32, until_ms: c },
         Fact::Stock(StockBatch {
@@ -156,7 +165,8 @@ fn facts(drawn: &Drawn) -> Vec<Fact<'_>> {
         },
         Fact::Replayed { at_ms, flight: number },
         Fact::Contradicted { at_ms, flight: number, code, undo: None, stan: 0 },
-        Fact::Stray { at_ms, flight: number, supplier: SupplierId(b as u16), code, approved: c % 2 == 0 },
+        stray(&[]),
+        stray(&drawn.bytes),
         Fact::Contradicted { at_ms, flight: number, code, undo: Some(flight(drawn)), stan: e as u32 },
         Fact::Seen { at_ms, key: u128::from(a) << 64 | u128::from(b), named: u128::from(c) },
         Fact::Blocked { at_ms, key: u128::from(b) << 64 | u128::from(c), named: u128::from(a) },

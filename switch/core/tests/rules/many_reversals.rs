@@ -7,7 +7,7 @@ use super::support::locals::{batch, stock_key};
 use super::support::message::{Sale, topup};
 use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::flight::Phase;
-use switchyard_core::gate::Alert;
+use switchyard_core::gate::{Alert, Supply};
 use switchyard_core::ids::FlightNo;
 use switchyard_core::operate::{Instruction, Operator, Party, reason};
 
@@ -71,6 +71,9 @@ fn what_waits_for_an_operator_has_a_bound_of_its_own_at_each_supplier() {
     let many =
         |bench: &mut Bench| bench.gate.alerts().filter(|a| matches!(a, Alert::ManyParked { .. })).count();
     assert_eq!(many(&mut bench), 1, "told once a minute");
+    let suppliers = bench.gate.catalogue().suppliers.iter();
+    let refused = suppliers.filter_map(|known| bench.gate.supply(known.id)).map(Supply::parked_refused);
+    assert_eq!(refused.sum::<u64>(), 2, "and counted");
     bench.restart(catalogue());
     let last = &vouchers[vouchers.len() - 1];
     assert_eq!(bench.reversed(&last.reversal(200)).code, "96", "after a start too");

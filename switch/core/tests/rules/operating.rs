@@ -5,7 +5,7 @@ use crate::support::books::{ALPHA, BETA, catalogue, text};
 use crate::support::message::Sale;
 use proptest::prelude::*;
 use switchyard_core::account::Account;
-use switchyard_core::gate::NotDone;
+use switchyard_core::gate::{Alert, NotDone};
 use switchyard_core::ids::{NetworkId, SupplierId};
 use switchyard_core::iso8583::{Build, Mti, Role};
 use switchyard_core::money::Minor;
@@ -163,9 +163,69 @@ fn an_operator_closes_a_day_as_a_cut_over_does() {
     let network = bench.gate.catalogue().networks[0].id;
     let until_ms = day(&bench).until_ms + 86_400_000;
     let closed = Act::DayClosed { network, date: 20_261_122, until_ms };
-    assert_eq!(operate(&mut bench, Instruction::CloseDay { network }), Ok(closed));
+    assert_eq!(operate(&mut bench, Instruction::CloseDay { network, again: false }), Ok(closed));
     assert_eq!(day(&bench), Day { date: 20_261_122, until_ms });
-    assert_eq!(operate(&mut bench, Instruction::CloseDay { network: NetworkId(99) }), Err(NotDone::NotThere));
+    let nobody = Instruction::CloseDay { network: NetworkId(99), again: false };
+    assert_eq!(operate(&mut bench, nobody), Err(NotDone::NotThere));
+}
+
+#[test]
+fn a_day_that_was_closed_early_is_closed_again_only_where_that_is_said() {
+    let mut bench = Bench::new();
+    let network = bench.gate.catalogue().networks[0].id;
+    let close = |again| Instruction::CloseDay { network, again };
+    assert!(operate(&mut bench, close(false)).is_ok());
+    let open = day(&bench);
+    assert_eq!(operate(&mut bench, close(false)), Err(NotDone::ClosedEarly { open }));
+    bench.restart(catalogue());
+    assert_eq!(operate(&mut bench, close(false)), Err(NotDone::ClosedEarly { open }));
+    assert_eq!(day(&bench), open);
+    assert!(operate(&mut bench, close(true)).is_ok());
+    assert_eq!(day(&bench).date, 20_261_123);
+    // When the calendar has come up with it, it is closed as any other.
+    bench.pass_by_days(2 * 86_400_000);
+    assert!(operate(&mut bench, close(false)).is_ok());
+    assert_eq!(day(&bench).date, 20_261_124);
+}
+
+#[test]
+fn a_201_that_closes_a_day_that_was_closed_early_is_believed_and_told() {
+    let mut bench = Bench::new();
+    cut_over(&mut bench, 800, 5, "1121120000");
+    cut_over(&mut bench, 800, 5, "1121120000");
+    assert_eq!(bench.gate.alerts().count(), 0);
+    cut_over(&mut bench, 800, 6, "1121120100");
+    let told = Alert::ClosedAgain { network: text("100001"), closed: 20_261_122, date: 20_261_123 };
+    assert!(bench.gate.alerts().eq([told]));
+}
+
+#[test]
+fn a_clock_that_leaps_far_ahead_begins_no_business_day_before_it_is_believed() {
+    const DAY_MS: u64 = 86_400_000;
+    let reversal = |stan| Sale { stan, ..Sale::of("TOPUP", 21) }.reversal(stan);
+    for (leap, date) in [(32, 20_261_121), (30, 20_261_221)] {
+        let mut bench = Bench::new();
+        assert_eq!(bench.asked(&Sale::of("VOUCHER10", 0)).code, "00");
+        assert_eq!(day(&bench).date, 20_261_121);
+        bench.now.wall_ms += leap * DAY_MS;
+        assert_eq!(bench.reversed(&reversal(2)).code, "00");
+        assert_eq!(day(&bench).date, date, "{leap}");
+        let leapt = Alert::DayLeapt { network: text("100001"), before: 20_261_121, date };
+        assert_eq!(bench.gate.alerts().any(|alert| alert == leapt), leap == 30, "a day out of turn is told");
+        bench.restart(catalogue());
+        assert_eq!(day(&bench).date, date, "{leap}");
+        // What a network closes meanwhile is the day that it is in.
+        if leap == 32 {
+            cut_over(&mut bench, 800, 5, "1121120000");
+            assert_eq!(day(&bench).date, 20_261_122);
+        }
+        // A clock that stays there is right.
+        bench.pass(DAY_MS);
+        assert_eq!(bench.reversed(&reversal(3)).code, "00");
+        let believed = [20_261_222, 20_261_224][usize::from(leap == 32)];
+        assert_eq!(bench.reversed(&reversal(4)).code, "00");
+        assert_eq!(day(&bench).date, believed, "{leap}");
+    }
 }
 
 proptest! {
@@ -188,7 +248,7 @@ proptest! {
                 1 | 2 => Instruction::Debit { network, merchant: None, amount },
                 3 => Instruction::Terminal { terminal: text("T0000003"), blocked: at % 2 == 0 },
                 4 => Instruction::Supplier { supplier: SupplierId(at), drained: amount.0 % 2 == 0 },
-                5 => Instruction::CloseDay { network },
+                5 => Instruction::CloseDay { network, again: at % 2 == 0 },
                 _ => {
                     stan += 1;
                     bench.ask(0, &Sale { stan, account: "0612345678".into(), ..Sale::of("TOPUP", 21) });

@@ -10,6 +10,7 @@ use switchyard_core::catalogue::ReversalMeaning;
 use switchyard_core::flight::Phase;
 use switchyard_core::gate::Alert;
 use switchyard_core::ids::SupplierId;
+use switchyard_core::operate::{Instruction, Operator, reason};
 use switchyard_core::session::Report;
 
 pub(crate) fn voucher(stan: u32) -> Sale {
@@ -100,6 +101,48 @@ fn repeats_of_a_reversed_sale_get_one_answer_under_its_rrn() {
         bench.asked(&unseen).element(37),
         "nothing was admitted, so nothing was stored"
     );
+}
+
+#[test]
+fn a_reversed_sale_keeps_its_business_day_in_repeats() {
+    let mut bench = Bench::new();
+    let product = bench.gate.catalogue().products[0].id;
+    stock_key(&bench.keyring, 2);
+    bench.gate.load_stock(batch(product, 2, 5));
+    let close = |bench: &mut Bench| {
+        let network = bench.gate.catalogue().networks[0].id;
+        let act = Instruction::CloseDay { network, again: true };
+        let why = reason("early").expect("printable");
+        bench.gate.operate(bench.now, Operator::default(), why, &act).expect("closed");
+        bench.flush();
+    };
+    let (wire, stock) = (topup(1), voucher(2));
+    let first = approved(&mut bench, &wire);
+    assert_eq!(bench.asked(&stock).element(15), first.element(15));
+    close(&mut bench);
+    let later = voucher(3);
+    assert_ne!(bench.asked(&later).element(15), first.element(15));
+    for (at, sale) in [&wire, &stock, &later].into_iter().enumerate() {
+        accepted(&bench.reversed(&sale.reversal(10 + at as u32)), 410);
+    }
+    for (restart, over) in [(false, false), (false, true), (true, true)] {
+        if over && !restart {
+            let order = bench.order();
+            bench.undone(order, Some(ReversalMeaning::Reversed));
+            bench.pass_until_forgotten();
+        }
+        close(&mut bench);
+        if restart {
+            bench.restart(catalogue());
+        }
+        let days = [&wire, &stock, &later].map(|sale| {
+            let cancelled = bench.asked(sale);
+            assert_eq!(cancelled.code, "17");
+            cancelled.element(15).map(<[u8]>::to_vec)
+        });
+        let of = |day: &str| Some(day.as_bytes().to_vec());
+        assert_eq!(days, [of("1121"), of("1121"), of("1122")], "as admitted (S-16)");
+    }
 }
 
 #[test]
@@ -239,6 +282,28 @@ fn an_original_is_found_by_every_transmission_time_that_it_was_seen_with() {
 }
 
 #[test]
+fn a_reversal_of_what_no_message_can_be_is_not_told_that_it_undid_something() {
+    let mut bench = Bench::new();
+    let sale = topup(1);
+    approved(&mut bench, &sale);
+    let naming = |mti: &str| Sale { original: sale.named().replacen("0200", mti, 1), ..sale.reversal(2) };
+    // No message of these classes has a key (S-1), and no reversal is undone (S-4).
+    for impossible in ["0000", "0300", "0500", "0800", "9999", "0400", "0421"] {
+        let answer = bench.reversed(&naming(impossible));
+        assert_eq!((answer.mti, &answer.code[..]), (410, "30"), "{impossible}");
+        let by_local_time = Sale { local: sale.local.clone(), ..naming(impossible) };
+        assert_eq!(bench.reversed(&by_local_time).code, "30", "{impossible}");
+    }
+    assert!(bench.orders.is_empty());
+    assert_eq!(bench.asked(&sale).code, "00", "it stands, and its network was told nothing else");
+    // A check without financial effect may be named: nothing of it could stand.
+    assert_eq!(bench.reversed(&naming("0100")).code, "00");
+    // Of the other digits none is in the key.
+    accepted(&bench.reversed(&Sale { stan: 3, ..naming("0221") }), 410);
+    assert_eq!((bench.orders.len(), &bench.asked(&sale).code[..]), (1, "17"));
+}
+
+#[test]
 fn reversals_are_whole() {
     let mut bench = Bench::new();
     let sale = topup(1);
@@ -313,18 +378,20 @@ fn a_part_of_what_was_reversed_is_not_reversed_either() {
 }
 
 #[test]
-fn a_reversal_of_a_reversal_undoes_nothing() {
+fn a_reversal_of_a_reversal_is_none() {
     let mut bench = Bench::new();
+    // What a reversal can name is a sale (S-5). Who names a reversal by mistake, for its sale, must not be told that the sale is undone.
     let reversal = topup(1).reversal(2);
     accepted(&bench.reversed(&reversal), 410);
-    accepted(&bench.reversed(&reversal.reversal(3)), 410);
+    assert_eq!(bench.reversed(&reversal.reversal(3)).code, "30");
     assert_eq!(bench.asked(&topup(1)).code, "17", "the first one stands");
-    // Of one that undid a sale too, whatever amount it names: a reversal has none.
     let sold = topup(4);
     approved(&mut bench, &sold);
     let reversal = sold.reversal(5);
     accepted(&bench.reversed(&reversal), 410);
-    accepted(&bench.reversed(&Sale { amount: 400, ..reversal.reversal(6) }), 410);
+    assert_eq!(bench.reversed(&Sale { amount: 400, ..reversal.reversal(6) }).code, "30");
+    // An inquiry may ask for it.
+    assert_eq!(bench.asked(&reversal.inquiry(7)).code, "00");
 }
 
 #[test]

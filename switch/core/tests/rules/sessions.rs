@@ -137,7 +137,7 @@ fn what_belongs_to_nothing_is_counted_told_and_changes_nothing() {
     strangers.iter().for_each(|line| rig.hear(line));
     rig.session.frame(rig.now, 0, b"garbage");
     for stranger in &strangers[..3] {
-        let Some(Report::Stray(stray)) = rig.report() else { panic!("somebody is told") };
+        let Some(Report::Stray { stray, .. }) = rig.report() else { panic!("somebody is told") };
         assert_eq!((stray.rrn, stray.stan, stray.approved), (stranger.rrn, stranger.stan, true));
     }
     assert!(rig.report().is_none(), "a reversal's answer says nothing of a sale");
@@ -160,7 +160,7 @@ fn a_late_answer_is_reported_through_the_late_window() {
     assert!(late(rig.report(), false));
     rig.pass(2_000);
     rig.hear(&line.answer("00"));
-    assert!(matches!(rig.report(), Some(Report::Stray(stray)) if stray.rrn == line.rrn));
+    assert!(matches!(rig.report(), Some(Report::Stray { stray, .. }) if stray.rrn == line.rrn));
     assert_eq!((rig.session.counters.unmatched, rig.session.open()), (1, 0));
 }
 

@@ -106,7 +106,7 @@ impl Disk {
         let stored = Fact::unpack(self.fact(ticket.outcome_at)).expect("a fact reads back");
         let request = || Fact::unpack(self.fact(ticket.intent_at)).expect("a fact reads back");
         match ticket.errand {
-            Errand::Original => {
+            Errand::Original | Errand::Cancelled => {
                 let recalled = Recalled::of(&request(), &stored).expect("a sale lies there");
                 ticket.recalled = Some(Box::new(recalled));
                 return;

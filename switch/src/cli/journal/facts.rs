@@ -233,12 +233,15 @@ pub fn shown(fact: &Fact<'_>, names: Names<'_>) -> Shown {
                 Some(undo) => shown.with("undone_by", undo.number.to_string()).attempt(&undo.attempt, names),
             }
         }
-        Fact::Stray { at_ms, flight, supplier, code, approved } => Shown::new("stray")
-            .at(*at_ms)
-            .of(*flight)
-            .with("supplier", names(NameKind::Supplier, supplier.0))
-            .text("supplier_code", *code)
-            .with("approved", *approved),
+        Fact::Stray { at_ms, flight, supplier, code, approved, sealed, .. } => {
+            let shown = Shown::new("stray")
+                .at(*at_ms)
+                .of(*flight)
+                .with("supplier", names(NameKind::Supplier, supplier.0))
+                .text("supplier_code", *code)
+                .with("approved", *approved);
+            if sealed.is_empty() { shown } else { shown.with("secret", "***") }
+        }
         Fact::Replayed { at_ms, flight } => Shown::new("replayed").at(*at_ms).of(*flight),
         Fact::Undo { at_ms, reversal, outcome, undone, .. } => {
             let shown = Shown::new("undo").at(*at_ms).of(reversal.number);

@@ -18,6 +18,9 @@ const FRAME_BYTES_MAX: usize = u16::MAX as usize;
 /// Room for what one read takes, in bytes.
 const READ_BYTES: usize = 16 * 1_024;
 
+/// How a TLS alert begins that a server sends before it speaks of anything else: the record's type, and the version's first byte (RFC 8446, 5.1 and 6).
+const TLS_ALERT: [u8; 2] = [21, 3];
+
 /// A connection to a conduit.
 pub(super) struct Conversation {
     stream: Stream,
@@ -108,7 +111,7 @@ impl Conversation {
                 }
                 passed_over += usize::from(!message.is_empty());
             }
-            self.read(&mut input)?;
+            self.read(&mut input).map_err(|failure| self.with_hint(failure, &input))?;
         }
     }
 
@@ -122,6 +125,14 @@ impl Conversation {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(self.no_answer(&error)),
+        }
+    }
+
+    /// A port that speaks TLS answers what is none with an alert, and closes.
+    fn with_hint(&self, failure: Failure, input: &[u8]) -> Failure {
+        match &self.stream {
+            Stream::Plain(_) if input.starts_with(&TLS_ALERT) => failure.help("it answered with a TLS alert, so the port speaks TLS, and nothing was performed: --tls, with --ca, --cert and --key (the demonstration's plain conduit is port 8583)"),
+            _ => failure,
         }
     }
 
@@ -214,5 +225,5 @@ fn tls_refused(target: &str, error: &io::Error) -> Failure {
         _ => error.to_string(),
     };
     let failure = Failure::new(Exit::Unreachable, format!("TLS with {target} failed: {what}"));
-    failure.help("is it a TLS conduit (the demonstration's is port 8584), and are --ca, --cert and --key of its authority?")
+    failure.help("is it a TLS conduit (the demonstration's is port 8584; a plain one is asked without --tls), and are --ca, --cert and --key of its authority?")
 }

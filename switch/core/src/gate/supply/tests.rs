@@ -210,7 +210,7 @@ impl World {
                     self.undo(flight, stan);
                 }
             }
-            Report::Contradicted { .. } | Report::Stray(_) | Report::Cut(_) | Report::NotSent(_) => {
+            Report::Contradicted { .. } | Report::Stray { .. } | Report::Cut(_) | Report::NotSent(_) => {
                 panic!("{report:?}")
             }
             Report::Ready(ready) => self.supply.link_ready(ready),

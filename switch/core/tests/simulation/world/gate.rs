@@ -45,7 +45,7 @@ impl World {
         for report in side.reports.drain(..items.min(side.reports.len())) {
             let news = match &report {
                 // Some carry an RRN that is nobody's.
-                Report::Stray(stray) => stray.rrn.as_str() != NOT_OURS,
+                Report::Stray { stray, .. } => stray.rrn.as_str() != NOT_OURS,
                 report => matches!(report, Report::Late { .. } | Report::Contradicted { .. }),
             };
             if let Report::Undone(order) = &report {
@@ -86,7 +86,9 @@ impl World {
         }
         for ticket in released.tickets {
             match ticket.errand {
-                Errand::Recall | Errand::Status | Errand::Original => self.process.recalls.push(ticket),
+                Errand::Recall | Errand::Status | Errand::Original | Errand::Cancelled => {
+                    self.process.recalls.push(ticket)
+                }
                 Errand::Ask | Errand::Answer => self.respond(ticket),
                 Errand::Seek => panic!("what is sought is released apart"),
             }

@@ -18,7 +18,7 @@ impl World {
             2..4 => Instruction::Debit { network, merchant, amount },
             4..7 => self.drain(),
             7..11 => self.block(),
-            11 => Instruction::CloseDay { network },
+            11 => Instruction::CloseDay { network, again: self.random.chance(500) },
             12..16 => Instruction::Retry { flight: self.parked() },
             _ => {
                 let to = if self.random.chance(500) { Party::Network } else { Party::Supplier };
