@@ -79,6 +79,24 @@ impl Digest {
         self.length = 0;
     }
 
+    /// The hash with a last part whose length is the same in every hash of this domain. What was added before stays, for another last part.
+    #[inline]
+    pub fn end_with<const N: usize>(&mut self, last: &[u8; N]) -> u128 {
+        match self.gathered[self.length..].first_chunk_mut::<N>() {
+            Some(place) => {
+                *place = *last;
+                self.hasher.hash(&self.gathered[..self.length + N]).as_u128()
+            }
+            None => self.clone().end_with_large(last),
+        }
+    }
+
+    #[inline(never)]
+    fn end_with_large(mut self, last: &[u8]) -> u128 {
+        self.add_large(last);
+        self.end()
+    }
+
     /// The hash.
     #[inline]
     pub fn end(&self) -> u128 {
@@ -101,5 +119,26 @@ impl fmt::Debug for KeyHash {
 impl Drop for KeyHash {
     fn drop(&mut self) {
         self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KeyHash;
+
+    #[test]
+    fn a_last_part_is_as_if_added_and_leaves_what_was_before() {
+        let keys = KeyHash::new([7; 16]);
+        for length in [0, 1, 100, 120, 124, 125, 126, 127, 300] {
+            let mut shared = keys.begin(2);
+            shared.add(&vec![b'x'; length]);
+            let hashes = [*b"12", *b"34"].map(|last| {
+                let mut added = shared.clone();
+                added.add_fixed(&last);
+                (shared.end_with(&last), added.end())
+            });
+            assert!(hashes.iter().all(|(at_once, added)| at_once == added), "{length}");
+            assert_ne!(hashes[0], hashes[1]);
+        }
     }
 }

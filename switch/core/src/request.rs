@@ -10,7 +10,7 @@ mod naming;
 use crate::catalogue::{AccountRule, AccountSource, Catalogue, Product};
 use crate::code::Code;
 use crate::ids::Now;
-use crate::iso8583::{Build, Dialect, Role, Tag, Tags, Value, View};
+use crate::iso8583::{Build, Content, Dialect, Role, Tag, Tags, Value, View};
 use crate::keyhash::KeyHash;
 use crate::money::Minor;
 use crate::operate::Blocked;
@@ -201,10 +201,9 @@ pub fn read(dialect: &Dialect, body: &[u8], now: Now, rules: &Rules<'_>, ticket:
     }
 }
 
-fn to_gate(read: Result<Request, Code>, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
+fn to_gate(read: Result<(), Code>, rules: &Rules<'_>, ticket: &mut Ticket) -> Read {
     match read {
-        Ok(request) => {
-            ticket.request = request;
+        Ok(()) => {
             ticket.catalogue = Some(Arc::clone(rules.catalogue));
             Read::Gate
         }
@@ -267,7 +266,7 @@ fn cut_over(view: &View<'_>, network: Option<u32>, rules: &Rules<'_>, ticket: &m
 }
 
 /// The checks in their order: format 30, network 31, merchant 03, terminal 58; then what is judged after the duplicate check.
-fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<Request, Code> {
+fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<(), Code> {
     let prepaid = Prepaid::of(view);
     // An answer that cannot be built must be known before there is an intent (S-21): what it echoes must leave room for what it adds.
     let fields =
@@ -278,7 +277,7 @@ fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticke
         return Err(Code::FORMAT);
     }
     let (key, named) = fields.keys(2, rules.keys);
-    let mut request = Request {
+    ticket.request = Request {
         kind: Kind::Sale,
         key,
         named,
@@ -300,15 +299,15 @@ fn sale_request(view: &View<'_>, now: Now, rules: &Rules<'_>, ticket: &mut Ticke
         pan_echoed: view.has(Role::Pan),
         refusal: None,
     };
-    match product(&fields, now, rules, network, &request, ticket.pan.expose()) {
-        Ok(product) => request.product = product,
-        Err(code) => request.refusal = Some(code),
+    match product(&fields, now, rules, network, &ticket.request, ticket.pan.expose()) {
+        Ok(product) => ticket.request.product = product,
+        Err(code) => ticket.request.refusal = Some(code),
     }
-    Ok(request)
+    Ok(())
 }
 
 /// A reversal: of what stands in it, only its network is checked (S-7).
-fn reversal_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<Request, Code> {
+fn reversal_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<(), Code> {
     let prepaid = Prepaid::of(view);
     let fields = Naming::of(view).filter(|_| prepaid.echoed <= ECHOED_CHARACTERS_MAX).ok_or(Code::FORMAT)?;
     let network = identified_network(fields.sender.network, rules)?;
@@ -323,7 +322,7 @@ fn reversal_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> 
     contents.add_fixed(&original.key.unwrap_or_default().to_be_bytes());
     contents.add_fixed(&original.named.unwrap_or_default().to_be_bytes());
     contents.add_fixed(&amount.to_be_bytes());
-    Ok(Request {
+    ticket.request = Request {
         kind: Kind::Reversal,
         key,
         named,
@@ -333,11 +332,12 @@ fn reversal_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> 
         network,
         amount: Minor(amount as i64),
         ..fields.request(view)
-    })
+    };
+    Ok(())
 }
 
 /// An inquiry (processing code 30) names its original as a reversal does; the place that asks is checked as for a sale.
-fn inquiry_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<Request, Code> {
+fn inquiry_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> Result<(), Code> {
     let prepaid = Prepaid::of(view);
     let fields = Naming::of(view).filter(|_| prepaid.echoed <= ECHOED_CHARACTERS_MAX).ok_or(Code::FORMAT)?;
     let processing = view.value(Role::ProcessingCode).and_then(|value| value.number()).ok_or(Code::FORMAT)?;
@@ -349,7 +349,7 @@ fn inquiry_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> R
     // Of the inquiries only the one about an earlier transaction is known.
     let known = processing / 10_000 == u64::from(INQUIRY) && view.has(Role::Original);
     let (key, named) = fields.own_keys(1, rules.keys);
-    Ok(Request {
+    ticket.request = Request {
         kind: Kind::Inquiry,
         key,
         named,
@@ -359,7 +359,8 @@ fn inquiry_request(view: &View<'_>, rules: &Rules<'_>, ticket: &mut Ticket) -> R
         terminal,
         refusal: (!known).then_some(Code::UNSUPPORTED),
         ..fields.request(view)
-    })
+    };
+    Ok(())
 }
 
 /// Classes of messages that a reversal may name: it undoes requests, and no reversals, which are final (S-4).
@@ -487,8 +488,8 @@ impl Fields {
 
     /// Both keys: that of S-1 (message class, DE32, 42, 41, 11, 12, 13) and that of S-5 (message class, DE32, 42, 41, STAN, DE7).
     fn keys(&self, class: u8, keys: &KeyHash) -> (u128, u128) {
-        let shared = self.sender.begin(class, &self.stan_digits, keys);
-        (key(shared.clone(), &self.local), named(shared, &self.transmission))
+        let mut shared = self.sender.begin(class, &self.stan_digits, keys);
+        (key(&mut shared, &self.local), named(&mut shared, &self.transmission))
     }
 }
 
@@ -541,7 +542,7 @@ fn scrub(view: &View<'_>, has_pin: bool, ticket: &mut Ticket) -> bool {
     if !has_pin && view.roles() & !STORED == 0 {
         // The usual message has nothing that must not be stored: it is kept as it is.
         ticket.frame.extend_from_slice(view.message());
-        ticket.layout = Some(view.layout());
+        ticket.layout = Some(*view.layout());
         return true;
     }
     ticket.layout = None;
@@ -621,7 +622,7 @@ fn account_allowed(product: &Product, account: &Text<30>, pan: &[u8]) -> bool {
 
 fn matches(rule: &AccountRule, value: &[u8]) -> bool {
     let length = (usize::from(rule.length_min)..=usize::from(rule.length_max)).contains(&value.len());
-    let digits = !rule.digits || value.iter().all(u8::is_ascii_digit);
+    let digits = !rule.digits || Content::Digits.holds(value);
     let prefix =
         rule.prefixes.is_empty() || rule.prefixes.iter().any(|prefix| value.starts_with(prefix.as_bytes()));
     length && digits && prefix && !value.is_empty()

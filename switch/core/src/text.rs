@@ -26,7 +26,11 @@ impl<const N: usize> Text<N> {
     #[inline]
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut text = Self::EMPTY;
-        text.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        match bytes.first_chunk::<N>() {
+            // As long as can be, which codes of a fixed length are: a copy whose length is known to the compiler.
+            Some(all) if bytes.len() == N => text.bytes = *all,
+            _ => text.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes),
+        }
         text.length = bytes.len() as u8;
         // All of it, zeros too: the length is known to the compiler, so this is a few wide operations.
         text.bytes.iter().fold(0, |all, byte| all | byte).is_ascii().then_some(text)

@@ -163,6 +163,13 @@ fn read_all(dialect: &Dialect, input: &[u8]) {
     let first = dialect.mti_of(input);
     let Some(view) = view else { return };
     assert_eq!(first, Some(view.mti()));
+    // What is found by number, by role and by going through all is the same, also where a message is broken.
+    let numbers: Vec<u8> = view.numbers().collect();
+    assert!(view.elements().map(|(de, _)| de).eq(numbers.iter().copied()));
+    assert!(view.elements().all(|(de, value)| view.element(de) == Some(value)));
+    for role in Role::ALL {
+        assert_eq!(view.has(*role), dialect.de(*role).is_some_and(|de| numbers.contains(&de)));
+    }
     for (de, value) in view.elements() {
         out.clear();
         dialect.element(de).unwrap().mask().write(&value, &mut out);

@@ -4,24 +4,22 @@
 //! by the same dialect; on an error the buffer is as it was before. Deliberately absent: which elements an answer has.
 
 use super::MESSAGE_BYTES_MAX;
+use super::decimal::{NUMBER_DIGITS, decimal};
 use super::dialect::Dialect;
 use super::encode::{Source, in_charset, tag_length, write_bitmap, write_field, write_mti};
 use super::error::{BuildError, BuildRule, Rule};
 use super::field::{Encoding, Field, Nested};
+use super::layout::BITMAP_COUNT;
 use super::mti::Mti;
 use super::role::{Role, Tag};
 use super::tags::{self, TAG_CHARACTERS, TAG_HEADER, TAG_VALUE_MAX};
 use super::value::Value;
-use super::view::{Run, View, place_of, take_element};
+use super::view::{View, place_of, take_element};
 
-const BITMAP_COUNT: usize = 3;
 const BITMAP_BYTES: usize = 8;
-/// Room for all bitmaps, each byte written as two digits at most.
-const NO_BITMAPS: [u8; BITMAP_COUNT * BITMAP_BYTES * 2] = [0; BITMAP_COUNT * BITMAP_BYTES * 2];
+const BITMAP_BITS: u8 = 64;
 /// Room for the longest length prefix.
 const NO_PREFIX: [u8; 4] = [0; 4];
-/// Decimal digits of the greatest 64-bit number.
-const NUMBER_DIGITS: usize = 20;
 
 /// Writes one message at the end of a buffer.
 ///
@@ -37,6 +35,8 @@ pub struct Build<'d, 'o> {
     present: [u64; BITMAP_COUNT],
     /// The highest element put so far.
     last: u8,
+    /// The highest element that can be put without ado behind the last one: 0 while an element is open and after an error, else what the bitmaps hold.
+    reach: u8,
     open: Open,
     error: Option<BuildError>,
 }
@@ -69,9 +69,15 @@ impl<'d, 'o> Build<'d, 'o> {
     fn with_bitmaps(dialect: &'d Dialect, mti: Mti, bitmaps: u8, out: &'o mut Vec<u8>) -> Self {
         let start = out.len();
         write_mti(dialect.mti, mti, out);
-        out.extend_from_slice(&NO_BITMAPS[..usize::from(bitmaps) * dialect.bitmap.bytes(BITMAP_BYTES)]);
-        let present = [0; BITMAP_COUNT];
-        Self { dialect, out, start, bitmaps, present, last: 0, open: Open::Nothing, error: None }
+        for _ in 0..bitmaps {
+            // Of one length each that the compiler knows.
+            match dialect.bitmap {
+                Encoding::Binary => out.extend_from_slice(&[0; BITMAP_BYTES]),
+                _ => out.extend_from_slice(&[0; 2 * BITMAP_BYTES]),
+            }
+        }
+        let (present, reach) = ([0; BITMAP_COUNT], bitmaps * BITMAP_BITS);
+        Self { dialect, out, start, bitmaps, present, last: 0, reach, open: Open::Nothing, error: None }
     }
 
     /// Puts the element with this role. Shorter than a fixed element is padded as the dialect says; longer is an error.
@@ -87,31 +93,56 @@ impl<'d, 'o> Build<'d, 'o> {
     #[inline]
     pub fn number(&mut self, role: Role, number: u64) -> &mut Self {
         let Some(de) = self.dialect.de(role) else { return self };
-        let mut digits = [b'0'; NUMBER_DIGITS];
-        let mut rest = number;
-        let mut first = NUMBER_DIGITS;
-        while rest > 0 {
-            first -= 1;
-            digits[first] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
+        let digits = decimal(number);
         let least = match self.dialect.field(de) {
             Some(field) if field.is_fixed() => usize::from(field.units_max),
             _ => 1,
         };
-        let first = first.min(NUMBER_DIGITS.saturating_sub(least));
-        self.element(de, &digits[first..])
+        let significant = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+        let first = NUMBER_DIGITS.saturating_sub(significant.max(least));
+        let digits = &digits[first..];
+        match self.next_field(de) {
+            Some(field) if field.takes_digits(digits.len()) => self.append(de, field, digits),
+            _ => self.put(de, Source::Slice(digits)),
+        }
     }
 
     /// Puts the element with this number from its canonical form: ASCII characters, for `b` its bytes.
     #[inline]
     pub fn element(&mut self, de: u8, ascii: &[u8]) -> &mut Self {
-        if self.error.is_none()
-            && let Err(rule) = self.put_ascii(de, ascii)
-        {
-            self.fail(Some(de), None, rule);
+        match self.next_field(de) {
+            Some(field) if field.takes_as_is(ascii) => self.append(de, field, ascii),
+            _ => self.put(de, Source::Slice(ascii)),
         }
+    }
+
+    /// The field of an element behind all that were put, where nothing stands against it.
+    #[inline]
+    fn next_field(&self, de: u8) -> Option<&'d Field> {
+        let dialect: &'d Dialect = self.dialect;
+        if self.takes_next(de) { dialect.field(de) } else { None }
+    }
+
+    /// Whether this element comes behind all that were put, and may.
+    #[inline]
+    fn takes_next(&self, de: u8) -> bool {
+        self.last < de && de <= self.reach
+    }
+
+    /// Writes what the field takes as it is, as the last element so far.
+    #[inline(always)]
+    fn append(&mut self, de: u8, field: &Field, ascii: &[u8]) -> &mut Self {
+        field.prefix.write_ascii(ascii.len(), self.out);
+        self.out.extend_from_slice(ascii);
+        self.mark_last(de);
         self
+    }
+
+    #[inline]
+    fn mark_last(&mut self, de: u8) {
+        let (word, bit) = place_of(de);
+        self.present[word] |= 1 << 63 >> bit;
+        self.last = de;
     }
 
     /// Puts a value read elsewhere: its bytes as they are where both dialects write it alike, else written anew.
@@ -126,10 +157,12 @@ impl<'d, 'o> Build<'d, 'o> {
         if !std::ptr::eq(self.dialect, view.dialect()) {
             return self.echo_anew(view, role);
         }
-        if let Some(de) = self.dialect.de(role)
-            && let Some(extent) = view.extent(de)
-            && self.error.is_none()
-            && let Err(rule) = self.put_extent(de, extent)
+        let Some((de, bytes)) = view.extent(role) else { return self };
+        if self.takes_next(de) {
+            self.out.extend_from_slice(bytes);
+            self.mark_last(de);
+        } else if self.error.is_none()
+            && let Err(rule) = self.put_extent(de, bytes)
         {
             self.fail(Some(de), None, rule);
         }
@@ -139,7 +172,7 @@ impl<'d, 'o> Build<'d, 'o> {
     /// As [`Build::echo`] of each role in turn. Those that the message has all, one behind the other, are taken over at once.
     pub fn echo_all(&mut self, view: &View<'_>, roles: &[Role]) -> &mut Self {
         let run = std::ptr::eq(self.dialect, view.dialect()).then(|| view.run(roles)).flatten();
-        match run.filter(|run| self.takes_run(run)) {
+        match run.filter(|run| self.takes_next(run.first)) {
             Some(run) => {
                 self.out.extend_from_slice(run.bytes);
                 self.last = run.last;
@@ -150,11 +183,6 @@ impl<'d, 'o> Build<'d, 'o> {
             }),
         }
         self
-    }
-
-    /// Whether the elements of a run can be put as they are behind what was put.
-    fn takes_run(&self, run: &Run<'_>) -> bool {
-        self.error.is_none() && matches!(self.open, Open::Nothing) && self.last < run.first
     }
 
     fn echo_anew(&mut self, view: &View<'_>, role: Role) -> &mut Self {
@@ -170,11 +198,11 @@ impl<'d, 'o> Build<'d, 'o> {
             return self;
         }
         let Some(de) = self.dialect.de(role) else {
-            self.open = Open::Skipped;
+            self.set_open(Open::Skipped);
             return self;
         };
         match self.begin_tags(de) {
-            Ok(at) => self.open = Open::Tags { de, at, item: None },
+            Ok(at) => self.set_open(Open::Tags { de, at, item: None }),
             Err(rule) => self.fail(Some(de), None, rule),
         }
         self
@@ -261,18 +289,28 @@ impl<'d, 'o> Build<'d, 'o> {
         }
         match self.open {
             Open::Tags { de, at, item: None } => {
-                self.open = Open::Nothing;
+                self.set_open(Open::Nothing);
                 if let Err((tag, rule)) = self.end_tags(de, at) {
                     self.fail(Some(de), tag, rule);
                 }
             }
-            Open::Skipped => self.open = Open::Nothing,
+            Open::Skipped => self.set_open(Open::Nothing),
             Open::Tags { de, item: Some(_), .. } => {
                 self.fail(Some(de), Some(Tag::Item), BuildRule::StillOpen)
             }
             Open::Nothing => self.fail(None, None, BuildRule::NotOpen),
         }
         self
+    }
+
+    fn set_open(&mut self, open: Open) {
+        self.open = open;
+        self.set_reach();
+    }
+
+    fn set_reach(&mut self) {
+        let free = self.error.is_none() && matches!(self.open, Open::Nothing);
+        self.reach = if free { self.bitmaps * BITMAP_BITS } else { 0 };
     }
 
     fn end_tags(&mut self, de: u8, at: usize) -> Result<(), (Option<Tag>, BuildRule)> {
@@ -284,7 +322,7 @@ impl<'d, 'o> Build<'d, 'o> {
         }
         let written = &self.out[value..];
         field.check(written, length).map_err(|rule| (None, BuildRule::Format(rule)))?;
-        tags::check(self.dialect, written, field.encoding)
+        tags::check(self.dialect, written, &field)
             .map_err(|fault| (fault.tag, BuildRule::Format(fault.rule)))?;
         field.prefix.write(length, &mut self.out[at..value]);
         self.settle(de, at);
@@ -325,6 +363,7 @@ impl<'d, 'o> Build<'d, 'o> {
         }
     }
 
+    #[inline(never)]
     fn put(&mut self, de: u8, source: Source<'_>) -> &mut Self {
         if self.error.is_some() {
             return self;
@@ -335,23 +374,8 @@ impl<'d, 'o> Build<'d, 'o> {
         self
     }
 
-    /// The usual case by hand: this is on the path of every message.
-    #[inline]
-    fn put_ascii(&mut self, de: u8, ascii: &[u8]) -> Result<(), BuildRule> {
-        let field = self.may_put(de)?;
-        if !field.takes_as_is(ascii) {
-            return self.put_slowly(de, field, Source::Slice(ascii));
-        }
-        self.make_bitmap(de);
-        let at = self.out.len();
-        field.prefix.write_ascii(ascii.len(), self.out);
-        self.out.extend_from_slice(ascii);
-        self.settle(de, at);
-        Ok(())
-    }
-
     /// Puts what was checked as it lies in a message of the same dialect.
-    #[inline]
+    #[inline(never)]
     fn put_extent(&mut self, de: u8, extent: &[u8]) -> Result<(), BuildRule> {
         self.may_put(de)?;
         self.make_bitmap(de);
@@ -363,11 +387,6 @@ impl<'d, 'o> Build<'d, 'o> {
 
     fn try_put(&mut self, de: u8, source: Source<'_>) -> Result<(), BuildRule> {
         let field = self.may_put(de)?;
-        self.put_slowly(de, field, source)
-    }
-
-    #[inline(never)]
-    fn put_slowly(&mut self, de: u8, field: &Field, source: Source<'_>) -> Result<(), BuildRule> {
         self.make_bitmap(de);
         let at = self.out.len();
         write_field(field, source, self.out).map_err(BuildRule::Format)?;
@@ -386,7 +405,7 @@ impl<'d, 'o> Build<'d, 'o> {
             field.prefix.read(prefix).unwrap_or(0)
         };
         let fault = match field.nested {
-            Nested::Tags => tags::check(self.dialect, bytes, field.encoding).err().map(|fault| fault.rule),
+            Nested::Tags => tags::check(self.dialect, bytes, field).err().map(|fault| fault.rule),
             Nested::Ber if !tags::is_ber(&field.value(bytes, units)) => Some(Rule::Ber),
             _ => None,
         };
@@ -458,6 +477,7 @@ impl<'d, 'o> Build<'d, 'o> {
         self.out.resize(end + more, 0);
         self.out.copy_within(at..end, at + more);
         self.bitmaps = needed;
+        self.set_reach();
     }
 
     fn first_element(&self) -> usize {
@@ -514,5 +534,6 @@ impl<'d, 'o> Build<'d, 'o> {
     #[cold]
     fn fail(&mut self, element: Option<u8>, tag: Option<Tag>, rule: BuildRule) {
         self.error.get_or_insert(BuildError { element, tag, rule });
+        self.set_reach();
     }
 }

@@ -41,6 +41,12 @@ impl Content {
         }
     }
 
+    /// Whether it is a set of characters, the digits among them: then values one behind the other are of it when both are.
+    #[inline]
+    pub(super) const fn has_digits(self) -> bool {
+        !matches!(self, Content::Letters | Content::Signed)
+    }
+
     fn holds_each(self, ascii: &[u8]) -> bool {
         match self {
             Content::Digits => ascii.iter().all(u8::is_ascii_digit),
@@ -134,6 +140,27 @@ pub(super) const fn hex_value(byte: u8) -> u8 {
     HEX[byte as usize]
 }
 
+/// The number that sixteen hex digits are, either case.
+#[inline]
+pub(super) fn hex_number(ascii: [u8; 16]) -> Option<u64> {
+    let (high, low) = ascii.split_first_chunk::<8>()?;
+    Some(u64::from(hex_half(*high)?) << 32 | u64::from(hex_half(*low.first_chunk()?)?))
+}
+
+/// Eight hex digits, all at once: the low nibbles, 9 more for each letter, pushed together two by two.
+#[inline]
+fn hex_half(ascii: [u8; 8]) -> Option<u32> {
+    let word = u64::from_be_bytes(ascii);
+    let good = in_range(word, b'0', b'9') | in_range(word | (EACH_BYTE * 0x20), b'a', b'f');
+    if word & HIGH_BITS != 0 || good != HIGH_BITS {
+        return None;
+    }
+    let nibbles = (word & (EACH_BYTE * 0x0F)) + (word >> 6 & EACH_BYTE) * 9;
+    let pairs = (nibbles | nibbles >> 4) & 0x00FF_00FF_00FF_00FF;
+    let quads = (pairs | pairs >> 8) & 0x0000_FFFF_0000_FFFF;
+    Some((quads | quads >> 16) as u32)
+}
+
 /// The upper-case hex digit of the low four bits.
 pub(super) const fn hex_digit(value: u8) -> u8 {
     b"0123456789ABCDEF"[(value & 0x0F) as usize]
@@ -213,7 +240,7 @@ const TO_EBCDIC: [u8; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use super::{Content, from_ebcdic, hex_value, to_ebcdic};
+    use super::{Content, from_ebcdic, hex_number, hex_value, to_ebcdic};
 
     #[test]
     fn printable_ascii_survives_ebcdic() {
@@ -255,5 +282,15 @@ mod tests {
     #[test]
     fn hex_digits_have_either_case() {
         assert_eq!([b'0', b'9', b'a', b'F', b'g'].map(hex_value), [0, 9, 10, 15, 0xFF]);
+        assert_eq!(hex_number(*b"0123456789abcDEF"), Some(0x0123_4567_89AB_CDEF));
+        for (place, byte) in (0..16).flat_map(|place| (0..=255).map(move |byte| (place, byte))) {
+            let mut digits = [b'7'; 16];
+            digits[place] = byte;
+            let expected = (hex_value(byte) < 16).then(|| {
+                let (shift, value) = (60 - 4 * place, u64::from(hex_value(byte)));
+                0x7777_7777_7777_7777 & !(0x0F << shift) | value << shift
+            });
+            assert_eq!(hex_number(digits), expected, "{place} {byte}");
+        }
     }
 }

@@ -28,14 +28,27 @@ pub struct Dialect {
     /// Indexed by element number.
     fields: Box<[Option<Field>; TABLE_LENGTH]>,
     elements: Vec<Option<Element>>,
-    /// Indexed by role; 0 where the dialect has no such element.
-    roles: [u8; Role::ALL.len()],
+    /// Indexed by role.
+    rows: [Row; Role::ALL.len()],
     tags: Vec<TagRule>,
     tag_masks: Vec<Mask>,
     /// Indexed by tag.
     tag_names: [Option<[u8; 2]>; Tag::ALL.len()],
     /// Place in `tags` of each two-digit tag, counted from 1.
     numeric_tags: [u8; TWO_DIGITS],
+}
+
+/// What is asked of a role's element for every message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// Its number; 0 where the dialect has no such element.
+    pub(super) de: u8,
+    pub(super) encoding: Encoding,
+    pub(super) prefix_bytes: u8,
+}
+
+impl Row {
+    const NONE: Self = Self { de: 0, encoding: Encoding::Ascii, prefix_bytes: 0 };
 }
 
 /// What people and tools want to know of an element.
@@ -103,10 +116,15 @@ impl Dialect {
     /// Number of the element with this role.
     #[inline]
     pub fn de(&self, role: Role) -> Option<u8> {
-        match self.roles[role as usize] {
+        match self.rows[role as usize].de {
             0 => None,
             number => Some(number),
         }
+    }
+
+    #[inline]
+    pub(super) fn row(&self, role: Role) -> Row {
+        self.rows[role as usize]
     }
 
     /// Role of the element with this number.
@@ -159,6 +177,18 @@ impl Dialect {
         self.tag_index(name).map(|index| &self.tags[index])
     }
 
+    /// The rule of a tag of two digits, and its bit in a set of such tags.
+    #[inline]
+    pub(super) fn numeric_tag(&self, tens: u8, ones: u8) -> Option<(&TagRule, u32)> {
+        let (tens, ones) = (usize::from(tens.wrapping_sub(b'0')), usize::from(ones.wrapping_sub(b'0')));
+        if tens > 9 || ones > 9 {
+            return None;
+        }
+        let place = self.numeric_tags[tens * 10 + ones];
+        let rule = self.tags.get(usize::from(place).wrapping_sub(1))?;
+        Some((rule, 1 << (place % 32)))
+    }
+
     #[inline]
     fn tag_index(&self, name: [u8; 2]) -> Option<usize> {
         let (tens, ones) = (usize::from(name[0].wrapping_sub(b'0')), usize::from(name[1].wrapping_sub(b'0')));
@@ -199,7 +229,7 @@ fn compile(spec: &Spec) -> Result<Dialect, DialectError> {
         bitmaps_min: if always_secondary { 2 } else { 1 },
         fields: Box::new([None; TABLE_LENGTH]),
         elements: vec![None; TABLE_LENGTH],
-        roles: [0; Role::ALL.len()],
+        rows: [Row::NONE; Role::ALL.len()],
         tags: Vec::new(),
         tag_masks: Vec::new(),
         tag_names: [None; Tag::ALL.len()],
@@ -261,12 +291,14 @@ fn add_element(
         return fail("its parts do not add up to its length");
     }
     if let Some(role) = element.role {
-        let slot = &mut dialect.roles[role as usize];
-        if *slot != 0 {
-            return fail(&format!("element {slot} has the role `{}` already", role.name()));
+        let row = &mut dialect.rows[role as usize];
+        if row.de != 0 {
+            return fail(&format!("element {} has the role `{}` already", row.de, role.name()));
         }
-        *slot = number;
+        *row = Row { de: number, encoding, prefix_bytes: prefix.width };
     }
+    let plain =
+        encoding == Encoding::Ascii && nested == Nested::Plain && prefix.encoding == PrefixEncoding::Ascii;
     dialect.fields[usize::from(number)] = Some(Field {
         content: format.content,
         encoding,
@@ -277,9 +309,8 @@ fn add_element(
         filler: spec.filler.unwrap_or(0),
         role: element.role,
         role_bit: element.role.map_or(Role::NONE_BIT, Role::bit),
-        plain: encoding == Encoding::Ascii
-            && nested == Nested::Plain
-            && prefix.encoding == PrefixEncoding::Ascii,
+        plain,
+        joins: plain && format.content.has_digits(),
     });
     dialect.elements[usize::from(number)] = Some(Element {
         name: name.clone(),

@@ -140,9 +140,12 @@ pub(super) fn in_charset(encoding: Encoding, ascii: u8) -> u8 {
 }
 
 pub(super) fn tag_length(length: usize) -> [u8; TAG_LENGTH_DIGITS] {
+    // Three digits at most, so that 16 bits are enough, which are divided with less.
+    let length = length as u16;
     [b'0' + (length / 100 % 10) as u8, b'0' + (length / 10 % 10) as u8, b'0' + (length % 10) as u8]
 }
 
+#[inline]
 pub(super) fn write_mti(encoding: Encoding, mti: Mti, out: &mut Vec<u8>) {
     let digits = mti.digits();
     match encoding {
@@ -156,6 +159,7 @@ pub(super) fn write_mti(encoding: Encoding, mti: Mti, out: &mut Vec<u8>) {
     }
 }
 
+#[inline]
 pub(super) fn write_bitmap(encoding: Encoding, bitmap: u64, bytes: &mut [u8]) {
     match encoding {
         Encoding::Binary => bytes.copy_from_slice(&bitmap.to_be_bytes()),

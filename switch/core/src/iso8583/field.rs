@@ -52,7 +52,7 @@ impl Encoding {
     }
 
     /// Nibbles to pass over before the first digit.
-    const fn skip(self, units: usize) -> u8 {
+    pub(super) const fn skip(self, units: usize) -> u8 {
         match self {
             Encoding::Bcd => (units % 2) as u8,
             Encoding::SignedBcd => (units.saturating_sub(1) % 2) as u8,
@@ -101,14 +101,23 @@ impl Prefix {
     /// The number in the prefix; `None` when its bytes are not digits.
     #[inline]
     pub(super) fn read(self, bytes: &[u8]) -> Option<usize> {
-        match (self.encoding, bytes) {
-            // The two usual widths by hand: this is on the path of every message.
-            (PrefixEncoding::Ascii, [tens, ones]) => ascii_digits([b'0', *tens, *ones]),
-            (PrefixEncoding::Ascii, [hundreds, tens, ones]) => ascii_digits([*hundreds, *tens, *ones]),
+        match self.encoding {
+            PrefixEncoding::Ascii => self.read_ascii(bytes),
             _ => self.read_slowly(bytes),
         }
     }
 
+    /// As [`Prefix::read`], of a prefix of ASCII digits: the two usual widths by hand, for this is on the path of every message.
+    #[inline(always)]
+    pub(super) fn read_ascii(self, bytes: &[u8]) -> Option<usize> {
+        match bytes {
+            [tens, ones] => ascii_digits([b'0', *tens, *ones]),
+            [hundreds, tens, ones] => ascii_digits([*hundreds, *tens, *ones]),
+            _ => self.read_slowly(bytes),
+        }
+    }
+
+    #[inline(never)]
     fn read_slowly(self, bytes: &[u8]) -> Option<usize> {
         match self.encoding {
             PrefixEncoding::Ascii => digits(bytes.iter().map(|b| b.wrapping_sub(b'0'))),
@@ -119,19 +128,22 @@ impl Prefix {
     }
 
     /// Appends the number as ASCII digits, as many as the prefix is wide. The caller has checked that it fits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn write_ascii(self, number: usize, out: &mut Vec<u8>) {
         let digit = |unit: usize| b'0' + (number / unit % 10) as u8;
         match self.width {
             0 => {}
             2 => out.extend_from_slice(&[digit(10), digit(1)]),
             3 => out.extend_from_slice(&[digit(100), digit(10), digit(1)]),
-            _ => {
-                let at = out.len();
-                out.resize(at + self.width(), 0);
-                self.write(number, &mut out[at..]);
-            }
+            _ => self.write_slowly(number, out),
         }
+    }
+
+    #[inline(never)]
+    fn write_slowly(self, number: usize, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.resize(at + self.width(), 0);
+        self.write(number, &mut out[at..]);
     }
 
     /// Writes the number into the prefix's bytes. The caller has checked that it fits.
@@ -284,6 +296,8 @@ pub(super) struct Field {
     pub(super) role_bit: u64,
     /// Whether characters that fit are written as they are: ASCII without a form within, behind ASCII digits where its length varies.
     pub(super) plain: bool,
+    /// Whether neighbours of the same class may be looked at together with it: it is plain, and its prefix is of its class too.
+    pub(super) joins: bool,
 }
 
 impl Field {
@@ -299,6 +313,14 @@ impl Field {
             false => ascii.len() <= usize::from(self.units_max),
         };
         self.plain && fits && self.content.holds(ascii)
+    }
+
+    /// As [`Field::takes_as_is`], of so many digits.
+    #[inline]
+    pub(super) fn takes_digits(&self, length: usize) -> bool {
+        let most = usize::from(self.units_max);
+        let fits = if self.is_fixed() { length == most } else { length <= most };
+        self.plain && fits && self.content.has_digits()
     }
 
     /// The value of so many units that these bytes are.

@@ -15,11 +15,13 @@
 
 mod build;
 mod charset;
+mod decimal;
 mod dialect;
 mod encode;
 mod error;
 mod field;
 mod framing;
+mod layout;
 mod mti;
 mod role;
 mod shipped;
@@ -36,11 +38,12 @@ pub use framing::{
     Frame, FrameError, FrameMark, Framing, HEADER_BYTES_MAX, Header, HeaderBytes, HeaderMode, LengthForm,
     Order,
 };
+pub use layout::Layout;
 pub use mti::{Mti, Version};
 pub use role::{Mask, Role, Tag};
 pub use tags::{Ber, Tags};
 pub use value::Value;
-pub use view::{Layout, View};
+pub use view::View;
 
 /// Longest message, in bytes, that a view reads and a build writes. Positions are held in 16 bits.
 pub const MESSAGE_BYTES_MAX: usize = 65_535;

@@ -6,7 +6,7 @@
 use super::charset::{Content, from_ebcdic};
 use super::dialect::Dialect;
 use super::error::Rule;
-use super::field::{Encoding, ascii_digits};
+use super::field::{Encoding, Field, ascii_digits};
 use super::role::Tag;
 use super::value::Value;
 
@@ -89,9 +89,35 @@ pub(super) struct TagFault {
     pub(super) rule: Rule,
 }
 
-/// Checks tagged data whole: headers, lengths, repeats, each known tag's format, and items one level down.
-pub(super) fn check(dialect: &Dialect, bytes: &[u8], encoding: Encoding) -> Result<(), TagFault> {
-    check_level(dialect, bytes, encoding, false)
+/// Checks tagged data whole: headers, lengths, repeats, each known tag's format, and items one level down. `bytes` are of the field's class.
+pub(super) fn check(dialect: &Dialect, bytes: &[u8], field: &Field) -> Result<(), TagFault> {
+    if field.encoding == Encoding::Ascii && is_usual(dialect, bytes, field.content) {
+        return Ok(());
+    }
+    check_level(dialect, bytes, field.encoding, false)
+}
+
+/// Whether these are known tags of two digits, no items, and nothing is wrong with them. Of anything else `check_level` knows.
+fn is_usual(dialect: &Dialect, bytes: &[u8], class: Content) -> bool {
+    let (mut rest, mut seen) = (bytes, 0_u32);
+    while let Some((&[tens, ones, length @ ..], behind)) = rest.split_first_chunk::<TAG_HEADER>() {
+        let Some((rule, bit)) = dialect.numeric_tag(tens, ones) else { return false };
+        let Some(length) = ascii_digits(length) else { return false };
+        let Some((value, behind)) = behind.split_at_checked(length) else { return false };
+        let most = usize::from(rule.units_max);
+        let fits = length == most || (length < most && rule.is_variable);
+        // What is of the whole element's class need not be looked at again where the tag has the same one.
+        if !fits
+            || seen & bit != 0
+            || rule.tag == Tag::Item
+            || (rule.content != class && !rule.content.holds(value))
+        {
+            return false;
+        }
+        seen |= bit;
+        rest = behind;
+    }
+    rest.is_empty()
 }
 
 fn check_level(

@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use super::charset::{Content, from_ebcdic, hex_digit, hex_value};
+use super::charset::{from_ebcdic, hex_digit, hex_value};
+use super::decimal::short_number;
 use super::field::Encoding;
 use super::tags::{Ber, Tags};
 use crate::text::Text;
@@ -179,14 +180,6 @@ impl<'a> Value<'a> {
         let byte = self.bytes[at / 2];
         0x30 + if at.is_multiple_of(2) { byte >> 4 } else { byte & 0x0F }
     }
-}
-
-/// Digits too few to overflow, which all but the longest numbers are.
-#[inline]
-fn short_number(ascii: &[u8]) -> Option<u64> {
-    const DIGITS_MAX: usize = 19;
-    let good = ascii.len() <= DIGITS_MAX && Content::Digits.holds(ascii);
-    good.then(|| ascii.iter().fold(0, |number, byte| number * 10 + u64::from(byte - b'0')))
 }
 
 /// Folds decimal digits into a number.

@@ -1,23 +1,23 @@
 //! A message read: which elements it has and where they lie.
 //!
-//! Owns [`View`]. Invariants: every element that the view has lies within the message and was checked against its field; the
-//! length of a variable element can be read again from its prefix; nothing is allocated. Deliberately absent: copies of values,
-//! and whether a message has what its kind needs.
+//! Owns [`View`]. Invariants: every element that the view has lies within the message and was checked against its
+//! field; where one with a role lies is kept, another is found by walking on from the element before it; nothing is allocated.
+//! Deliberately absent: copies of values, and whether a message has what its kind needs.
 
 use std::{fmt, iter};
 
+use super::MESSAGE_BYTES_MAX;
 use super::build::Build;
-use super::charset::{from_ebcdic, hex_value};
-use super::dialect::Dialect;
+use super::charset::{Content, from_ebcdic, hex_number};
+use super::dialect::{Dialect, Row};
 use super::error::{Broken, BuildError, FormatError, Rule};
-use super::field::{Encoding, Field, Nested};
+use super::field::{Encoding, Field, Nested, ascii_digits};
+use super::layout::{BITMAP_COUNT, Layout};
 use super::mti::Mti;
 use super::role::{Role, Tag};
 use super::tags::{self, Tags};
 use super::value::Value;
-use super::{ELEMENT_MAX, MESSAGE_BYTES_MAX};
 
-const BITMAP_COUNT: usize = 3;
 const BITMAP_BYTES: usize = 8;
 
 /// A message read in one walk, borrowing its bytes and its dialect.
@@ -25,31 +25,7 @@ const BITMAP_BYTES: usize = 8;
 pub struct View<'a> {
     dialect: &'a Dialect,
     message: &'a [u8],
-    mti: Mti,
-    /// Bitmaps on the wire, 1 to 3, the second possibly empty.
-    bitmaps: u8,
-    /// Elements read, the first in the highest bit; the bits that announce bitmaps are cleared.
-    present: [u64; BITMAP_COUNT],
-    /// The bits of the roles of all elements that were read.
-    roles: u64,
-    /// Where each present element's value begins, behind its prefix. Indexed by element number.
-    starts: [u16; ELEMENT_MAX as usize + 1],
-}
-
-/// Where everything lies in a message that was read, so that the same bytes need not be read again.
-#[derive(Clone, Copy)]
-pub struct Layout {
-    mti: Mti,
-    bitmaps: u8,
-    present: [u64; BITMAP_COUNT],
-    roles: u64,
-    starts: [u16; ELEMENT_MAX as usize + 1],
-}
-
-impl fmt::Debug for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Layout({})", self.mti)
-    }
+    layout: Layout,
 }
 
 /// Elements of the first bitmap that lie one behind the other.
@@ -59,6 +35,12 @@ pub(super) struct Run<'a> {
     /// The bits of all.
     pub(super) bits: u64,
     pub(super) bytes: &'a [u8],
+}
+
+/// Neighbours of one class, to be looked at together: from there to where the walk is.
+struct Unchecked {
+    content: Content,
+    from: usize,
 }
 
 /// A fault met at an element. `next` is where the element after it begins, when the fault leaves that known.
@@ -72,15 +54,7 @@ struct Fault {
 impl<'a> View<'a> {
     pub(super) fn read(dialect: &'a Dialect, message: &'a [u8]) -> Result<View<'a>, Box<Broken<'a>>> {
         // The view is filled where it is returned: moving it would cost as much as reading a short message.
-        let mut result = Ok(View {
-            dialect,
-            message,
-            mti: Mti::new(0),
-            bitmaps: 0,
-            present: [0; BITMAP_COUNT],
-            roles: 0,
-            starts: [0; ELEMENT_MAX as usize + 1],
-        });
+        let mut result = Ok(View { dialect, message, layout: Layout::NONE });
         if let Ok(view) = &mut result
             && let Err(error) = view.fill()
         {
@@ -90,19 +64,21 @@ impl<'a> View<'a> {
     }
 
     /// Where everything lies.
-    pub fn layout(&self) -> Layout {
-        let Self { mti, bitmaps, present, roles, starts, .. } = *self;
-        Layout { mti, bitmaps, present, roles, starts }
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// The view of a message that was read before. With bytes of another message it would find the wrong values or none; it stays within them.
     pub fn again(dialect: &'a Dialect, message: &'a [u8], layout: &Layout) -> View<'a> {
-        let Layout { mti, bitmaps, present, roles, starts } = *layout;
-        View { dialect, message, mti, bitmaps, present, roles, starts }
+        View { dialect, message, layout: *layout }
     }
 
     fn fill(&mut self) -> Result<(), FormatError> {
         let at = self.read_head()?;
+        if self.skim(at) {
+            return Ok(());
+        }
+        self.layout.roles = 0;
         self.walk(at)
     }
 
@@ -123,7 +99,7 @@ impl<'a> View<'a> {
         let Some((mti, mut at)) = read_mti(self.dialect.mti, self.message) else {
             return fail(0, Rule::Mti);
         };
-        self.mti = mti;
+        self.layout.mti = mti;
         if mti.version() != Some(self.dialect.version()) {
             return fail(0, Rule::Version);
         }
@@ -135,19 +111,61 @@ impl<'a> View<'a> {
             let Some(bitmap) = bitmap else {
                 return fail(at, Rule::Bitmap);
             };
-            let index = usize::from(self.bitmaps);
-            self.bitmaps += 1;
-            announced = bitmap >> 63 == 1 && self.bitmaps < self.dialect.bitmaps_max;
+            let index = usize::from(self.layout.bitmaps);
+            self.layout.bitmaps += 1;
+            announced = bitmap >> 63 == 1 && self.layout.bitmaps < self.dialect.bitmaps_max;
             // Where no further bitmap can come, the first bit is an ordinary element's.
-            self.present[index] = if announced { bitmap & !(1 << 63) } else { bitmap };
+            self.layout.present[index] = if announced { bitmap & !(1 << 63) } else { bitmap };
             at += width;
         }
         Ok(at)
     }
 
+    /// The walk of a message that is as it should be: neighbours of one class of characters are looked at together. False where anything is wrong, which
+    /// [`View::walk`] then finds.
+    fn skim(&mut self, mut at: usize) -> bool {
+        let (dialect, message) = (self.dialect, self.message);
+        let mut unchecked = Unchecked { content: Content::Bytes, from: at };
+        for index in 0..BITMAP_COUNT {
+            let mut bits = self.layout.present[index];
+            while bits != 0 {
+                let de = take_element(&mut bits, index);
+                let Some(field) = dialect.field(de) else { return false };
+                if field.content != unchecked.content || !field.joins {
+                    if !unchecked.holds(message, at) {
+                        return false;
+                    }
+                    unchecked = Unchecked { content: field.content, from: at };
+                }
+                if !field.joins {
+                    let Ok(end) = self.step(de, at) else { return false };
+                    (at, unchecked) = (end, Unchecked { content: Content::Bytes, from: end });
+                    continue;
+                }
+                let mut units = usize::from(field.units_max);
+                if !field.is_fixed() {
+                    let prefix = message.get(at..at + field.prefix.width());
+                    match prefix.and_then(|prefix| field.prefix.read_ascii(prefix)) {
+                        Some(read) if read <= units => units = read,
+                        _ => return false,
+                    }
+                    at += field.prefix.width();
+                }
+                self.layout.keep(field, at, units);
+                at += units;
+                if at > message.len() {
+                    return false;
+                }
+            }
+        }
+        at == message.len() && unchecked.holds(message, at)
+    }
+
+    /// The walk of a message that may be broken: element by element, up to the first fault.
+    #[cold]
     fn walk(&mut self, mut at: usize) -> Result<(), FormatError> {
         for index in 0..BITMAP_COUNT {
-            let mut bits = self.present[index];
+            let mut bits = self.layout.present[index];
             while bits != 0 {
                 let de = take_element(&mut bits, index);
                 match self.step(de, at) {
@@ -163,7 +181,7 @@ impl<'a> View<'a> {
     }
 
     /// Reads the element at this offset; gives the offset of the next.
-    #[inline(always)]
+    #[inline(never)]
     fn step(&mut self, de: u8, at: usize) -> Result<usize, Fault> {
         let dialect = self.dialect;
         let Some(field) = dialect.field(de) else {
@@ -200,20 +218,14 @@ impl<'a> View<'a> {
                 next: Some(end),
             })?;
         }
-        self.starts[usize::from(de)] = start as u16;
-        self.roles |= field.role_bit;
+        self.layout.keep(field, start, units);
         Ok(end)
-    }
-
-    #[cold]
-    fn step_again(&mut self, de: u8, at: usize) -> Result<usize, Fault> {
-        self.step(de, at)
     }
 
     /// Keeps what was read before the fault, and the STAN if it can be found behind it.
     #[cold]
     fn stop(&mut self, de: u8, fault: Fault) -> FormatError {
-        let announced = self.present;
+        let announced = self.layout.present;
         self.forget_from(de);
         if let (Some(at), Some(stan)) = (fault.next, self.dialect.de(Role::Stan)) {
             self.find_stan(stan, de, at, announced);
@@ -224,8 +236,8 @@ impl<'a> View<'a> {
     fn forget_from(&mut self, de: u8) {
         let (word, bit) = place_of(de);
         let bits_before = !(u64::MAX >> bit);
-        self.present[word] &= bits_before;
-        self.present[word + 1..].fill(0);
+        self.layout.present[word] &= bits_before;
+        self.layout.present[word + 1..].fill(0);
     }
 
     fn find_stan(&mut self, stan: u8, broken: u8, mut at: usize, announced: [u64; BITMAP_COUNT]) {
@@ -236,21 +248,26 @@ impl<'a> View<'a> {
         if !is_announced(stan) {
             return;
         }
+        let roles = self.layout.roles;
         for de in (broken + 1..stan).filter(|de| is_announced(*de)) {
-            at = match self.step_again(de, at) {
+            at = match self.step(de, at) {
                 Ok(next) | Err(Fault { next: Some(next), .. }) => next,
-                Err(_) => return,
+                Err(_) => break,
             };
         }
-        if stan > broken && self.step_again(stan, at).is_ok() {
+        let found = stan > broken && self.step(stan, at).is_ok();
+        // What lies between the fault and the STAN was passed over, not read.
+        self.layout.roles = roles;
+        if found {
+            self.layout.roles |= Role::Stan.bit();
             let (word, bit) = place_of(stan);
-            self.present[word] |= 1 << 63 >> bit;
+            self.layout.present[word] |= 1 << 63 >> bit;
         }
     }
 
     /// The message type indicator.
     pub fn mti(&self) -> Mti {
-        self.mti
+        self.layout.mti
     }
 
     /// The dialect that the message was read in.
@@ -265,95 +282,120 @@ impl<'a> View<'a> {
 
     /// Bitmaps on the wire, 1 to 3; a second one may be empty.
     pub fn bitmaps(&self) -> u8 {
-        self.bitmaps
+        self.layout.bitmaps
     }
 
     /// Whether the message has the element with this role.
     #[inline]
     pub fn has(&self, role: Role) -> bool {
-        self.dialect.de(role).is_some_and(|de| self.has_element(de))
+        self.layout.roles & role.bit() != 0
     }
 
-    /// The bits of the roles of its elements ([`Role::bit`], [`Role::NONE_BIT`]); of a message that is broken somewhere, of all that were read.
+    /// The bits of the roles of its elements ([`Role::bit`], [`Role::NONE_BIT`]); of a message that is broken somewhere, of those that it has.
     pub fn roles(&self) -> u64 {
-        self.roles
+        self.layout.roles
     }
 
     /// The element with this role.
     #[inline]
     pub fn value(&self, role: Role) -> Option<Value<'a>> {
-        self.element(self.dialect.de(role)?)
+        if !self.has(role) {
+            return None;
+        }
+        let (start, units) = self.layout.place(role);
+        match self.dialect.row(role).encoding {
+            Encoding::Ascii => {
+                Some(Value::new(self.message.get(start..start + units)?, units, Encoding::Ascii, 0))
+            }
+            encoding => self.encoded(encoding, start, units),
+        }
+    }
+
+    #[inline(never)]
+    fn encoded(&self, encoding: Encoding, start: usize, units: usize) -> Option<Value<'a>> {
+        let bytes = self.message.get(start..start + encoding.bytes(units))?;
+        Some(Value::new(bytes, units, encoding, encoding.skip(units)))
     }
 
     /// The element with this number.
-    #[inline]
     pub fn element(&self, de: u8) -> Option<Value<'a>> {
-        if !self.has_element(de) {
-            return None;
+        match self.dialect.role(de) {
+            Some(role) => self.value(role),
+            None => self.elements().find(|(number, _)| *number == de).map(|(_, value)| value),
         }
-        let field = self.dialect.field(de)?;
-        let start = usize::from(self.starts[usize::from(de)]);
-        let units = if field.is_fixed() {
-            usize::from(field.units_max)
-        } else {
-            field.prefix.read(self.message.get(start - field.prefix.width()..start)?)?
-        };
-        let bytes = self.message.get(start..start + field.encoding.bytes(units))?;
-        Some(field.value(bytes, units))
     }
 
-    /// The bytes of an element with its prefix, as they lie in the message.
-    #[inline]
-    pub(super) fn extent(&self, de: u8) -> Option<&'a [u8]> {
-        if !self.has_element(de) {
-            return None;
-        }
-        let begin = usize::from(self.starts[usize::from(de)]) - self.dialect.field(de)?.prefix.width();
-        self.message.get(begin..self.end(de)?)
+    /// Every element, in ascending order.
+    pub fn elements(&self) -> impl Iterator<Item = (u8, Value<'a>)> + '_ {
+        let mut at = self.first_element();
+        self.numbers().filter_map(move |de| {
+            let (value, end) = self.element_at(de, at)?;
+            at = end;
+            Some((de, value))
+        })
     }
 
-    /// Where an element that the message has ends.
-    #[inline]
-    fn end(&self, de: u8) -> Option<usize> {
+    /// An element that the message has, and where the next one begins. `at`: where it begins, unless it has a role, by which it is found.
+    fn element_at(&self, de: u8, at: usize) -> Option<(Value<'a>, usize)> {
         let field = self.dialect.field(de)?;
-        let start = usize::from(self.starts[usize::from(de)]);
-        let units = match field.is_fixed() {
-            true => usize::from(field.units_max),
-            false => field.prefix.read(self.message.get(start - field.prefix.width()..start)?)?,
+        let (start, units) = match field.role.map(|role| self.layout.place(role)) {
+            Some(place) => place,
+            None if field.is_fixed() => (at, usize::from(field.units_max)),
+            None => {
+                let start = at + field.prefix.width();
+                (start, field.prefix.read(self.message.get(at..start)?)?)
+            }
         };
-        Some(start + field.encoding.bytes(units))
+        let end = start + field.encoding.bytes(units);
+        Some((field.value(self.message.get(start..end)?, units), end))
+    }
+
+    fn first_element(&self) -> usize {
+        self.dialect.mti.bytes(4) + usize::from(self.layout.bitmaps) * self.dialect.bitmap.bytes(BITMAP_BYTES)
+    }
+
+    /// The element with this role: its number, and its bytes with their prefix as they lie in the message.
+    #[inline]
+    pub(super) fn extent(&self, role: Role) -> Option<(u8, &'a [u8])> {
+        let (begin, end, row) = self.reach(role)?;
+        Some((row.de, self.message.get(begin..end)?))
+    }
+
+    /// From where to where the element with this role lies with its prefix; its row.
+    #[inline]
+    fn reach(&self, role: Role) -> Option<(usize, usize, Row)> {
+        if !self.has(role) {
+            return None;
+        }
+        let row = self.dialect.row(role);
+        let (start, units) = self.layout.place(role);
+        // Where the layout is another message's the extent may be none, which nothing can be cut out of.
+        let begin = start.wrapping_sub(usize::from(row.prefix_bytes));
+        Some((begin, start + row.encoding.bytes(units), row))
     }
 
     /// The bytes of the elements with these roles, where the message has them all, one behind the other: the first, the last, and their bits in the first bitmap.
     #[inline]
     pub(super) fn run(&self, roles: &[Role]) -> Option<Run<'a>> {
-        let mut bits = 0_u64;
+        let (mut run, mut from, mut to) = (Run { first: 0, last: 0, bits: 0, bytes: &[] }, 0, 0);
         for role in roles {
-            let (0, bit) = place_of(self.dialect.de(*role)?) else { return None };
-            bits |= 1 << 63 >> bit;
+            let (begin, end, row) = self.reach(*role)?;
+            let (0, bit) = place_of(row.de) else { return None };
+            if run.bits == 0 {
+                (run.first, from) = (row.de, begin);
+            } else if begin != to {
+                return None;
+            }
+            (run.last, to) = (row.de, end);
+            run.bits |= 1 << 63 >> bit;
         }
-        if bits == 0 {
-            return None;
-        }
-        let (first, last) = (bits.leading_zeros(), 63 - bits.trailing_zeros());
-        let between = (u64::MAX >> first) & (u64::MAX << (63 - last));
-        if self.present[0] & between != bits {
-            return None;
-        }
-        let (first, last) = (first as u8 + 1, last as u8 + 1);
-        let begin = usize::from(self.starts[usize::from(first)]) - self.dialect.field(first)?.prefix.width();
-        let end = self.end(last)?;
-        Some(Run { first, last, bits, bytes: self.message.get(begin..end)? })
-    }
-
-    /// Every element, in ascending order.
-    pub fn elements(&self) -> impl Iterator<Item = (u8, Value<'a>)> + '_ {
-        self.numbers().filter_map(|de| Some((de, self.element(de)?)))
+        run.bytes = self.message.get(from..to)?;
+        (run.bits != 0).then_some(run)
     }
 
     /// Numbers of the elements that the message has, in ascending order.
     pub fn numbers(&self) -> impl Iterator<Item = u8> + use<> {
-        let mut present = self.present;
+        let mut present = self.layout.present;
         let mut word = 0;
         iter::from_fn(move || {
             while *present.get(word)? == 0 {
@@ -376,11 +418,10 @@ impl<'a> View<'a> {
 
     /// A positional part of the element with this role, counted from 0; `None` when the dialect divides it otherwise.
     pub fn part(&self, role: Role, index: usize) -> Option<Value<'a>> {
-        let de = self.dialect.de(role)?;
-        let parts = self.dialect.element(de)?.parts();
+        let parts = self.dialect.element(self.dialect.de(role)?)?.parts();
         let units = usize::from(*parts.get(index)?);
         let from = parts[..index].iter().map(|part| usize::from(*part)).sum();
-        self.element(de)?.part(from, units)
+        self.value(role)?.part(from, units)
     }
 
     /// Builds the same message again at the end of `out`, element by element: the same bytes, but for hex digits of the bitmap
@@ -395,17 +436,19 @@ impl<'a> View<'a> {
         }
         build.finish()
     }
+}
 
+impl Unchecked {
+    /// Whether what lies from there to `end` is of its class.
     #[inline]
-    fn has_element(&self, de: u8) -> bool {
-        let (word, bit) = place_of(de);
-        self.present.get(word).is_some_and(|bits| bits & (1 << 63 >> bit) != 0)
+    fn holds(&self, message: &[u8], end: usize) -> bool {
+        self.from == end || message.get(self.from..end).is_some_and(|bytes| self.content.holds(bytes))
     }
 }
 
 impl fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "View({} {}, elements", self.dialect.name(), self.mti)?;
+        write!(f, "View({} {}, elements", self.dialect.name(), self.mti())?;
         for de in self.numbers() {
             write!(f, " {de}")?;
         }
@@ -431,7 +474,7 @@ pub(super) fn take_element(bits: &mut u64, word: usize) -> u8 {
 fn check_nested(dialect: &Dialect, field: &Field, bytes: &[u8], units: usize) -> Result<(), tags::TagFault> {
     match field.nested {
         Nested::Plain => Ok(()),
-        Nested::Tags => tags::check(dialect, bytes, field.encoding),
+        Nested::Tags => tags::check(dialect, bytes, field),
         Nested::Ber if tags::is_ber(&field.value(bytes, units)) => Ok(()),
         Nested::Ber => Err(tags::TagFault { offset: 0, tag: None, rule: Rule::Ber }),
     }
@@ -441,11 +484,16 @@ pub(super) fn read_mti(encoding: Encoding, message: &[u8]) -> Option<(Mti, usize
     let length = encoding.bytes(4);
     let bytes = message.get(..length)?;
     let number = match encoding {
+        Encoding::Ascii => ascii_number(bytes.try_into().ok()?),
         Encoding::Bcd => number_of(bytes.iter().flat_map(|b| [b >> 4, b & 0x0F])),
         Encoding::Ebcdic => number_of(bytes.iter().map(|b| b.wrapping_sub(0xF0))),
         _ => number_of(bytes.iter().map(|b| b.wrapping_sub(b'0'))),
     };
     Some((Mti::new(number?), length))
+}
+
+fn ascii_number([a, b, c, d]: [u8; 4]) -> Option<u16> {
+    Some((ascii_digits([b'0', a, b])? * 100 + ascii_digits([b'0', c, d])?) as u16)
 }
 
 fn number_of(digits: impl Iterator<Item = u8>) -> Option<u16> {
@@ -455,14 +503,12 @@ fn number_of(digits: impl Iterator<Item = u8>) -> Option<u16> {
 fn read_bitmap(encoding: Encoding, bytes: &[u8]) -> Option<u64> {
     match encoding {
         Encoding::Binary => Some(u64::from_be_bytes(bytes.try_into().ok()?)),
-        Encoding::EbcdicHex => hex_number(bytes.iter().map(|b| hex_value(from_ebcdic(*b)))),
-        _ => hex_number(bytes.iter().map(|b| hex_value(*b))),
+        Encoding::EbcdicHex => {
+            hex_number(std::array::from_fn(|at| from_ebcdic(*bytes.get(at).unwrap_or(&0))))
+        }
+        _ => hex_number(bytes.try_into().ok()?),
     }
 }
 
-fn hex_number(digits: impl Iterator<Item = u8>) -> Option<u64> {
-    let (number, faults) = digits.fold((0_u64, 0_u8), |(number, faults), digit| {
-        (number << 4 | u64::from(digit & 0x0F), faults | digit)
-    });
-    (faults < 16).then_some(number)
-}
+#[cfg(test)]
+mod tests;

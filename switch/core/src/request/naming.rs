@@ -37,15 +37,14 @@ impl Sender {
     }
 }
 
-pub(super) fn key(mut shared: Digest, local: &[u8; 10]) -> u128 {
-    shared.add_fixed(local);
-    Hour::of_local(local).put_in(shared.end())
+pub(super) fn key(shared: &mut Digest, local: &[u8; 10]) -> u128 {
+    Hour::of_local(local).put_in(shared.end_with(local))
 }
 
-pub(super) fn named(mut shared: Digest, transmission: &[u8; 10]) -> u128 {
-    shared.add_fixed(b"DE7");
-    shared.add_fixed(transmission);
-    Hour::of_transmission(transmission).put_in(shared.end())
+pub(super) fn named(shared: &mut Digest, transmission: &[u8; 10]) -> u128 {
+    let mut last = *b"DE7MMDDhhmmss";
+    last[3..].copy_from_slice(transmission);
+    Hour::of_transmission(transmission).put_in(shared.end_with(&last))
 }
 
 /// DE12 and DE13 digits: hhmmssMMDD.
@@ -88,10 +87,10 @@ impl Naming {
 
     /// Its own keys. What it does not have takes no part.
     pub(super) fn own_keys(&self, class: u8, keys: &KeyHash) -> (u128, u128) {
-        let shared = self.sender.begin(class, &self.stan_digits, keys);
+        let mut shared = self.sender.begin(class, &self.stan_digits, keys);
         let transmission = self.transmission.unwrap_or_default();
         let local = self.local.unwrap_or(transmission);
-        (key(shared.clone(), &local), named(shared, &transmission))
+        (key(&mut shared, &local), named(&mut shared, &transmission))
     }
 
     /// What it names: by DE90, or by the original's own STAN and times where it has no DE90 (S-5). `classes` are those whose messages it may be about. `None` where that names
@@ -112,10 +111,10 @@ impl Naming {
             // Where it has the original's local time its transmission time is its own, and changes with each repeat of it.
             None => (2, self.stan_digits, self.transmission.filter(|_| self.local.is_none())),
         };
-        let shared = self.sender.begin(class, &stan, keys);
+        let mut shared = self.sender.begin(class, &stan, keys);
         let by = Named {
-            key: self.local.map(|local| key(shared.clone(), &local)),
-            named: transmission.map(|transmission| named(shared, &transmission)),
+            key: self.local.map(|local| key(&mut shared, &local)),
+            named: transmission.map(|transmission| named(&mut shared, &transmission)),
         };
         (by.key.is_some() || by.named.is_some()).then_some(by)
     }
