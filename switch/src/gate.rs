@@ -139,8 +139,8 @@ pub struct GateActor {
     window_full: bool,
     /// Who waits for a batch to be durable.
     arrivals: Vec<(Lsn, oneshot::Sender<()>)>,
-    /// Whether memory may come in huge pages.
-    huge_pages: bool,
+    /// What new memory comes in.
+    pages: cold::Pages,
     /// Before that no run is wished for: the disk refused one.
     spill_after_us: u64,
     /// None where there are none, and after the end.
@@ -180,7 +180,7 @@ impl GateActor {
             days_shown: day::DaysShown::default(),
             window_full: false,
             arrivals: Vec::new(),
-            huge_pages: false,
+            pages: cold::Pages::default(),
             spill_after_us: 0,
             checkpointer: None,
             fail,

@@ -1,6 +1,6 @@
 //! What the machine gives this process: memory, file descriptors, processor time.
 //!
-//! Owns: the questions to the system, and the two settings that the process makes for itself (descriptors up to the hard limit, memory in small pages).
+//! Owns: the questions to the system, and the settings that the process makes for itself (descriptors up to the hard limit, what pages new memory comes in).
 //! Invariants: nothing here fails: what cannot be learnt is none, what cannot be set stays. Deliberately absent: what is done with the answers (`limits`, `door`).
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -37,7 +37,7 @@ fn total_bytes(meminfo: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1_024)
 }
 
-/// Asks the system for memory in small pages: huge ones make everything that is touched once two mebibytes, and double what an idle switch takes.
+/// Asks the system for new memory in small pages, whatever lies in huge ones stays there: huge ones make everything that is touched once two mebibytes, and double what an idle switch takes.
 pub fn use_small_pages() {
     // Where the system has no huge pages, there is nothing to turn off.
     let _ = nix::sys::prctl::set_thp_disable(true);

@@ -13,6 +13,32 @@ use switchyard_core::ticket::Ticket;
 /// With less than this, the index of requests lies in small pages.
 const SMALL_PAGES_BYTES: usize = 16 << 20;
 
+/// Runs that are written before the index has its size: what comes then takes the place of what has left.
+const RUNS_TO_SETTLE: usize = 2;
+
+/// What new memory comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Pages {
+    /// Small pages: there is little.
+    #[default]
+    Small,
+    /// Huge pages may be, while the index grows; so many runs were there when that began.
+    Huge(usize),
+    /// Small pages, beside the huge ones that there are.
+    Settled,
+}
+
+impl Pages {
+    /// What comes after them, for an index that takes so much and has so many runs.
+    fn after(self, bytes: usize, runs: usize) -> Self {
+        match self {
+            Self::Small if bytes > SMALL_PAGES_BYTES => Self::Huge(runs),
+            Self::Huge(before) if runs >= before + RUNS_TO_SETTLE => Self::Settled,
+            same => same,
+        }
+    }
+}
+
 /// How long after a run could not be written it is tried again.
 const AGAIN_US: u64 = 1_000_000;
 
@@ -67,11 +93,17 @@ impl GateActor {
         }
     }
 
-    /// Once a second: a window that was filled takes so much memory that it is worth huge pages.
+    /// Once a second: an index that grows takes so much memory that it is worth huge pages. When it has its size they end: the system would go on joining small pages to huge
+    /// ones, where most of one is used by nothing.
     pub(super) fn watch_memory(&mut self) {
-        if !self.huge_pages && self.gate.state().index.bytes() > SMALL_PAGES_BYTES {
-            machine::allow_huge_pages();
-            self.huge_pages = true;
+        let index = &self.gate.state().index;
+        let pages = self.pages.after(index.bytes(), index.runs().len());
+        if std::mem::replace(&mut self.pages, pages) == pages {
+            return;
+        }
+        match pages {
+            Pages::Huge(_) => machine::allow_huge_pages(),
+            Pages::Small | Pages::Settled => machine::use_small_pages(),
         }
     }
 
@@ -88,5 +120,20 @@ impl GateActor {
             }
         }
         self.rings.recalls.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_huge_while_a_large_index_grows() {
+        let (little, much) = (SMALL_PAGES_BYTES, SMALL_PAGES_BYTES + 1);
+        assert_eq!(Pages::Small.after(little, 3), Pages::Small);
+        assert_eq!(Pages::Small.after(much, 3), Pages::Huge(3));
+        assert_eq!(Pages::Huge(3).after(much, 4), Pages::Huge(3));
+        assert_eq!(Pages::Huge(3).after(little, 5), Pages::Settled);
+        assert_eq!(Pages::Settled.after(much, 9), Pages::Settled);
     }
 }
