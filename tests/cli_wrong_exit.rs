@@ -180,8 +180,8 @@ fn nobody_there_and_no_answer_are_told_apart() {
         let _ = stream.read_to_end(&mut Vec::new());
         listener
     });
-    let (_, err) = check(&["send", "--echo", "--to", &address], b"", Exit::Unknown);
-    assert!(err.contains("--tls"), "{err}");
+    let (_, err) = check(&["send", "--echo", "--to", &address], b"", Exit::Unreachable);
+    assert!(err.contains("nothing was performed") && err.contains("--tls"), "{err}");
     drop(speaks_tls.join().expect("no panic"));
     // It keeps the port, so that nobody else listens there.
     let away = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");

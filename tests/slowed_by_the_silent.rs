@@ -32,7 +32,7 @@ use switchyard_loadtest::supplier::{Mode, SupplierHost};
 const SECONDS: f64 = 12.0;
 /// Rounds without and with the silent ones, in turn.
 const ROUNDS: usize = 6;
-/// The same of the long form. Short ones next to each other have the same machine; the long ones of before did not.
+/// The same of the long form: short ones next to each other have the same machine.
 const LONG_ROUNDS: usize = 60;
 /// Rounds of the short form that must hold.
 const HOLD_MIN: usize = 2;

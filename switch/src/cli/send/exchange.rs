@@ -111,7 +111,7 @@ impl Conversation {
                 }
                 passed_over += usize::from(!message.is_empty());
             }
-            self.read(&mut input).map_err(|failure| self.with_hint(failure, &input))?;
+            self.read(&mut input).map_err(|failure| self.unless_tls(failure, &input))?;
         }
     }
 
@@ -128,10 +128,17 @@ impl Conversation {
         }
     }
 
-    /// A port that speaks TLS answers what is none with an alert, and closes.
-    fn with_hint(&self, failure: Failure, input: &[u8]) -> Failure {
+    /// A port that speaks TLS answers what is none with an alert, and closes: then the message was read by nobody.
+    fn unless_tls(&self, failure: Failure, input: &[u8]) -> Failure {
         match &self.stream {
-            Stream::Plain(_) if input.starts_with(&TLS_ALERT) => failure.help("it answered with a TLS alert, so the port speaks TLS, and nothing was performed: --tls, with --ca, --cert and --key (the demonstration's plain conduit is port 8583)"),
+            Stream::Plain(_) if input.starts_with(&TLS_ALERT) => {
+                let what = format!(
+                    "{} speaks TLS, and was sent a plain message: nothing was performed",
+                    self.target
+                );
+                let help = "--tls, with --ca, --cert and --key; or a plain conduit (the demonstration's is port 8583)";
+                Failure::new(Exit::Unreachable, what).help(help)
+            }
             _ => failure,
         }
     }
