@@ -436,9 +436,14 @@ impl Gate {
     }
 
     /// Says how something stands, with a code and without a fact. It leaves when what it says is durable: a power cut must not take that back.
-    fn tell(&mut self, now: Now, mut ticket: Box<Ticket>, code: Code) {
+    fn tell(&mut self, now: Now, ticket: Box<Ticket>, code: Code) {
         let outcome = self.bare_outcome(now, &ticket, code);
-        answer_with(&mut ticket, &outcome);
+        self.say(ticket, &outcome);
+    }
+
+    /// Answers with what no fact says, once all that was known is durable.
+    fn say(&mut self, mut ticket: Box<Ticket>, outcome: &Outcome<'_>) {
+        answer_with(&mut ticket, outcome);
         let last = self.state.last;
         self.releases.ticket(last, last, ticket, false);
     }
@@ -460,12 +465,10 @@ impl Gate {
     }
 
     /// 17, with the business day of the sale; zeros where what was read does not know it, and it is told with the present one.
-    fn tell_cancelled_of(&mut self, now: Now, mut ticket: Box<Ticket>, day: [u8; 4]) {
+    fn tell_cancelled_of(&mut self, now: Now, ticket: Box<Ticket>, day: [u8; 4]) {
         let today = self.bare_outcome(now, &ticket, Code::CANCELLED);
         let day = if day == [0; 4] { today.day } else { day };
-        answer_with(&mut ticket, &Outcome { day, ..today });
-        let last = self.state.last;
-        self.releases.ticket(last, last, ticket, false);
+        self.say(ticket, &Outcome { day, ..today });
     }
 
     /// An outcome that is nothing but its code.

@@ -55,8 +55,6 @@ pub(super) struct Desk {
     refused: u32,
     /// For those of the gate.
     restraint: Restraint,
-    /// Requests that may be open before sales wait: the window, or less of it under pressure.
-    pressed_window: u32,
     held_bytes: u64,
     /// What waits to be written.
     pub(super) out: OutBuffer,
@@ -67,7 +65,6 @@ impl Desk {
         let names = shared.settings.binds_names().then_some(names);
         let snapshot = Rc::clone(&shared.snapshot.borrow());
         let bound = names.as_deref().map(|names| networks_of(&snapshot.catalogue, names));
-        let pressed_window = shared.settings.window_requests;
         Self {
             shared,
             place,
@@ -81,7 +78,6 @@ impl Desk {
             pushed: false,
             refused: 0,
             restraint: Restraint::default(),
-            pressed_window,
             held_bytes: 0,
             out: OutBuffer::new(),
         }
@@ -98,7 +94,6 @@ impl Desk {
         let pressure = &self.shared.pressure;
         pressure.look(instant);
         self.restraint.begin_turn(pressure.is_full());
-        self.pressed_window = pressure.window(self.shared.settings.window_requests);
         self.follow_reload();
     }
 
@@ -109,7 +104,8 @@ impl Desk {
 
     /// Whether sales wait until answers come, or the pressure on the yard ends.
     pub(super) fn is_restrained(&self) -> bool {
-        self.open >= self.pressed_window || self.restraint.holds(self.open)
+        let window = self.shared.pressure.window(self.shared.settings.window_requests);
+        self.open >= window || self.restraint.holds(self.open)
     }
 
     /// What may be admitted now. Refusals need room for their response, so there is none without.

@@ -308,19 +308,20 @@ impl Field {
     /// Whether these characters are written as they are, without padding or conversion, behind a prefix of ASCII digits.
     #[inline]
     pub(super) fn takes_as_is(&self, ascii: &[u8]) -> bool {
-        let fits = match self.is_fixed() {
-            true => ascii.len() == usize::from(self.units_max),
-            false => ascii.len() <= usize::from(self.units_max),
-        };
-        self.plain && fits && self.content.holds(ascii)
+        self.plain && self.fits(ascii.len()) && self.content.holds(ascii)
     }
 
     /// As [`Field::takes_as_is`], of so many digits.
     #[inline]
     pub(super) fn takes_digits(&self, length: usize) -> bool {
+        self.plain && self.fits(length) && self.content.has_digits()
+    }
+
+    /// Whether so many characters need no padding and are not too many.
+    #[inline]
+    fn fits(&self, length: usize) -> bool {
         let most = usize::from(self.units_max);
-        let fits = if self.is_fixed() { length == most } else { length <= most };
-        self.plain && fits && self.content.has_digits()
+        if self.is_fixed() { length == most } else { length <= most }
     }
 
     /// The value of so many units that these bytes are.
