@@ -27,7 +27,9 @@ use super::folder::Folder;
 /// Most segments that are held prepared.
 pub(super) const PREPARED_MAX: usize = 64;
 
-pub(super) const ZEROS_BYTES: usize = 1 << 20;
+/// Zeros are written in pieces of this size. The system keeps what is written at once in one block of its memory, and each small write into a block later looks
+/// at all of the block: pieces of a megabyte made every batch and every sync dearer.
+pub(super) const ZEROS_BYTES: usize = 64 << 10;
 
 /// A segment that the log may enter.
 pub(super) struct Prepared {
