@@ -120,14 +120,14 @@ impl Messages {
         build
             // An amount below zero is in no catalogue; the largest number is refused by its length.
             .number(Role::Amount, u64::try_from(order.amount.0).unwrap_or(u64::MAX))
-            .text(Role::TransmissionTime, transmission)
+            .characters(Role::TransmissionTime, transmission)
             .number(Role::Stan, u64::from(order.stan))
-            .text(Role::LocalTime, &order.local[..6])
-            .text(Role::LocalDate, &order.local[6..])
-            .text(Role::Network, self.acquirer(order).as_bytes())
-            .text(Role::Rrn, order.rrn.as_bytes())
-            .text(Role::Terminal, order.terminal.as_bytes())
-            .text(Role::Merchant, order.merchant.as_bytes())
+            .characters(Role::LocalTime, order.local_time())
+            .characters(Role::LocalDate, order.local_date())
+            .short_text(Role::Network, &self.acquirer(order))
+            .short_text(Role::Rrn, &order.rrn)
+            .short_text(Role::Terminal, &order.terminal)
+            .short_text(Role::Merchant, &order.merchant)
             .open_tags(Role::Prepaid)
             .tag(Tag::Product, order.product.as_bytes());
         if !order.account.is_empty() {
@@ -165,7 +165,7 @@ impl Messages {
     ) -> Result<(), BuildError> {
         let mut build = Build::new(&self.dialect, self.management, out);
         build
-            .text(Role::TransmissionTime, &Moment::of(now.wall_ms).transmission())
+            .characters(Role::TransmissionTime, &Moment::of(now.wall_ms).transmission())
             .number(Role::Stan, u64::from(stan));
         if !self.acquirer.is_empty() {
             build.text(Role::Network, self.acquirer.as_bytes());

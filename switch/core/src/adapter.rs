@@ -91,6 +91,18 @@ pub struct Order {
 }
 
 impl Order {
+    /// Terminal's local time, hhmmss (DE12).
+    pub fn local_time(&self) -> &[u8; 6] {
+        let [time @ .., _, _, _, _] = &self.local;
+        time
+    }
+
+    /// Terminal's local date, MMDD (DE13).
+    pub fn local_date(&self) -> &[u8; 4] {
+        let [_, _, _, _, _, _, date @ ..] = &self.local;
+        date
+    }
+
     /// Room of its buffers, in bytes.
     pub fn room_bytes(&self) -> usize {
         self.pan.room_bytes() + self.answer.details.0.capacity() + self.answer.secret.room_bytes()

@@ -163,20 +163,23 @@ fn respond(
     }
     build.echo_all(request, &[Role::ProcessingCode, Role::Amount]);
     if let Some(transmission) = addition.transmission {
-        build.text(Role::TransmissionTime, transmission);
+        match transmission.as_array::<10>() {
+            Some(transmission) => build.characters(Role::TransmissionTime, transmission),
+            None => build.text(Role::TransmissionTime, transmission),
+        };
     }
     build.echo_all(request, &[Role::Stan, Role::LocalTime, Role::LocalDate]);
     if let (Some(day), false) = (addition.day, management) {
-        build.text(Role::SettlementDate, &day);
+        build.characters(Role::SettlementDate, &day);
     }
     build.echo(request, Role::Network);
     if !management {
-        build.text(Role::Rrn, addition.rrn.as_bytes());
+        build.short_text(Role::Rrn, &addition.rrn);
         if !addition.approval.is_empty() {
-            build.text(Role::ApprovalCode, addition.approval.as_bytes());
+            build.short_text(Role::ApprovalCode, &addition.approval);
         }
     }
-    build.text(Role::ResponseCode, &addition.code.0);
+    build.characters(Role::ResponseCode, &addition.code.0);
     build.echo_all(request, &[Role::Terminal, Role::Merchant]);
     if !management {
         prepaid(dialect, &mut build, request, addition);

@@ -6,6 +6,7 @@ use codec_support::{SALE, dialect, read, rebuilt, shipped};
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 use switchyard_core::iso8583::{Build, Content, Dialect, Element, Mti, Role, Tag};
+use switchyard_core::text::Text;
 // ---- Nothing is allocated ---------------------------------------------------------------------------------------------------
 
 #[test]
@@ -223,6 +224,39 @@ proptest! {
             prop_assert_eq!(at_once_ended, one_by_one_ended);
             prop_assert_eq!(at_once, one_by_one);
         }
+    }
+
+    #[test]
+    fn characters_of_a_known_number_are_put_as_any_text(
+        index in 0..shipped().len(),
+        roles in subsequence(Role::ALL, 1..3),
+        ascii in legal_text(Content::Printable, 0..=12),
+        digits in any::<u64>().prop_map(|number| format!("{number:020}")),
+        is_number: bool,
+    ) {
+        let dialect = &shipped()[index];
+        let text = if is_number { &digits.as_bytes()[20 - ascii.len()..] } else { &ascii[..] };
+        let short = Text::<12>::new(text).unwrap();
+        let put = |how: fn(&mut Build<'_, '_>, Role, &Text<12>)| {
+            let mut out = Vec::new();
+            let mut building = Build::new(dialect, Mti::new(200), &mut out);
+            roles.iter().for_each(|role| how(&mut building, *role, &short));
+            let ended = building.finish();
+            (ended, out)
+        };
+        let as_text = put(|building, role, text| { building.text(role, text.as_bytes()); });
+        prop_assert_eq!(&put(|building, role, text| { building.short_text(role, text); }), &as_text);
+        let by_length = put(|building, role, text| {
+            let bytes = text.as_bytes();
+            match bytes.len() {
+                2 => building.characters(role, bytes.as_array::<2>().unwrap()),
+                4 => building.characters(role, bytes.as_array::<4>().unwrap()),
+                6 => building.characters(role, bytes.as_array::<6>().unwrap()),
+                10 => building.characters(role, bytes.as_array::<10>().unwrap()),
+                _ => building.text(role, bytes),
+            };
+        });
+        prop_assert_eq!(&by_length, &as_text);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! by the same dialect; on an error the buffer is as it was before. Deliberately absent: which elements an answer has.
 
 use super::MESSAGE_BYTES_MAX;
-use super::decimal::{NUMBER_DIGITS, decimal};
+use super::decimal::{NUMBER_DIGITS, decimal, length};
 use super::dialect::Dialect;
 use super::encode::{Source, in_charset, tag_length, write_bitmap, write_field, write_mti};
 use super::error::{BuildError, BuildRule, Rule};
@@ -15,6 +15,7 @@ use super::role::{Role, Tag};
 use super::tags::{self, TAG_CHARACTERS, TAG_HEADER, TAG_VALUE_MAX};
 use super::value::Value;
 use super::view::{View, place_of, take_element};
+use crate::text::Text;
 
 const BITMAP_BYTES: usize = 8;
 const BITMAP_BITS: u8 = 64;
@@ -55,6 +56,20 @@ enum Open {
     },
 }
 
+/// Numbers are mostly STANs, amounts and currencies: copies of these lengths are a few wide operations.
+#[inline]
+fn write_digits(digits: &[u8], out: &mut Vec<u8>) {
+    if let Some(digits) = digits.as_array::<6>() {
+        out.extend_from_slice(digits);
+    } else if let Some(digits) = digits.as_array::<12>() {
+        out.extend_from_slice(digits);
+    } else if let Some(digits) = digits.as_array::<3>() {
+        out.extend_from_slice(digits);
+    } else {
+        out.extend_from_slice(digits);
+    }
+}
+
 impl<'d, 'o> Build<'d, 'o> {
     /// Begins a message at the end of `out`.
     pub fn new(dialect: &'d Dialect, mti: Mti, out: &'o mut Vec<u8>) -> Self {
@@ -89,22 +104,38 @@ impl<'d, 'o> Build<'d, 'o> {
         }
     }
 
+    /// As [`Build::text`], of a number of characters that the compiler knows: they are looked at and written in a few wide operations.
+    #[inline]
+    pub fn characters<const N: usize>(&mut self, role: Role, ascii: &[u8; N]) -> &mut Self {
+        let Some(de) = self.dialect.de(role) else { return self };
+        match self.next_field(de) {
+            Some(field) if field.takes_all(ascii) => self.append(de, field, ascii),
+            _ => self.put(de, Source::Slice(ascii)),
+        }
+    }
+
+    /// As [`Build::text`], of a short text, which often is as long as it can be.
+    #[inline]
+    pub fn short_text<const N: usize>(&mut self, role: Role, text: &Text<N>) -> &mut Self {
+        if text.len() == N { self.characters(role, text.padded()) } else { self.text(role, text.as_bytes()) }
+    }
+
     /// Puts a number, with zeros before it up to the length of a fixed element.
     #[inline]
     pub fn number(&mut self, role: Role, number: u64) -> &mut Self {
-        let Some(de) = self.dialect.de(role) else { return self };
+        let dialect: &'d Dialect = self.dialect;
+        let Some(de) = dialect.de(role) else { return self };
+        let Some(field) = dialect.field(de) else { return self.put(de, Source::Slice(&[])) };
+        let least = if field.is_fixed() { usize::from(field.units_max) } else { 1 };
         let digits = decimal(number);
-        let least = match self.dialect.field(de) {
-            Some(field) if field.is_fixed() => usize::from(field.units_max),
-            _ => 1,
-        };
-        let significant = number.checked_ilog10().map_or(1, |log| log as usize + 1);
-        let first = NUMBER_DIGITS.saturating_sub(significant.max(least));
-        let digits = &digits[first..];
-        match self.next_field(de) {
-            Some(field) if field.takes_digits(digits.len()) => self.append(de, field, digits),
-            _ => self.put(de, Source::Slice(digits)),
+        let digits = &digits[NUMBER_DIGITS.saturating_sub(length(number, least))..];
+        if self.takes_next(de) && field.takes_digits(digits.len()) {
+            field.prefix.write_ascii(digits.len(), self.out);
+            write_digits(digits, self.out);
+            self.mark_last(de);
+            return self;
         }
+        self.put(de, Source::Slice(digits))
     }
 
     /// Puts the element with this number from its canonical form: ASCII characters, for `b` its bytes.

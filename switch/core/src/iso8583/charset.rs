@@ -41,12 +41,24 @@ impl Content {
         }
     }
 
+    /// As [`Content::holds`], of a number of characters that the compiler knows.
+    #[inline(always)]
+    pub(super) fn holds_all<const N: usize>(self, ascii: &[u8; N]) -> bool {
+        match self {
+            Content::Digits => all_words(ascii, are_digits),
+            Content::Printable => all_words(ascii, are_printable),
+            Content::Alphanumeric | Content::Padded => all_words(ascii, are_alphanumeric),
+            _ => self.holds_each(ascii),
+        }
+    }
+
     /// Whether it is a set of characters, the digits among them: then values one behind the other are of it when both are.
     #[inline]
     pub(super) const fn has_digits(self) -> bool {
         !matches!(self, Content::Letters | Content::Signed)
     }
 
+    #[inline(never)]
     fn holds_each(self, ascii: &[u8]) -> bool {
         match self {
             Content::Digits => ascii.iter().all(u8::is_ascii_digit),

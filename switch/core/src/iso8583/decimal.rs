@@ -6,6 +6,26 @@
 /// Decimal digits of the greatest 64-bit number.
 pub(super) const NUMBER_DIGITS: usize = 20;
 
+/// How many digits a number is written with, at least so many.
+#[inline]
+pub(super) fn length(number: u64, least: usize) -> usize {
+    match LIMITS.get(least) {
+        Some(limit) if number < *limit => least,
+        _ => least.max(number.checked_ilog10().map_or(1, |log| log as usize + 1)),
+    }
+}
+
+/// The first number that takes more digits than the index says; every number takes more than none.
+const LIMITS: [u64; NUMBER_DIGITS] = {
+    let mut limits = [0; NUMBER_DIGITS];
+    let mut digits = 1;
+    while digits < NUMBER_DIGITS {
+        limits[digits] = 10_u64.pow(digits as u32);
+        digits += 1;
+    }
+    limits
+};
+
 /// Eight digits and what they count to.
 const EIGHT: usize = 8;
 const EIGHT_DIGITS: u64 = 100_000_000;
@@ -88,6 +108,13 @@ mod tests {
             let digits = decimal(number);
             let expected = format!("{number:020}");
             prop_assert_eq!(&digits[..], expected.as_bytes());
+        }
+
+        #[test]
+        fn a_number_has_as_many_digits_as_it_is_written_with(number: u64, shift in 0_u32..64, least in 0_usize..25) {
+            for number in [number >> shift, 0, 9, 10] {
+                prop_assert_eq!(length(number, least), format!("{number:0least$}").len());
+            }
         }
 
         #[test]

@@ -311,6 +311,12 @@ impl Field {
         self.plain && self.fits(ascii.len()) && self.content.holds(ascii)
     }
 
+    /// As [`Field::takes_as_is`], of a number of characters that the compiler knows.
+    #[inline(always)]
+    pub(super) fn takes_all<const N: usize>(&self, ascii: &[u8; N]) -> bool {
+        self.plain && self.fits(N) && self.content.holds_all(ascii)
+    }
+
     /// As [`Field::takes_as_is`], of so many digits.
     #[inline]
     pub(super) fn takes_digits(&self, length: usize) -> bool {
