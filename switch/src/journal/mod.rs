@@ -94,13 +94,13 @@ pub struct JournalOptions {
     /// Time from the beginning of one sync to that of the next when few facts wait, in microseconds, at most
     /// 1,000,000. Default 500.
     pub sync_interval_us: u64,
-    /// Count of waiting facts from which a sync does not wait for the interval, at least 1. Default 64.
+    /// Count of waiting facts from which a sync does not wait for the interval, at least 1. Default 32.
     pub sync_facts_min: usize,
 }
 
 impl Default for JournalOptions {
     fn default() -> JournalOptions {
-        JournalOptions { segment_bytes: 64 << 20, prepared_min: 3, sync_interval_us: 500, sync_facts_min: 64 }
+        JournalOptions { segment_bytes: 64 << 20, prepared_min: 3, sync_interval_us: 500, sync_facts_min: 32 }
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) const JOURNAL: &[Key] = &[
     )
     .default("500"),
     Key::integer("sync_facts_min", "facts", 1, 100_000, "So many waiting facts start a sync at once.")
-        .default("64"),
+        .default("32"),
     Key::integer(
         "checkpoint_facts",
         "facts",
