@@ -43,8 +43,8 @@ use switchyard_core::text::Text;
 use switchyard_core::ticket::{Errand, Ticket};
 use tokio::sync::oneshot;
 
-/// Most tickets and reports taken in one turn: what keeps a turn short.
-const TURN_ITEMS_MAX: usize = 512;
+/// Most tickets, and most reports, taken in one turn: what keeps a turn short, and what a flight is made of in the nearest caches until its next turn.
+const TURN_ITEMS_MAX: usize = 128;
 
 /// Tickets that are looked over before each is asked.
 const FORESEEN: usize = 32;

@@ -10,8 +10,8 @@
 
 mod out;
 
-pub(crate) use out::OUT_SLACK_BYTES;
-pub use out::{OutBuffer, WriteWatch, wipe};
+pub(crate) use out::{OUT_SLACK_BYTES, ROOMS_BYTES};
+pub use out::{OutBuffer, Rooms, WriteWatch, wipe};
 
 use bytes::{BufMut, BytesMut};
 use rustls::Connection;

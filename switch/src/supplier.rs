@@ -22,8 +22,8 @@ use switchyard_core::ids::{Now, SupplierId};
 use switchyard_core::session::{Report, Session};
 use tokio::time::Instant;
 
-/// Most frames taken from a link, and most orders taken, in one turn.
-const TURN_ITEMS_MAX: usize = 512;
+/// Most frames taken from a link, and most orders taken, in one turn: as many as the gate's.
+const TURN_ITEMS_MAX: usize = 128;
 
 /// Reports that may wait for the gate before the links are left alone: what a supplier sends beyond that waits in its own socket.
 pub(crate) const REPORTS_KEPT_MAX: usize = 4_096;

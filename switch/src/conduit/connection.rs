@@ -123,7 +123,7 @@ impl Connection {
                 cx.waker().wake_by_ref();
             }
         }
-        self.desk.account();
+        self.desk.end_turn();
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl Connection {
                 self.served = true;
                 self.seat.serve();
             }
-            if !self.wants_more() {
+            if !self.wants_more(cx) {
                 self.part_since = None;
                 return Ok(());
             }
@@ -228,12 +228,11 @@ impl Connection {
     }
 
     /// Whether to read on. Without a credit the socket is left alone, and the client's own sending stalls.
-    fn wants_more(&self) -> bool {
+    fn wants_more(&self, cx: &Context<'_>) -> bool {
         let room = READ_BYTES_MAX.max(self.shared.settings.frame_bytes_max as usize + FRAME_OVERHEAD_BYTES);
         let reads = self.desk.credit() != Credit::None && self.input.len() < room;
-        let pool = self.shared.pool.borrow();
-        if (!reads || self.input.has_waiting()) && pool.credit() != Credit::Any {
-            pool.starve(&self.outbox);
+        if !reads || self.input.has_waiting() {
+            self.desk.wait_for_tickets(cx.waker());
         }
         if !reads {
             self.shared.counters.stalled.add();

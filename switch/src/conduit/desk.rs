@@ -5,12 +5,14 @@
 //! request came in; a network that a certificate does not stand for is refused.
 //! Deliberately absent: sockets and deadlines (`connection`), and every check of a message (the core's `request`).
 
+use super::budget::LineNumber;
 use super::counters::Closed;
 use super::restraint::Restraint;
 use super::shared::{Credit, Shared, Snapshot};
 use crate::io::OutBuffer;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use switchyard_core::answer;
 use switchyard_core::catalogue::Catalogue;
 use switchyard_core::code::Code;
@@ -56,6 +58,10 @@ pub(super) struct Desk {
     /// For those of the gate.
     restraint: Restraint,
     held_bytes: u64,
+    /// In the line for tickets.
+    number: LineNumber,
+    /// Whether this is the turn for which it was called.
+    is_called: bool,
     /// What waits to be written.
     pub(super) out: OutBuffer,
 }
@@ -79,6 +85,8 @@ impl Desk {
             refused: 0,
             restraint: Restraint::default(),
             held_bytes: 0,
+            number: LineNumber::default(),
+            is_called: false,
             out: OutBuffer::new(),
         }
     }
@@ -91,9 +99,10 @@ impl Desk {
     /// A turn begins.
     pub(super) fn begin_turn(&mut self, instant: Instant) {
         self.refused = 0;
-        let pressure = &self.shared.pressure;
-        pressure.look(instant);
-        self.restraint.begin_turn(pressure.is_full());
+        self.is_called = self.shared.tickets.is_called(&self.number);
+        self.shared.look(instant);
+        self.restraint.begin_turn(self.shared.pressure.is_full());
+        self.out.borrow_room(&mut self.shared.rooms.borrow_mut());
         self.follow_reload();
     }
 
@@ -102,10 +111,9 @@ impl Desk {
         self.refused >= REFUSALS_A_TURN_MAX
     }
 
-    /// Whether sales wait until answers come, or the pressure on the yard ends.
+    /// Whether sales wait until other answers than refusals come, or the pressure on the yard ends.
     pub(super) fn is_restrained(&self) -> bool {
-        let window = self.shared.pressure.window(self.shared.settings.window_requests);
-        self.open >= window || self.restraint.holds(self.open)
+        self.restraint.holds(self.open)
     }
 
     /// What may be admitted now. Refusals need room for their response, so there is none without.
@@ -113,9 +121,22 @@ impl Desk {
         if !self.has_room() || self.has_refused_enough() {
             return Credit::None;
         }
+        self.own_credit().min(self.shared.tickets.credit(&self.number))
+    }
+
+    /// What its window, and its refusals, leave.
+    fn own_credit(&self) -> Credit {
         let window = Credit::of(self.open, self.shared.settings.window_requests);
-        let restraint = if self.is_restrained() { Credit::Reserve } else { Credit::Any };
-        window.min(restraint).min(self.shared.pool.borrow().credit())
+        if self.is_restrained() { window.min(Credit::Reserve) } else { window }
+    }
+
+    /// Waits for tickets, where they are what it lacks; the task is woken for them.
+    pub(super) fn wait_for_tickets(&self, waker: &Waker) {
+        let tickets = &self.shared.tickets;
+        if self.own_credit() == Credit::Any && tickets.credit(&self.number) != Credit::Any {
+            tickets.wait(&self.number, waker);
+            self.shared.watch();
+        }
     }
 
     /// Whether another answer may be written: within the connection's bound; while the process's is used up, only a little, and only where there was no backlog.
@@ -336,8 +357,12 @@ impl Desk {
         false
     }
 
-    /// Accounts for what waits after a write.
-    pub(super) fn account(&mut self) {
+    /// A turn ends: accounts for what waits after its writes, and lets others have their turn.
+    pub(super) fn end_turn(&mut self) {
+        if self.is_called {
+            self.shared.tickets.end_call(&self.number);
+        }
+        self.out.return_room(&mut self.shared.rooms.borrow_mut());
         let waits = self.out.len() as u64;
         if waits != self.held_bytes {
             self.shared.output.change(self.held_bytes, waits);
@@ -364,6 +389,7 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
+        self.shared.tickets.leave(&self.number);
         self.shared.output.change(self.held_bytes, 0);
     }
 }

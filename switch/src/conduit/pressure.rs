@@ -1,8 +1,8 @@
-//! Whether the yard has more to do than it can, and how much of its window a connection has meanwhile.
+//! Whether the yard has more to do than it can, and how many messages are under way at once meanwhile.
 //!
 //! Owns: `Pressure`, what the system says of the thread's time, looked at now and then; one for all conduits of a thread.
-//! Invariants: idle time takes pressure away, whoever asked last; a window is whole without it, and never less than a quarter.
-//! Deliberately absent: what is done about refusals (`restraint`), and windows themselves (`shared`). Waiting for a processor that others use counts as work: then there is
+//! Invariants: idle time takes pressure away, whoever asked last; without it nothing is limited, and never to fewer than [`LEAST`].
+//! Deliberately absent: what is done about refusals (`restraint`), tickets and who waits for them (`budget`). Waiting for a processor that others use counts as work: then there is
 //! more to do than can be done, too.
 
 use crate::machine::ThreadTime;
@@ -20,15 +20,15 @@ const IDLE_NONE: u32 = 20;
 const IDLE_SOME: u32 = 10;
 /// Idle time is that of so long: whoever sends or answers pauses now and then.
 const SMOOTH: Duration = Duration::from_millis(160);
-/// A whole window shrinks to nothing in so long: what is under way must end before less is seen of it.
-const SHRINK: Duration = Duration::from_millis(800);
-/// And nothing grows to a whole one: what waits unread is there at once.
-const GROW: Duration = Duration::from_millis(200);
+/// What may be under way shrinks by a part of this length's share in each look: what is under way must end before less is seen of it.
+const SHRINK: Duration = Duration::from_millis(400);
+/// And doubles in so long: what waits unread is there at once.
+const GROW: Duration = Duration::from_millis(40);
 
-/// A whole window.
+/// The whole, of which idle time is a part.
 const WHOLE: u32 = 1_024;
-/// The least of it.
-const LEAST: u32 = WHOLE / 4;
+/// So many messages under way keep the yard busy, and what belongs to them lies in a processor's second cache.
+const LEAST: u32 = 256;
 
 /// The pressure on the yard that this is used on.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ pub struct Pressure {
     is_full: Cell<bool>,
     /// Idle time lately, in parts of [`WHOLE`].
     idle: Cell<u32>,
-    /// What a connection has of its window, in parts of [`WHOLE`].
-    share: Cell<u32>,
+    /// Messages that may be under way before a sale is taken.
+    sales_max: Cell<u32>,
 }
 
 impl Pressure {
@@ -55,15 +55,17 @@ impl Pressure {
             wanted,
             is_full: Cell::default(),
             idle: Cell::new(WHOLE),
-            share: Cell::new(WHOLE),
+            sales_max: Cell::new(u32::MAX),
         }
     }
 
-    /// Looks again when it is time to.
-    pub(super) fn look(&self, now: Instant) {
-        if now.saturating_duration_since(self.looked.get()) >= LOOK {
-            self.learn(now, self.time.wanted());
+    /// Looks again when it is time to, while so many messages are under way. Whether it was.
+    pub(super) fn look(&self, now: Instant, under_way: u32) -> bool {
+        let due = now.saturating_duration_since(self.looked.get()) >= LOOK;
+        if due {
+            self.learn(now, self.time.wanted(), under_way);
         }
+        due
     }
 
     /// Whether there was hardly any idle time lately.
@@ -71,34 +73,41 @@ impl Pressure {
         self.is_full.get()
     }
 
-    /// How many requests a connection with this window may have open. While there is no idle time at all, ever less: more under way than keeps the yard busy makes no sale
-    /// sooner and each one dearer, since its memory is no longer at hand when its answer comes. What is not taken waits unread.
-    pub(super) fn window(&self, window: u32) -> u32 {
-        let part = u64::from(window) * u64::from(self.share.get()) / u64::from(WHOLE);
-        // Not more than the window, so that it fits.
-        (part as u32).max(1)
+    /// While so many messages are under way, no sale is taken. While there is no idle time at all, ever fewer: more than keeps the yard busy makes no sale sooner and each one
+    /// dearer, since its memory is no longer at hand when its answer comes. What is not taken waits unread.
+    pub(super) fn sales_max(&self) -> u32 {
+        self.sales_max.get()
     }
 
-    fn learn(&self, now: Instant, wanted: Duration) {
+    fn learn(&self, now: Instant, wanted: Duration, under_way: u32) {
         let passed = now.saturating_duration_since(self.looked.replace(now));
         let idle = passed.saturating_sub(wanted.saturating_sub(self.wanted.replace(wanted)));
         self.is_full.set(idle * IDLE_MIN < passed);
-        let fresh = parts(passed, SMOOTH);
+        let fresh = parts(passed, SMOOTH).min(WHOLE);
         let lately = (self.idle.get() * (WHOLE - fresh) + parts(idle, passed) * fresh) / WHOLE;
         self.idle.set(lately);
-        let share = self.share.get();
+        let most = self.sales_max.get();
         if lately * IDLE_NONE < WHOLE {
-            self.share.set(share.saturating_sub(parts(passed, SHRINK)).max(LEAST));
+            // What nobody uses is not worth shrinking step by step.
+            let used = most.min(under_way);
+            let less = part(used, parts(passed, SHRINK));
+            self.sales_max.set(used.saturating_sub(less).max(LEAST));
         } else if lately * IDLE_SOME > WHOLE {
-            self.share.set((share + parts(passed, GROW)).min(WHOLE));
+            self.sales_max.set(most.saturating_add(part(most, parts(passed, GROW))));
         }
     }
 }
 
-/// How much that is of the whole, in parts of [`WHOLE`]; more than all of it is all of it.
+/// How much that is of the whole, in parts of [`WHOLE`].
 fn parts(part: Duration, whole: Duration) -> u32 {
     let parts = part.as_micros() * u128::from(WHOLE) / whole.as_micros().max(1);
-    parts.min(u128::from(WHOLE)) as u32
+    u32::try_from(parts).unwrap_or(u32::MAX)
+}
+
+/// So many parts of [`WHOLE`] of `of`.
+fn part(of: u32, parts: u32) -> u32 {
+    let part = u64::from(of) * u64::from(parts) / u64::from(WHOLE);
+    u32::try_from(part).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -109,10 +118,13 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    /// Under way while it looks.
+    const UNDER_WAY: u32 = 2_048;
+
     /// A pressure that learns of so much time wanted in each look.
     fn looks(pressure: &Pressure, count: u32, wanted: Duration) {
         for _ in 0..count {
-            pressure.learn(pressure.looked.get() + LOOK, pressure.wanted.get() + wanted);
+            pressure.learn(pressure.looked.get() + LOOK, pressure.wanted.get() + wanted, UNDER_WAY);
         }
     }
 
@@ -125,31 +137,35 @@ mod tests {
         assert!(!pressure.is_full(), "more than a quarter of it was idle");
         looks(&pressure, 1, ms(20));
         assert!(pressure.is_full());
-        pressure.learn(pressure.looked.get() + ms(8_000), pressure.wanted.get() + ms(20));
+        pressure.learn(pressure.looked.get() + ms(8_000), pressure.wanted.get() + ms(20), 0);
         assert!(!pressure.is_full());
     }
 
     #[test]
-    fn a_window_shrinks_while_nothing_is_idle_and_is_whole_soon_after() {
+    fn fewer_are_taken_while_nothing_is_idle_and_all_soon_after() {
         let pressure = Pressure::new(Instant::now());
-        assert_eq!(pressure.window(128), 128);
+        assert_eq!(pressure.sales_max(), u32::MAX);
         looks(&pressure, 40, ms(20));
-        assert!((33..128).contains(&pressure.window(128)), "{}", pressure.window(128));
+        assert!((LEAST..UNDER_WAY).contains(&pressure.sales_max()), "{}", pressure.sales_max());
         looks(&pressure, 1_000, ms(20));
-        assert_eq!((pressure.window(128), pressure.window(1)), (32, 1));
+        assert_eq!(pressure.sales_max(), LEAST);
         // One pause says little, and a little idle time is as it should be.
         looks(&pressure, 1, ms(12));
         looks(&pressure, 100, Duration::from_micros(18_600));
-        assert_eq!(pressure.window(128), 32);
+        assert_eq!(pressure.sales_max(), LEAST);
         looks(&pressure, 15, ms(10));
-        assert_eq!(pressure.window(128), 128);
+        assert!(pressure.sales_max() > 16_384, "{}", pressure.sales_max());
     }
 
     #[test]
-    fn after_a_long_pause_a_window_is_whole() {
+    fn after_a_long_pause_nothing_is_limited() {
         let pressure = Pressure::new(Instant::now());
         looks(&pressure, 1_000, ms(20));
-        pressure.learn(pressure.looked.get() + ms(1_000), pressure.wanted.get());
-        assert_eq!(pressure.window(128), 128);
+        for _ in 0..2 {
+            pressure.learn(pressure.looked.get() + ms(1_000), pressure.wanted.get(), 0);
+        }
+        assert!(pressure.sales_max() > 16_384, "{}", pressure.sales_max());
+        looks(&pressure, 100_000, ms(0));
+        assert_eq!(pressure.sales_max(), u32::MAX);
     }
 }

@@ -5,13 +5,14 @@
 //! every window is kept for reversals and network management (S-19); what a peak has left behind is given back.
 //! Deliberately absent: what conduits share with each other (`budget`), and what belongs to one connection alone.
 
-use super::budget::{OutputBudget, Starving, TicketBudget};
+use super::budget::{OutputBudget, TicketBudget};
 use super::counters::ConduitCounters;
 use super::input::Spares;
-use super::pressure::Pressure;
+use super::pressure::{LOOK, Pressure};
 use crate::clock::Clock;
 use crate::days::Days;
 use crate::door::Debounce;
+use crate::io::Rooms;
 use crate::ring::Ring;
 use crate::settings::ConduitSettings;
 use std::cell::{Cell, RefCell};
@@ -31,6 +32,7 @@ use switchyard_core::stamp;
 use switchyard_core::state::Day;
 use switchyard_core::text::Text;
 use switchyard_core::ticket::Ticket;
+use tokio::time::Instant;
 
 /// The part of a window that is kept for 04xx and 08xx: one in so many (S-19).
 const RESERVE: u32 = 8;
@@ -102,10 +104,6 @@ impl Pool {
         Self { free: Vec::new(), out: 0, budget }
     }
 
-    pub(super) fn credit(&self) -> Credit {
-        self.budget.credit()
-    }
-
     /// An empty ticket. Ask `credit` first: the pool makes one whenever none is free.
     pub(super) fn take(&mut self) -> Box<Ticket> {
         self.out += 1;
@@ -123,13 +121,6 @@ impl Pool {
         }
     }
 
-    /// Wakes the connection once there are tickets again.
-    pub(super) fn starve(&self, outbox: &Outbox) {
-        if let Some(waker) = &*outbox.waker.borrow() {
-            self.budget.starve(&outbox.starving, waker);
-        }
-    }
-
     pub(super) fn out(&self) -> u32 {
         self.out
     }
@@ -140,8 +131,6 @@ impl Pool {
 pub(super) struct Outbox {
     answered: RefCell<VecDeque<Box<Ticket>>>,
     waker: RefCell<Option<Waker>>,
-    /// Whether it waits for tickets.
-    starving: Starving,
     /// Answer what is open, then close.
     pub(super) draining: Cell<bool>,
     /// Close now.
@@ -202,9 +191,14 @@ pub(super) struct Shared {
     pub(super) counters: Arc<ConduitCounters>,
     pub(super) clock: Clock,
     pub(super) pool: RefCell<Pool>,
+    /// The bound that the pool keeps to.
+    pub(super) tickets: Arc<TicketBudget>,
     /// On the thread that all conduits share.
     pub(super) pressure: Rc<Pressure>,
+    /// Whether somebody looks while connections wait for tickets.
+    pub(super) watched: Cell<bool>,
     pub(super) spares: RefCell<Spares>,
+    pub(super) rooms: RefCell<Rooms>,
     pub(super) snapshot: RefCell<Rc<Snapshot>>,
     /// Where a PIN lies while its response is written; empty between responses.
     pub(super) secret: RefCell<Secret>,
@@ -218,6 +212,28 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Looks how much there is to do, when it is time to, and takes as many sales.
+    pub(super) fn look(&self, now: Instant) {
+        if self.pressure.look(now, self.tickets.out()) {
+            self.tickets.limit_sales(self.pressure.sales_max());
+        }
+    }
+
+    /// Sees to it that somebody looks while connections wait for tickets: what all of them wait for may be slow.
+    pub(super) fn watch(self: &Rc<Self>) {
+        if self.watched.replace(true) {
+            return;
+        }
+        let shared = Rc::clone(self);
+        actix_rt::spawn(async move {
+            while shared.tickets.is_awaited() {
+                tokio::time::sleep(LOOK).await;
+                shared.look(Instant::now());
+            }
+            shared.watched.set(false);
+        });
+    }
+
     /// Takes a ticket back.
     pub(super) fn put(&self, ticket: Box<Ticket>) {
         let mut pool = self.pool.borrow_mut();

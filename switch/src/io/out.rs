@@ -1,26 +1,52 @@
 //! What waits to be written, and whether it is taken.
 //!
-//! Owns: `OutBuffer`, the bytes for one connection and their positions; `WriteWatch`, its patience.
+//! Owns: `OutBuffer`, the bytes for one connection and their positions; `Rooms`, the memory that many of them use in turn; `WriteWatch`, its patience.
 //! Invariants: positions count all bytes ever queued and never go back; `written_to` never claims less than what the socket
-//! was handed (S-12); bytes that were written are wiped, for they may show a PIN (S-18).
+//! was handed (S-12); bytes that were written are wiped, for they may show a PIN (S-18); who has lent room holds a large one only while much waits, so that ten thousand
+//! connections that were busy once hold none.
 //! Deliberately absent: sockets.
 
 use super::Io;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Room that an emptied output buffer keeps: ten thousand connections that were busy once must not keep more than they need.
-const OUT_KEPT_BYTES: usize = 16 * 1024;
+/// What waits moves to a small buffer when it is no longer than this.
+const OUT_SMALL_BYTES: usize = 16 * 1024;
+/// A room at first; it grows by doubling.
+const ROOM_BYTES: usize = 32 * 1024;
+/// Largest room that is kept for the next turn.
+const ROOM_KEPT_BYTES: usize = 256 * 1024;
+/// Rooms that are kept. One is in use at a time, more only while much waits on connections.
+const ROOMS_MAX: usize = 4;
+/// What a conduit's rooms may take.
+pub(crate) const ROOMS_BYTES: usize = ROOMS_MAX * ROOM_KEPT_BYTES;
 /// Written bytes at the front of an output buffer are dropped when they are so many and half of it.
 const OUT_COMPACT_BYTES: usize = 16 * 1024;
 /// What an output buffer may take beside what waits in it.
-pub(crate) const OUT_SLACK_BYTES: usize = OUT_KEPT_BYTES + OUT_COMPACT_BYTES;
+pub(crate) const OUT_SLACK_BYTES: usize = OUT_SMALL_BYTES + OUT_COMPACT_BYTES;
 
 /// Overwrites bytes that may be secret. One `memset`: the buffers lie on the path of every message, and
 /// `black_box` keeps the optimiser from dropping a store that nothing reads.
 pub fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     std::hint::black_box(bytes);
+}
+
+/// Memory that the output buffers of many connections use in turn: the one that was used last lies in the nearest cache.
+#[derive(Default)]
+pub struct Rooms(Vec<Vec<u8>>);
+
+impl Rooms {
+    fn lend(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(ROOM_BYTES))
+    }
+
+    /// Takes an empty one back.
+    fn take_back(&mut self, room: Vec<u8>) {
+        if self.0.len() < ROOMS_MAX && room.capacity() <= ROOM_KEPT_BYTES {
+            self.0.push(room);
+        }
+    }
 }
 
 /// What waits to be written to one connection. Positions count all bytes ever queued and never go back.
@@ -31,12 +57,43 @@ pub struct OutBuffer {
     at: usize,
     /// Position of `bytes[0]`.
     begin: u64,
+    /// Whether `bytes` is a lent room.
+    is_lent: bool,
 }
 
 impl OutBuffer {
     /// An empty buffer without room.
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), at: 0, begin: 0 }
+        Self { bytes: Vec::new(), at: 0, begin: 0, is_lent: false }
+    }
+
+    /// Borrows room for this turn.
+    pub fn borrow_room(&mut self, rooms: &mut Rooms) {
+        if !self.is_lent {
+            let room = rooms.lend();
+            self.move_to(room);
+            self.is_lent = true;
+        }
+    }
+
+    /// Gives it back, unless what waits needs a room of that size.
+    pub fn return_room(&mut self, rooms: &mut Rooms) {
+        let is_too_large = self.bytes.capacity() > 2 * self.len() + OUT_SLACK_BYTES;
+        if self.is_lent && (self.len() <= OUT_SMALL_BYTES || is_too_large) {
+            rooms.take_back(self.move_to(Vec::new()));
+            self.is_lent = false;
+        }
+    }
+
+    /// Moves what waits to another memory, and answers the one that it leaves, wiped and empty.
+    fn move_to(&mut self, mut other: Vec<u8>) -> Vec<u8> {
+        other.extend_from_slice(self.pending());
+        self.begin += self.at as u64;
+        self.at = 0;
+        let mut left = std::mem::replace(&mut self.bytes, other);
+        wipe(&mut left);
+        left.clear();
+        left
     }
 
     /// Bytes that wait.
@@ -87,8 +144,8 @@ impl OutBuffer {
         self.at += count;
         if self.at >= self.bytes.len() {
             self.discard();
-            if self.bytes.capacity() > OUT_KEPT_BYTES {
-                self.bytes.shrink_to(OUT_KEPT_BYTES);
+            if self.bytes.capacity() > ROOM_KEPT_BYTES {
+                self.bytes.shrink_to(ROOM_KEPT_BYTES);
             }
         }
     }
@@ -167,5 +224,36 @@ mod tests {
         assert!(out.bytes.len() < out.len() + 2 * OUT_COMPACT_BYTES + 1_000);
         out.discard();
         assert_eq!((out.queued_to(), out.is_empty()), (queued, true));
+    }
+
+    #[test]
+    fn a_room_is_used_by_one_after_the_other_and_kept_only_while_much_waits() {
+        let mut rooms = Rooms::default();
+        let (mut quick, mut slow) = (OutBuffer::new(), OutBuffer::new());
+        for out in [&mut quick, &mut slow] {
+            out.borrow_room(&mut rooms);
+            out.tail().extend([7; OUT_SMALL_BYTES + 100]);
+        }
+        quick.advance(OUT_SMALL_BYTES + 100);
+        quick.return_room(&mut rooms);
+        slow.return_room(&mut rooms);
+        assert_eq!((rooms.0.len(), quick.bytes.capacity(), slow.is_lent), (1, 0, true));
+        assert!(rooms.0[0].is_empty() && rooms.0[0].capacity() > OUT_SMALL_BYTES);
+        slow.advance(200);
+        slow.return_room(&mut rooms);
+        assert_eq!(
+            (rooms.0.len(), slow.len(), slow.bytes.capacity()),
+            (2, OUT_SMALL_BYTES - 100, slow.len())
+        );
+        let marks = (slow.written_to(), slow.queued_to());
+        assert_eq!(marks, (200, OUT_SMALL_BYTES as u64 + 100));
+        slow.borrow_room(&mut rooms);
+        assert_eq!((rooms.0.len(), (slow.written_to(), slow.queued_to())), (1, marks));
+        assert_eq!(slow.pending(), [7; OUT_SMALL_BYTES - 100]);
+        // Much waits, but in a room that is far too large for it.
+        slow.bytes.reserve(ROOM_KEPT_BYTES);
+        slow.tail().extend([7; 200]);
+        slow.return_room(&mut rooms);
+        assert!(!slow.is_lent && slow.bytes.capacity() <= 2 * slow.len());
     }
 }

@@ -398,7 +398,8 @@ fn buffers(settings: &Settings, lines: &mut Lines) {
     let by_connection = all * conduit::OUTPUT_BYTES_MAX as u64;
     let by_process = settings.gate.output_bytes_max + all * conduit::OUTPUT_BYTES_OVER as u64;
     // What was written lies in front of what waits, and a buffer grows by doubling.
-    let output = 2 * (by_connection.min(by_process) + answers) + all * io::OUT_SLACK_BYTES as u64;
+    let held = 2 * (by_connection.min(by_process) + answers) + all * io::OUT_SLACK_BYTES as u64;
+    let output = held + (settings.conduits.len() * io::ROOMS_BYTES) as u64;
     let slow = "who has a backlog gets no more answers; write_ms closes it, repeats fetch them";
     buffer("answers that wait".into(), all, output, "gate.output_bytes_max, conduit.connections_max", slow);
     for supplier in settings.suppliers.iter().filter(|supplier| !supplier.links.is_empty()) {
