@@ -77,6 +77,11 @@ impl TicketBudget {
         self.go_on();
     }
 
+    /// Whether fewer sales are taken than there are tickets for.
+    pub(super) fn is_limited(&self) -> bool {
+        self.sales_max.load(Ordering::SeqCst) < self.tickets_max - reserve_of(self.tickets_max)
+    }
+
     /// What a connection may take now. Who is called takes all that waits on it, so that nothing of it waits for another round.
     pub(super) fn credit(&self, number: &LineNumber) -> Credit {
         let hard = Credit::of(self.out(), self.tickets_max);
@@ -293,10 +298,11 @@ mod tests {
         budget.limit_sales(256);
         wait(&budget, &all);
         assert_eq!((budget.credit(&all[0].0), woken::<2>(&all)), (Credit::Reserve, [0, 0]));
+        assert!(budget.is_limited());
         budget.limit_sales(512);
         assert_eq!((budget.credit(&all[0].0), woken(&all)), (Credit::Any, [1, 0]));
         budget.limit_sales(u32::MAX);
-        assert_eq!(woken(&all), [1, 1]);
+        assert_eq!((woken(&all), budget.is_limited()), ([1, 1], false));
         (300..875).for_each(|_| budget.take());
         assert_eq!(budget.credit(&LineNumber::default()), Credit::Reserve);
     }

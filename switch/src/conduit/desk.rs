@@ -111,9 +111,11 @@ impl Desk {
         self.refused >= REFUSALS_A_TURN_MAX
     }
 
-    /// Whether sales wait until other answers than refusals come, or the pressure on the yard ends.
+    /// Whether sales wait until answers come, or the pressure on the yard ends. Under it a connection has half of its window: one supplier may hold no more of it (S-19), so nothing that
+    /// was waiting is taken to be refused.
     pub(super) fn is_restrained(&self) -> bool {
-        self.restraint.holds(self.open)
+        let half = self.shared.settings.window_requests / 2;
+        (self.open >= half && self.shared.tickets.is_limited()) || self.restraint.holds(self.open)
     }
 
     /// What may be admitted now. Refusals need room for their response, so there is none without.
