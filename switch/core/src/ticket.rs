@@ -93,6 +93,11 @@ pub struct Ticket {
     pub catalogue: Option<Arc<Catalogue>>,
 }
 
+/// What one supplier may hold of a connection's window, in requests: half of it, and one at the least (S-19).
+pub const fn share_of(window: u32) -> u32 {
+    if window < 2 { 1 } else { window / 2 }
+}
+
 impl Ticket {
     /// Room of its buffers, in bytes.
     pub fn room_bytes(&self) -> usize {
@@ -115,5 +120,15 @@ impl Ticket {
         }
         self.recalled = None;
         self.catalogue = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supplier_has_half_of_a_window_and_one_request_at_the_least() {
+        assert_eq!([1, 2, 3, 8, 128].map(share_of), [1, 1, 1, 4, 64]);
     }
 }

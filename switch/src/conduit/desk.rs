@@ -20,7 +20,7 @@ use switchyard_core::echo;
 use switchyard_core::ids::Now;
 use switchyard_core::request::{self, Ignored, Management, Read, Rules};
 use switchyard_core::text::Text;
-use switchyard_core::ticket::{Place, Ticket};
+use switchyard_core::ticket::{Place, Ticket, share_of};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -111,11 +111,11 @@ impl Desk {
         self.refused >= REFUSALS_A_TURN_MAX
     }
 
-    /// Whether sales wait until answers come, or the pressure on the yard ends. Under it a connection has half of its window: one supplier may hold no more of it (S-19), so nothing that
-    /// was waiting is taken to be refused.
+    /// Whether sales wait until answers come, or the pressure on the yard ends.
     pub(super) fn is_restrained(&self) -> bool {
-        let half = self.shared.settings.window_requests / 2;
-        (self.open >= half && self.shared.tickets.is_limited()) || self.restraint.holds(self.open)
+        // Not more than one supplier may have of it: nothing that waited is taken to be refused.
+        let share = share_of(self.shared.settings.window_requests);
+        (self.open >= share && self.shared.tickets.is_limited()) || self.restraint.holds(self.open)
     }
 
     /// What may be admitted now. Refusals need room for their response, so there is none without.

@@ -20,9 +20,9 @@ const IDLE_NONE: u32 = 20;
 const IDLE_SOME: u32 = 10;
 /// Idle time is that of so long: whoever sends or answers pauses now and then.
 const SMOOTH: Duration = Duration::from_millis(160);
-/// What may be under way shrinks by a part of this length's share in each look: what is under way must end before less is seen of it.
+/// While nothing is idle, what may be under way shrinks to some third in so long: what is under way must end before less is seen of it.
 const SHRINK: Duration = Duration::from_millis(400);
-/// And doubles in so long: what waits unread is there at once.
+/// While something is, it doubles in so long: what waits unread is there at once.
 const GROW: Duration = Duration::from_millis(40);
 
 /// The whole, of which idle time is a part.

@@ -13,7 +13,7 @@ use crate::ids::{FlightNo, Now};
 use crate::log::Lsn;
 use crate::route::Health;
 use crate::slab::Slab;
-use crate::ticket::Place;
+use crate::ticket::{Place, share_of};
 use std::collections::VecDeque;
 
 /// STANs are 1 to this (DE11, n6).
@@ -169,7 +169,7 @@ impl Supply {
         self.in_flight < self.window
             && self.advices < self.advices_max
             && !late_full
-            && share < (window / 2).max(1)
+            && u32::from(share) < share_of(u32::from(window))
             && stan_free
             && !self.parked_full
             && self.health.ready
