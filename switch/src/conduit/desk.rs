@@ -7,6 +7,7 @@
 
 use super::budget::LineNumber;
 use super::counters::Closed;
+use super::recent::Recent;
 use super::restraint::Restraint;
 use super::shared::{Credit, Shared, Snapshot};
 use crate::io::OutBuffer;
@@ -57,6 +58,8 @@ pub(super) struct Desk {
     refused: u32,
     /// For those of the gate.
     restraint: Restraint,
+    /// Of the open requests.
+    recent: Recent,
     held_bytes: u64,
     /// In the line for tickets.
     number: LineNumber,
@@ -84,6 +87,7 @@ impl Desk {
             pushed: false,
             refused: 0,
             restraint: Restraint::default(),
+            recent: Recent::default(),
             held_bytes: 0,
             number: LineNumber::default(),
             is_called: false,
@@ -101,6 +105,7 @@ impl Desk {
         self.refused = 0;
         self.is_called = self.shared.tickets.is_called(&self.number);
         self.shared.look(instant);
+        self.recent.begin_turn(self.shared.clock.at(instant));
         self.restraint.begin_turn(self.shared.pressure.is_full());
         self.out.borrow_room(&mut self.shared.rooms.borrow_mut());
         self.follow_reload();
@@ -113,9 +118,9 @@ impl Desk {
 
     /// Whether sales wait until answers come, or the pressure on the yard ends.
     pub(super) fn is_restrained(&self) -> bool {
-        // Not more than one supplier may have of it: nothing that waited is taken to be refused.
+        // Not more at a time than one supplier may have: nothing that waited is taken to be refused.
         let share = share_of(self.shared.settings.window_requests);
-        (self.open >= share && self.shared.tickets.is_limited()) || self.restraint.holds(self.open)
+        (self.recent.open() >= share && self.shared.tickets.is_limited()) || self.restraint.holds(self.open)
     }
 
     /// What may be admitted now. Refusals need room for their response, so there is none without.
@@ -242,6 +247,7 @@ impl Desk {
                 if !first {
                     self.restraint.take();
                 }
+                self.recent.take();
                 counters.admitted.add();
                 counters.tickets.set(u64::from(self.shared.pool.borrow().out()));
                 self.open += 1;
@@ -329,6 +335,7 @@ impl Desk {
         }
         self.open -= 1;
         self.restraint.answered(ticket.refused);
+        self.recent.answered(ticket.received_us);
         shared.put(ticket);
     }
 

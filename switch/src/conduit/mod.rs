@@ -11,6 +11,7 @@ mod counters;
 mod desk;
 mod input;
 mod pressure;
+mod recent;
 mod restraint;
 mod shared;
 

@@ -214,7 +214,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Looks how much there is to do, when it is time to, and limits sales by it.
     pub(super) fn look(&self, now: Instant) {
-        if self.pressure.look(now, self.tickets.out()) {
+        if self.pressure.look(now, self.tickets.out(), self.tickets.is_awaited()) {
             self.tickets.limit_sales(self.pressure.sales_max());
         }
     }
